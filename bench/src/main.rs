@@ -1,0 +1,2 @@
+//! podo-bench
+fn main() {}

@@ -1,0 +1,5 @@
+mod apply;
+mod compare;
+mod recorded;
+mod sets;
+mod update;

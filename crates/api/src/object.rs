@@ -1,0 +1,169 @@
+//! [`Object`]: an object as it is kept, listed and watched.
+//!
+//! Holds always
+//! - The bytes are the canonical JSON of a settled tree: what a GET answers, and, without [`Object::list_prefix`], an item of a list.
+//! - The facts beside the bytes are those of the bytes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::json;
+use crate::meta;
+use crate::schema::TypeRef;
+use crate::tree;
+
+/// What stands before the resourceVersion in canonical JSON. Quotes within strings are escaped and only `kind`, `apiVersion`, and
+/// strings of `metadata` come before, so its first occurrence is the field itself.
+const VERSION_FIELD: &[u8] = b"\"resourceVersion\":\"";
+
+/// An object: canonical JSON and the facts that everybody asks for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The name.
+    pub name: Box<str>,
+    /// The namespace; empty for a cluster-scoped object.
+    pub namespace: Box<str>,
+    /// The UID.
+    pub uid: Box<str>,
+    /// The revision that the object was written at; 0 for one that was not written yet.
+    pub resource_version: u64,
+    /// The labels, sorted by key.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
+    /// The values of the kind's selectable fields, in the order in which its definition lists them.
+    pub fields: Box<[Box<str>]>,
+    json: Bytes,
+}
+
+impl Object {
+    /// The object of a settled tree of type `ty` as it is, with the values of its kind's selectable fields.
+    pub fn new(value: &Value, ty: TypeRef<'_>, fields: Box<[Box<str>]>) -> Self {
+        let mut out = Vec::with_capacity(1024);
+        json::encode(value, ty, &mut out);
+        let mut labels: Box<[(Box<str>, Box<str>)]> =
+            meta::pairs(value, "labels").map(|(key, value)| (key.into(), value.into())).collect();
+        labels.sort_unstable();
+        Self {
+            name: meta::name(value).into(),
+            namespace: meta::namespace(value).into(),
+            uid: meta::uid(value).into(),
+            resource_version: meta::resource_version(value).unwrap_or(0),
+            labels,
+            fields,
+            json: out.into(),
+        }
+    }
+
+    /// An object that is to be stored: [`Object::at_version`] gives it the version that it is stored at.
+    pub fn draft(value: &Value, ty: TypeRef<'_>, fields: Box<[Box<str>]>) -> Self {
+        let mut value = value.clone();
+        meta::set(&mut value, "resourceVersion", "0");
+        Self::new(&value, ty, fields)
+    }
+
+    /// The same object at another revision.
+    #[must_use]
+    pub fn at_version(&self, resource_version: u64) -> Self {
+        let mut object = self.clone();
+        if let Some((start, end)) = version_span(&self.json) {
+            let version = resource_version.to_string();
+            let mut out = Vec::with_capacity(self.json.len() + version.len());
+            out.extend_from_slice(&self.json[..start]);
+            out.extend_from_slice(version.as_bytes());
+            out.extend_from_slice(&self.json[end..]);
+            object.json = out.into();
+        }
+        object.resource_version = resource_version;
+        object
+    }
+
+    /// The canonical JSON.
+    pub fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The tree.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.json).unwrap_or_default()
+    }
+
+    /// The typed view.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.json)
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        let at = self.labels.binary_search_by(|(label, _)| (**label).cmp(key)).ok()?;
+        Some(&self.labels[at].1)
+    }
+
+    /// How many bytes of [`Object::json`] stand for `kind` and `apiVersion`, which the items of a typed list leave out.
+    ///
+    /// An item is `{` and the bytes from there on.
+    pub fn list_prefix(&self) -> usize {
+        const METADATA: &[u8] = b"\"metadata\":";
+        find(&self.json, METADATA).unwrap_or(0)
+    }
+
+    /// The bytes of memory that the object holds.
+    pub fn weight(&self) -> usize {
+        let labels: usize =
+            self.labels.iter().map(|(key, value)| key.len() + value.len() + 32).sum();
+        let fields: usize = self.fields.iter().map(|field| field.len() + 16).sum();
+        size_of::<Self>()
+            + self.json.len()
+            + self.name.len()
+            + self.namespace.len()
+            + 36
+            + labels
+            + fields
+    }
+}
+
+/// Where the digits of the resourceVersion are.
+fn version_span(json: &[u8]) -> Option<(usize, usize)> {
+    let start = find(json, VERSION_FIELD)? + VERSION_FIELD.len();
+    let length = json[start..].iter().position(|&byte| byte == b'"')?;
+    Some((start, start + length))
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}@{}", self.namespace, self.name, self.resource_version)
+    }
+}
+
+/// Reads the group-version and kind of a tree: `("apps/v1", "Deployment")`.
+pub fn group_version_kind(value: &Value) -> (&str, &str) {
+    (tree::str_at(value, &["apiVersion"]), tree::str_at(value, &["kind"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::builtin;
+    use serde_json::json;
+
+    #[test]
+    fn the_version_is_replaced_in_the_bytes_and_nothing_else_is() {
+        let ty = builtin().get("core/v1.ConfigMap").expect("known");
+        let value = json!({"kind": "ConfigMap", "apiVersion": "v1",
+            "metadata": {"name": "x\"resourceVersion\":\"", "namespace": "n", "labels": {"b": "2", "a": "1"}}});
+        let draft = Object::draft(&value, ty, Box::default());
+        let object = draft.at_version(4711);
+        assert_eq!(object.resource_version, 4711);
+        let mut expected = value.clone();
+        meta::set(&mut expected, "resourceVersion", "4711");
+        assert_eq!(object.value(), expected);
+        assert_eq!(object.at_version(5).value()["metadata"]["resourceVersion"], "5");
+        assert_eq!((object.label("a"), object.label("c")), (Some("1"), None));
+        assert!(object.json()[object.list_prefix()..].starts_with(b"\"metadata\""));
+    }
+}

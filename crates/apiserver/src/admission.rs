@@ -1,0 +1,108 @@
+//! Admission: what is decided about a write by looking beyond the object, after its defaults and before its validation.
+//!
+//! One chain for every kind and verb. Mutating plug-ins run in the order of Kubernetes v1.36, then validating ones; each has a file.
+//! What a plug-in takes in passing (an address, a port) it gives back in [`finish`] if the write fails.
+
+mod default_tolerations;
+mod namespace_lifecycle;
+mod node_restriction;
+mod priority;
+mod rbac_escalation;
+mod service_account;
+
+use podo_api::{Status, Value, meta};
+use podo_registry::Definition;
+
+use crate::api::Api;
+use crate::authn::User;
+use crate::call::{Call, Target, Warnings};
+use crate::service::Reservation;
+
+/// What a call does to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// It begins to exist.
+    Create,
+    /// It changes.
+    Update,
+    /// It goes.
+    Delete,
+    /// A stream to it is opened.
+    Connect,
+}
+
+/// A write that asks for admission.
+pub struct Request<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) operation: Operation,
+    pub(crate) target: &'a Target,
+    pub(crate) user: &'a User,
+    pub(crate) warnings: &'a Warnings,
+    pub(crate) is_dry_run: bool,
+    /// What was reserved for the object while it is being written.
+    pub(crate) reservation: Reservation,
+}
+
+impl<'a> Request<'a> {
+    /// The request of a call about its own target.
+    pub fn new(api: &'a Api, call: &'a Call, operation: Operation, is_dry_run: bool) -> Self {
+        Self::of_target(api, call, &call.target, operation, is_dry_run)
+    }
+
+    /// The request of a call about one of several targets.
+    pub fn of_target(
+        api: &'a Api,
+        call: &'a Call,
+        target: &'a Target,
+        operation: Operation,
+        is_dry_run: bool,
+    ) -> Self {
+        Self {
+            api,
+            operation,
+            target,
+            user: &call.user,
+            warnings: &call.warnings,
+            is_dry_run,
+            reservation: Reservation::default(),
+        }
+    }
+
+    /// The kind of the object.
+    pub fn definition(&self) -> &'static Definition {
+        self.target.definition
+    }
+
+    /// Whether the object itself is written, and it is of this core kind.
+    pub fn is_main(&self, plural: &str) -> bool {
+        let names = &self.definition().names;
+        names.group.is_empty() && names.plural == plural && self.target.subresource.is_none()
+    }
+
+    /// 403 about the object.
+    pub fn forbidden(&self, value: &Value, why: impl std::fmt::Display) -> Status {
+        let name = if self.target.name.is_empty() { meta::name(value) } else { &self.target.name };
+        Status::forbidden(self.target.resource(), name, why)
+    }
+}
+
+/// Runs the mutating plug-ins on an object that is to be written.
+pub async fn mutate(request: &mut Request<'_>, value: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+    namespace_lifecycle::admit(request, value).await?;
+    service_account::admit(request, value)?;
+    priority::admit(request, value, old)?;
+    default_tolerations::admit(request, value);
+    crate::service::reserve(request, value, old)
+}
+
+/// Runs the validating plug-ins on an object that is to be written, or was asked to be deleted.
+pub async fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Result<(), Status> {
+    namespace_lifecycle::validate(request)?;
+    rbac_escalation::validate(request, value, old)?;
+    node_restriction::validate(request, value, old)
+}
+
+/// Tells the plug-ins how the write ended.
+pub fn finish(request: &Request<'_>, is_written: bool) {
+    crate::service::settle(request, is_written && !request.is_dry_run);
+}

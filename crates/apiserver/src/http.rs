@@ -1,0 +1,21 @@
+//! HTTP: the wire in front of the pipeline. Connections, TLS, routes, content negotiation, encoding of answers.
+//!
+//! Nothing here decides about an object; [`crate::verbs`] does not know that HTTP exists.
+
+mod body;
+mod events;
+mod front;
+mod handler;
+mod negotiate;
+mod render;
+mod route;
+mod table;
+
+pub use body::{Body, Response};
+pub use events::EventBytes;
+pub use front::{Front, FrontConfig};
+pub use handler::{Peer, handle};
+pub(crate) use handler::header_text;
+pub(crate) use body::full;
+pub(crate) use render::{respond, text};
+pub(crate) use route::Resource;

@@ -1,0 +1,247 @@
+//! One HTTP request from its head to its answer: who, what, may they, do it, tell it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use podo_api::{Status, duration};
+use podo_registry::{Storage, Verb};
+
+use super::body::{BodyError, Response, full, read};
+use super::events;
+use super::negotiate::{self, Form, Rendering, Wanted};
+use super::render::{self, Context};
+use super::route::{self, Resource, Route};
+use super::table::IncludeObject;
+use crate::authn::User;
+use crate::authz::Attributes;
+use crate::call::{Body, Call, Outcome, Warnings};
+use crate::options::Options;
+use crate::server::Server;
+use crate::subresources;
+
+/// How long a request may take that is not a stream (Kubernetes v1.36 `--request-timeout`).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// All warnings of an answer together (Kubernetes v1.36 `warning` filter).
+const WARNINGS_BYTES_MAX: usize = 4 * 1024;
+
+/// What is known of the other end of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// Where it is.
+    pub address: Option<std::net::SocketAddr>,
+    /// Who its client certificate says it is, if it has one that the authority signed.
+    pub user: Option<Arc<User>>,
+}
+
+/// Answers a request.
+pub async fn handle<B>(server: &Arc<Server>, request: http::Request<B>, peer: &Peer) -> Response
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    let audit_id = header_text(request.headers(), "audit-id").map_or_else(podo_base::uid, str::to_owned);
+    let warnings = Warnings::default();
+    let mut response = match respond(server, request, peer, &warnings).await {
+        Ok(response) => response,
+        Err((status, rendering)) => render::failure(&status, &rendering),
+    };
+    finish(&mut response, &audit_id, &warnings);
+    response
+}
+
+type Failure = (Status, Rendering);
+
+async fn respond<B>(
+    server: &Arc<Server>,
+    request: http::Request<B>,
+    peer: &Peer,
+    warnings: &Warnings,
+) -> Result<Response, Failure>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    let (parts, body) = request.into_parts();
+    let accept = header_text(&parts.headers, "accept");
+    let fallback = negotiate::negotiate(accept, Wanted::Plain).unwrap_or_else(|(_, rendering)| rendering);
+    let plain = |status: Status| (status, fallback);
+    let user = server.authenticate(&parts, peer).map_err(plain)?;
+    let options = route::parse_query(parts.uri.query().unwrap_or(""));
+    let timeout = timeout(&options).map_err(plain)?;
+    match route::route(&parts.method, parts.uri.path(), &options).map_err(plain)? {
+        Route::Resource(resource) => {
+            let exchange = Exchange { server, parts: &parts, user, options, resource, warnings };
+            exchange.respond(body, timeout).await
+        }
+        Route::Other => {
+            authorize_path(server, &user, &parts).map_err(plain)?;
+            server.serve_path(&parts, &options, &user).await.map_err(plain)
+        }
+    }
+}
+
+fn authorize_path(server: &Server, user: &User, parts: &Parts) -> Result<(), Status> {
+    let verb = parts.method.as_str().to_ascii_lowercase();
+    let attributes = Attributes { user, verb: &verb, path: parts.uri.path(), ..Attributes::path(user) };
+    server.api.authorize(&attributes).map_err(|denial| denial.status())
+}
+
+fn timeout(options: &Options) -> Result<Duration, Status> {
+    let Some(text) = options.get("timeout").filter(|text| !text.is_empty()) else { return Ok(REQUEST_TIMEOUT) };
+    match duration::parse_go(text) {
+        Ok(asked) if asked.is_zero() => Ok(REQUEST_TIMEOUT),
+        Ok(asked) => Ok(asked.min(REQUEST_TIMEOUT)),
+        Err(error) => {
+            Err(Status::bad_request(format!("invalid timeout specified in the request URL - {error}")))
+        }
+    }
+}
+
+/// A request to a resource.
+struct Exchange<'a> {
+    server: &'a Arc<Server>,
+    parts: &'a Parts,
+    user: Arc<User>,
+    options: Options,
+    resource: Resource,
+    warnings: &'a Warnings,
+}
+
+impl Exchange<'_> {
+    async fn respond<B>(self, body: B, timeout: Duration) -> Result<Response, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let rendering = self.rendering()?;
+        let told = |status: Status| (status, Rendering { form: Form::Whole, ..rendering });
+        if subresources::is_stream(&self.resource.target) {
+            return self.server.stream(self.parts, &self.user, &self.options, &self.resource, self.warnings).await.map_err(told);
+        }
+        let include = IncludeObject::parse(self.options.get("includeObject"));
+        let context = Context {
+            rendering,
+            include: include.map_err(told)?,
+            accepts_gzip: header_text(&self.parts.headers, "accept-encoding")
+                .is_some_and(|encodings| encodings.contains("gzip")),
+            now: self.server.api.clock.now(),
+        };
+        let call = tokio::time::timeout(timeout, self.call(body)).await;
+        let call = call.map_err(|_| told(timed_out())).and_then(|call| call.map_err(told))?;
+        let clock = Arc::clone(&self.server.api.clock);
+        let outcome = tokio::time::timeout(timeout, self.server.api.execute(call)).await;
+        let outcome = outcome.map_err(|_| told(timed_out())).and_then(|outcome| outcome.map_err(told))?;
+        match outcome {
+            Outcome::Watch(watch) => {
+                let mut response =
+                    http::Response::new(events::stream_body(watch, rendering, context.include, clock));
+                let content_type = match rendering.encoding {
+                    crate::call::Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+                    _ => "application/json",
+                };
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                Ok(response)
+            }
+            outcome => render::outcome(outcome, &context).map_err(told),
+        }
+    }
+
+    fn rendering(&self) -> Result<Rendering, Failure> {
+        let wanted = match self.resource.verb {
+            Verb::Watch => Wanted::Watch,
+            _ if matches!(self.resource.target.definition.storage, Storage::None) => Wanted::Plain,
+            _ => Wanted::Object,
+        };
+        let mut rendering = negotiate::negotiate(header_text(&self.parts.headers, "accept"), wanted)?;
+        let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("");
+        rendering.is_pretty = match self.options.get("pretty") {
+            Some(_) => self.options.flag("pretty"),
+            None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known)),
+        };
+        Ok(rendering)
+    }
+
+    async fn call<B>(&self, body: B) -> Result<Call, Status>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let content_type = header_text(&self.parts.headers, "content-type");
+        let body = match self.resource.verb {
+            Verb::Get | Verb::List | Verb::Watch => Body::EMPTY,
+            Verb::Patch => {
+                let kind = negotiate::patch_kind(content_type)?;
+                Body::Patch(kind, read(body).await?)
+            }
+            Verb::Create | Verb::Update | Verb::Delete | Verb::DeleteCollection => {
+                let encoding = negotiate::body_encoding(content_type)?;
+                Body::Bytes(encoding, read(body).await?)
+            }
+        };
+        let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("unknown");
+        Ok(Call {
+            user: Arc::clone(&self.user),
+            verb: self.resource.verb,
+            target: self.resource.target.clone(),
+            options: self.options.clone(),
+            body,
+            agent: agent.split('/').next().unwrap_or("unknown").into(),
+            warnings: self.warnings.clone(),
+        })
+    }
+}
+
+fn timed_out() -> Status {
+    Status::timeout("request did not complete within requested timeout - context deadline exceeded", 0)
+}
+
+/// A header as text.
+pub(crate) fn header_text<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Headers that every answer has.
+fn finish(response: &mut Response, audit_id: &str, warnings: &Warnings) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(audit_id) {
+        headers.insert("audit-id", id);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
+    let mut total = 0;
+    for warning in warnings.take() {
+        let line = format!("299 - \"{}\"", escape_warning(&warning));
+        total += line.len();
+        if total > WARNINGS_BYTES_MAX {
+            break;
+        }
+        if let Ok(line) = HeaderValue::from_bytes(line.as_bytes()) {
+            headers.append(header::WARNING, line);
+        }
+    }
+}
+
+/// RFC 7234: a quoted string, in which control characters have no place.
+fn escape_warning(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(letter);
+            }
+            '\n' | '\t' => out.push(' '),
+            letter if letter.is_control() => {}
+            letter => out.push(letter),
+        }
+    }
+    out
+}
+
+/// The answer to a HEAD is that to a GET without its body.
+pub(crate) fn without_body(method: &Method, response: Response) -> Response {
+    if method == Method::HEAD { response.map(|_| full(Bytes::new())) } else { response }
+}

@@ -1,0 +1,111 @@
+//! Which objects of a kind a list, watch or collection delete is about: label and field selectors, checked against the kind.
+
+use podo_api::selector::field::{FieldSelector, Operator};
+use podo_api::selector::label::LabelSelector;
+use podo_api::{Object, Status};
+use podo_registry::Definition;
+
+use crate::call::Target;
+use crate::options::ListOptions;
+
+/// Where the value of a field label is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Name,
+    Namespace,
+    /// A place in [`Object::fields`].
+    Field(usize),
+    /// The label is known but no object has a value for it.
+    Nothing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Term {
+    source: Source,
+    is_equal: bool,
+    value: Box<str>,
+}
+
+/// A selection of objects of one kind.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    labels: LabelSelector,
+    fields: Vec<Term>,
+}
+
+impl Selection {
+    /// The selection of a list's options; a field that the kind cannot select by is an error.
+    pub fn new(definition: &'static Definition, target: &Target, options: &ListOptions) -> Result<Self, Status> {
+        let mut fields = terms(definition, &options.fields)?;
+        if !target.name.is_empty() {
+            fields.push(Term { source: Source::Name, is_equal: true, value: target.name.clone() });
+        }
+        Ok(Self { labels: options.labels.clone(), fields })
+    }
+
+    /// Whether an object is selected.
+    pub fn matches(&self, object: &Object) -> bool {
+        self.labels.matches(|key| object.label(key))
+            && self.fields.iter().all(|term| (value_of(object, term.source) == &*term.value) == term.is_equal)
+    }
+
+    /// Whether every object is selected.
+    pub fn is_everything(&self) -> bool {
+        self.fields.is_empty() && self.labels.is_empty()
+    }
+
+    /// The one name that is selected, if there is just one.
+    pub fn single_name(&self) -> Option<&str> {
+        let mut names = self.fields.iter().filter(|term| term.source == Source::Name && term.is_equal);
+        names.next().map(|term| &*term.value)
+    }
+}
+
+fn terms(definition: &'static Definition, selector: &FieldSelector) -> Result<Vec<Term>, Status> {
+    let mut terms = Vec::new();
+    for term in selector.terms() {
+        let source = source(definition, &term.field).ok_or_else(|| unsupported(definition, &term.field))?;
+        terms.push(Term {
+            source,
+            is_equal: term.operator == Operator::Equal,
+            value: term.value.as_str().into(),
+        });
+    }
+    Ok(terms)
+}
+
+fn source(definition: &'static Definition, label: &str) -> Option<Source> {
+    match label {
+        "metadata.name" => Some(Source::Name),
+        "metadata.namespace" if definition.is_namespaced() => Some(Source::Namespace),
+        _ => {
+            let at = definition.selectable.iter().position(|field| field.label == label)?;
+            // Another view of the same objects lists its labels in the order of the stored kind's.
+            Some(if at < definition.stored().selectable.len() { Source::Field(at) } else { Source::Nothing })
+        }
+    }
+}
+
+fn unsupported(definition: &Definition, label: &str) -> Status {
+    let message = match (definition.names.group, definition.selectable.is_empty()) {
+        ("", false) | ("" | "events.k8s.io", _) => format!("field label not supported: {label}"),
+        _ => {
+            let known = if definition.is_namespaced() {
+                "only \"metadata.name\", \"metadata.namespace\""
+            } else {
+                "only \"metadata.name\", \"metadata.namespace\""
+            };
+            format!("\"{label}\" is not a known field selector: {known}")
+        }
+    };
+    Status::bad_request(message)
+}
+
+fn value_of(object: &Object, source: Source) -> &str {
+    match source {
+        Source::Name => &object.name,
+        Source::Namespace => &object.namespace,
+        Source::Field(at) => object.fields.get(at).map_or("", |value| value),
+        Source::Nothing => "",
+    }
+}

@@ -1,0 +1,72 @@
+//! [`Server`]: the API behind HTTP, with what it serves beside resources.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use podo_api::Status;
+
+use crate::api::Api;
+use crate::authn::{Authenticator, User};
+use crate::call::Warnings;
+use crate::discovery;
+use crate::health::Health;
+use crate::http::{Peer, Resource, Response};
+use crate::metrics;
+use crate::nodes::Nodes;
+use crate::openapi;
+use crate::options::Options;
+use crate::version;
+
+/// The API server.
+pub struct Server {
+    pub(crate) api: Arc<Api>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) health: Health,
+    pub(crate) nodes: Nodes,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("api", &self.api).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Who sends a request: its credentials, and whom it acts as.
+    pub(crate) fn authenticate(&self, parts: &Parts, peer: &Peer) -> Result<Arc<User>, Status> {
+        self.authenticator.authenticate(&self.api, parts, peer)
+    }
+
+    /// Answers a request for something that is no resource.
+    pub(crate) async fn serve_path(&self, parts: &Parts, options: &Options, user: &User) -> Result<Response, Status> {
+        let _ = user;
+        let path = parts.uri.path().trim_end_matches('/');
+        if let Some(response) = discovery::serve(self, parts, path)? {
+            return Ok(response);
+        }
+        if let Some(response) = openapi::serve(parts, path, options)? {
+            return Ok(response);
+        }
+        if let Some(response) = self.health.serve(self, path, options) {
+            return Ok(response);
+        }
+        match path {
+            "/version" => Ok(version::serve()),
+            "/metrics" => Ok(metrics::serve(self)),
+            "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.api.tokens.serve(path),
+            _ => Ok(crate::http::text(404, "404 page not found\n")),
+        }
+    }
+
+    /// Opens a stream to something that a node runs.
+    pub(crate) async fn stream(
+        &self,
+        parts: &Parts,
+        user: &Arc<User>,
+        options: &Options,
+        resource: &Resource,
+        warnings: &Warnings,
+    ) -> Result<Response, Status> {
+        crate::subresources::stream(self, parts, user, options, resource, warnings).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Streams to what a node runs: logs, exec, attach, port-forward. The API server checks and then hands the bytes through.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use http::request::Parts;
+use podo_api::{Status, Value, meta, tree};
+
+use super::pod_logs;
+use crate::admission::{self, Operation};
+use crate::authn::User;
+use crate::authz::Attributes;
+use crate::call::{Body, Call, Target, Warnings};
+use crate::http::Response;
+use crate::options::Options;
+use crate::http::Resource;
+use crate::server::Server;
+use crate::verbs::find;
+
+/// Opens the stream of a request.
+pub(crate) async fn stream(
+    server: &Server,
+    parts: &Parts,
+    user: &Arc<User>,
+    options: &Options,
+    resource: &Resource,
+    warnings: &Warnings,
+) -> Result<Response, Status> {
+    let target = &resource.target;
+    authorize(server, parts, user, resource)?;
+    let pod = find(&server.api, &Target { subresource: None, ..target.clone() })?.value();
+    let call = Call {
+        user: Arc::clone(user),
+        verb: resource.verb,
+        target: target.clone(),
+        options: options.clone(),
+        body: Body::EMPTY,
+        agent: "".into(),
+        warnings: warnings.clone(),
+    };
+    if target.subresource_name() != "log" {
+        let request = admission::Request::new(&server.api, &call, Operation::Connect, false);
+        admission::validate(&request, &Value::Null, Some(&pod)).await?;
+    }
+    let path = node_path(target, &pod, options)?;
+    let node = host_of(&pod)?;
+    server.nodes.forward(&server.api, node, &path, parts).await
+}
+
+/// A stream is authorized by the verb of its method; one that is opened by a WebSocket's GET needs `create` as well, so that
+/// who may read Pods cannot run commands in them (Kubernetes v1.36 `AuthorizePodWebsocketUpgradeCreatePermission`).
+fn authorize(server: &Server, parts: &Parts, user: &User, resource: &Resource) -> Result<(), Status> {
+    let target = &resource.target;
+    let names = &target.definition.names;
+    let is_log = target.subresource_name() == "log";
+    let mut verbs = vec![resource.verb.as_str()];
+    if !is_log && parts.method == http::Method::GET {
+        verbs.push("create");
+    }
+    for verb in verbs {
+        let attributes = Attributes {
+            user,
+            verb,
+            group: names.group,
+            version: names.version,
+            resource: names.plural,
+            subresource: target.subresource_name(),
+            namespace: &target.namespace,
+            name: &target.name,
+            ..Attributes::path(user)
+        };
+        server.api.authorize(&attributes).map_err(|denial| denial.status())?;
+    }
+    Ok(())
+}
+
+fn host_of(pod: &Value) -> Result<&str, Status> {
+    let node = tree::str_at(pod, &["spec", "nodeName"]);
+    if node.is_empty() {
+        return Err(Status::bad_request(format!("pod {} does not have a host assigned", meta::name(pod))));
+    }
+    Ok(node)
+}
+
+/// The path and query by which a node's kubelet is asked (Kubernetes v1.36 `pkg/registry/core/pod/strategy.go`).
+fn node_path(target: &Target, pod: &Value, options: &Options) -> Result<String, Status> {
+    let (namespace, name) = (&*target.namespace, &*target.name);
+    let asked = options.get("container").unwrap_or("");
+    match target.subresource_name() {
+        "log" => {
+            let query = pod_logs::check(options, name)?;
+            let container = pod_logs::container(pod, asked)?;
+            Ok(with_query(format!("/containerLogs/{namespace}/{name}/{container}"), &query))
+        }
+        "portforward" => {
+            let mut query = Options::default();
+            for port in options.all("ports") {
+                query = query.with("port", port);
+            }
+            Ok(with_query(format!("/portForward/{namespace}/{name}"), &query))
+        }
+        verb => {
+            let container = pod_logs::container(pod, asked)?;
+            let mut query = Options::default();
+            for (flag, short) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+                if options.flag(flag) {
+                    query = query.with(short, "1");
+                }
+            }
+            for command in options.all("command") {
+                query = query.with("command", command);
+            }
+            Ok(with_query(format!("/{verb}/{namespace}/{name}/{container}"), &query))
+        }
+    }
+}
+
+fn with_query(path: String, query: &Options) -> String {
+    let mut text = path;
+    for (index, (key, value)) in query.pairs().enumerate() {
+        text.push(if index == 0 { '?' } else { '&' });
+        text.push_str(key);
+        text.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                let _infallible = write!(text, "%{byte:02X}");
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,72 @@
+//! The verbs of the API, one file each, for every kind alike.
+//!
+//! [`execute`] is the one way in: it authorizes and then leads to the verb. Whatever comes from outside or from a component in this
+//! process passes through it.
+
+mod body;
+mod create;
+mod delete;
+mod delete_collection;
+mod get;
+mod list;
+mod patch;
+mod produce;
+mod update;
+pub mod watch;
+
+use podo_api::Status;
+use podo_registry::{Storage, Verb};
+
+use crate::api::Api;
+use crate::authz::Attributes;
+use crate::call::{Call, Outcome};
+use crate::subresources;
+
+pub(crate) use body::decode_object;
+pub(crate) use get::find;
+pub(crate) use list::all_of;
+pub(crate) use produce::{amend, rewrite};
+pub(crate) use update::check_update;
+
+/// Authorizes a call and carries it out.
+pub async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
+    authorize(api, &call)?;
+    if let Some(warning) = call.target.definition.deprecation {
+        call.warnings.add(warning);
+    }
+    if let Some(outcome) = subresources::execute(api, &call).await {
+        return outcome;
+    }
+    if matches!(call.target.definition.storage, Storage::None) {
+        return subresources::review(api, &call).await;
+    }
+    match call.verb {
+        Verb::Create => create::create(api, &call).await,
+        Verb::Get => get::get(api, &call),
+        Verb::List => list::list(api, &call).await,
+        Verb::Watch => watch::watch(api, &call),
+        Verb::Update => update::update(api, &call).await,
+        Verb::Patch => patch::patch(api, &call).await,
+        Verb::Delete => delete::delete(api, &call).await,
+        Verb::DeleteCollection => delete_collection::delete_collection(api, &call).await,
+    }
+}
+
+fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
+    let target = &call.target;
+    let names = &target.definition.names;
+    let attributes = Attributes {
+        user: &call.user,
+        verb: call.verb.as_str(),
+        group: names.group,
+        version: names.version,
+        resource: names.plural,
+        subresource: target.subresource_name(),
+        namespace: &target.namespace,
+        name: &target.name,
+        path: "",
+        field_selector: call.options.get("fieldSelector").unwrap_or(""),
+        label_selector: call.options.get("labelSelector").unwrap_or(""),
+    };
+    api.authorize(&attributes).map_err(|denial| denial.status())
+}

@@ -1,0 +1,155 @@
+//! A kubectl of our own: the command line, and one file per verb.
+
+mod call;
+mod context;
+mod discovery;
+mod fault;
+mod files;
+mod get;
+mod globals;
+mod normal;
+mod print;
+mod select;
+mod tabs;
+mod time;
+mod value;
+mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use context::{Defaults, Streams};
+
+use context::Ctx;
+use fault::{Fault, Outcome};
+use globals::Globals;
+
+/// Controls a Kubernetes cluster.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl", bin_name = "kubectl", disable_help_subcommand = true, args_override_self = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Get(get::Get),
+    Version(version::Version),
+}
+
+/// Runs kubectl with the process's streams. `args` begins with the program's name; a following `kubectl` is passed over.
+pub fn kubectl_main(args: Vec<OsString>, defaults: Defaults) -> ExitCode {
+    ExitCode::from(run(args, defaults, Streams::process()))
+}
+
+/// Runs kubectl with other streams; the exit code.
+pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 {
+    let cli = match parse(args) {
+        Ok(cli) => cli,
+        Err(refusal) => {
+            let (target, code) = match refusal.exit_code {
+                0 => (&mut streams.output, 0),
+                code => (&mut streams.errors, code),
+            };
+            // Nobody is left to be told that the help could not be written.
+            let _written = target.write_all(refusal.text.as_bytes()).and_then(|()| target.flush());
+            return code;
+        }
+    };
+    let Cli { globals, verb } = cli;
+    let ctx = Ctx::new(globals, defaults, streams);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(verb.run(&ctx)),
+        Err(source) => Err(Fault::Io { context: "unable to start".into(), source }),
+    };
+    let outcome = outcome.and(ctx.flush());
+    match outcome {
+        Ok(()) => 0,
+        Err(fault) => {
+            let text = fault.report();
+            if !text.is_empty() {
+                ctx.note_raw(text);
+            }
+            fault.exit_code()
+        }
+    }
+}
+
+impl Verb {
+    async fn run(self, ctx: &Ctx) -> Outcome {
+        match self {
+            Self::Get(args) => get::run(ctx, args).await,
+            Self::Version(args) => version::run(ctx, args).await,
+        }
+    }
+}
+
+/// Why there is nothing to run: help, or a mistake.
+struct Refusal {
+    text: String,
+    exit_code: u8,
+}
+
+fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
+    if args.get(1).is_some_and(|first| first == "kubectl") {
+        args.remove(1);
+    }
+    let command = Cli::command();
+    let args = normal::booleans(&command, args);
+    let command = Cli::command();
+    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| refusal(&error))
+}
+
+/// A mistake on the command line in the words of kubectl.
+fn refusal(error: &clap::Error) -> Refusal {
+    let context = |kind| error.get(kind).map(ToString::to_string);
+    let text = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return Refusal { text: error.render().to_string(), exit_code: 0 };
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return Refusal { text: error.render().to_string(), exit_code: 0 };
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = context(ContextKind::InvalidArg).unwrap_or_default();
+            let word = match flag.strip_prefix('-') {
+                Some(short) if !short.starts_with('-') => {
+                    format!("unknown shorthand flag: '{short}' in {flag}")
+                }
+                _ if !flag.starts_with('-') => format!("unexpected argument: {flag}"),
+                _ => format!("unknown flag: {}", flag.split('=').next().unwrap_or(&flag)),
+            };
+            format!("error: {word}\nSee 'kubectl --help' for usage.\n")
+        }
+        ErrorKind::InvalidSubcommand => {
+            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("error: unknown command {} for \"kubectl\"\n", fault::quoted(&name))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = context(ContextKind::InvalidArg).unwrap_or_default();
+            let flags: Vec<&str> =
+                missing.split(", ").filter_map(|arg| arg.strip_prefix("--")).collect();
+            if flags.is_empty() {
+                format!("error: required argument(s) missing: {missing}\n")
+            } else {
+                let names: Vec<String> =
+                    flags.iter().map(|flag| fault::quoted(flag.split([' ', '=']).next().unwrap_or(flag))).collect();
+                format!("error: required flag(s) {} not set\n", names.join(", "))
+            }
+        }
+        _ => {
+            let text = error.render().to_string();
+            let head = text.split("\n\n").next().unwrap_or(&text).trim_end();
+            format!("{head}\n")
+        }
+    };
+    Refusal { text, exit_code: 1 }
+}

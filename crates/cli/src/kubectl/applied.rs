@@ -1,0 +1,26 @@
+//! The annotation in which `apply` keeps the configuration that it applied last.
+
+use serde_json::{Map, Value};
+
+use super::print::json;
+use super::value::{Look, at_mut, object_mut};
+
+/// The annotation's key.
+pub(crate) const KEY: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The configuration that was applied last, if the object says so.
+pub(crate) fn read(object: &Value) -> Option<Value> {
+    let text = object.at("/metadata/annotations")?.get(KEY)?.as_str()?;
+    serde_json::from_str(text).ok()
+}
+
+/// Writes a configuration into its own annotation, without what the annotation said before.
+pub(crate) fn write(object: &mut Value) {
+    let annotations = at_mut(object, &["metadata", "annotations"]);
+    object_mut(annotations).remove(KEY);
+    if annotations.is_null() {
+        *annotations = Value::Object(Map::new());
+    }
+    let text = json::compact(object) + "\n";
+    at_mut(object, &["metadata", "annotations"])[KEY] = text.into();
+}

@@ -1,0 +1,103 @@
+//! `apply --prune`: deletes what was applied before and is in no file any more.
+
+use serde_json::json;
+
+use super::super::applied;
+use super::super::call::Call;
+use super::super::context::Ctx;
+use super::super::discovery::Resource;
+use super::super::fault::{Fault, Outcome};
+use super::super::report::{DryRun, Report};
+use super::super::select::{Select, list_all};
+use super::super::value::Look;
+use super::Apply;
+
+/// The kinds that are pruned when no allowlist is given, as kubectl v1.36 has them: group, kind.
+const DEFAULT: [(&str, &str); 15] = [
+    ("", "ConfigMap"),
+    ("", "Endpoints"),
+    ("", "Namespace"),
+    ("", "PersistentVolumeClaim"),
+    ("", "PersistentVolume"),
+    ("", "Pod"),
+    ("", "ReplicationController"),
+    ("", "Secret"),
+    ("", "Service"),
+    ("batch", "Job"),
+    ("batch", "CronJob"),
+    ("networking.k8s.io", "Ingress"),
+    ("apps", "DaemonSet"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+];
+
+/// `visited` is what the files declare: kind, namespace and name.
+pub(super) async fn run(
+    ctx: &Ctx,
+    args: &Apply,
+    report: &Report,
+    dry_run: DryRun,
+    visited: &[(Resource, String, String)],
+) -> Outcome {
+    let mut namespaces: Vec<String> = visited
+        .iter()
+        .filter(|(resource, _, _)| resource.is_namespaced)
+        .map(|(_, namespace, _)| namespace.clone())
+        .collect();
+    namespaces.sort();
+    namespaces.dedup();
+    let select = Select { selector: args.selector.as_deref(), ..Select::default() };
+    for resource in kinds(ctx, args).await? {
+        let scopes = if resource.is_namespaced { namespaces.clone() } else { vec![String::new()] };
+        for namespace in scopes {
+            for object in list_all(ctx, &resource, Some(&namespace), &select).await? {
+                let is_declared = visited.iter().any(|(kind, own, name)| {
+                    kind.kind == resource.kind
+                        && kind.group == resource.group
+                        && own == object.namespace()
+                        && name == object.name()
+                });
+                if is_declared || applied::read(&object).is_none() {
+                    continue;
+                }
+                if dry_run != DryRun::Client {
+                    let options = json!({"propagationPolicy": "Background"});
+                    let path = resource.object(Some(&namespace), object.name());
+                    let call = Call::delete(path, &options).query("dryRun", dry_run.query());
+                    ctx.call(call).await?;
+                }
+                report.done(ctx, &object, "pruned")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn kinds(ctx: &Ctx, args: &Apply) -> Result<Vec<Resource>, Fault> {
+    let discovery = ctx.discovery().await?;
+    if args.prune_allowlist.is_empty() {
+        let found = DEFAULT.iter().filter_map(|(group, kind)| discovery.by_group_kind(group, kind));
+        let mut found: Vec<Resource> = found.cloned().collect();
+        found.extend(discovery.by_group_kind("apps", "StatefulSet").cloned());
+        found.sort_by_key(|resource| !resource.is_namespaced);
+        return Ok(found);
+    }
+    let mut found = Vec::new();
+    for text in &args.prune_allowlist {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [group, version, kind] = parts.as_slice() else {
+            return Err(Fault::refused(format!(
+                "invalid GroupVersionKind format: {text}, please follow <group/version/kind>"
+            )));
+        };
+        let api_version = match *group {
+            "core" | "" => (*version).to_owned(),
+            group => format!("{group}/{version}"),
+        };
+        let resource = discovery.by_kind(&api_version, kind).ok_or_else(|| {
+            Fault::refused(format!("no matches for kind \"{kind}\" in version \"{api_version}\""))
+        })?;
+        found.push(resource.clone());
+    }
+    Ok(found)
+}

@@ -1,0 +1,267 @@
+//! What every command works with: the streams, the flags that all share, the connection, what the server serves.
+//!
+//! Holds     a warning of the server is told once; output is buffered and a closed pipe ends the command quietly.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use podo_client::https::{Client, Impersonation, Secret};
+use podo_client::kubeconfig::{Kubeconfig, Overrides, in_cluster, in_cluster_namespace};
+use tokio::sync::OnceCell;
+
+use super::discovery::Discovery;
+use super::fault::{Fault, Outcome};
+use super::globals::Globals;
+use super::time::parse_duration;
+
+/// What the program that calls us knows better than kubectl does.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// A kubeconfig that is used, if it exists, when neither `--kubeconfig` nor `$KUBECONFIG` names one.
+    pub kubeconfig: PathBuf,
+}
+
+/// Where a command reads and writes.
+pub struct Streams {
+    /// Standard input.
+    pub input: Box<dyn Read + Send>,
+    /// Standard output.
+    pub output: Box<dyn Write>,
+    /// Standard error.
+    pub errors: Box<dyn Write>,
+    /// Whether the streams are the process's own, which exec and attach need for a terminal.
+    pub is_process: bool,
+}
+
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streams").field("is_process", &self.is_process).finish_non_exhaustive()
+    }
+}
+
+impl Streams {
+    /// The streams of this process.
+    pub fn process() -> Self {
+        Self {
+            input: Box::new(io::stdin()),
+            output: Box::new(io::BufWriter::with_capacity(64 << 10, io::stdout())),
+            errors: Box::new(io::stderr()),
+            is_process: true,
+        }
+    }
+}
+
+/// The state of one command.
+pub(crate) struct Ctx {
+    pub(crate) globals: Globals,
+    defaults: Defaults,
+    pub(crate) is_process: bool,
+    input: RefCell<Box<dyn Read + Send>>,
+    output: RefCell<Box<dyn Write>>,
+    errors: RefCell<Box<dyn Write>>,
+    warned: RefCell<HashSet<String>>,
+    config: std::cell::OnceCell<Kubeconfig>,
+    client: OnceCell<Client>,
+    discovery: OnceCell<Discovery>,
+}
+
+impl Ctx {
+    pub(crate) fn new(globals: Globals, defaults: Defaults, streams: Streams) -> Self {
+        Self {
+            globals,
+            defaults,
+            is_process: streams.is_process,
+            input: RefCell::new(streams.input),
+            output: RefCell::new(streams.output),
+            errors: RefCell::new(streams.errors),
+            warned: RefCell::default(),
+            config: std::cell::OnceCell::new(),
+            client: OnceCell::new(),
+            discovery: OnceCell::new(),
+        }
+    }
+
+    /// Writes text to standard output.
+    pub(crate) fn out(&self, text: impl AsRef<[u8]>) -> Outcome {
+        self.output.borrow_mut().write_all(text.as_ref()).map_err(|error| closed(error))
+    }
+
+    /// Writes a line to standard output.
+    pub(crate) fn line(&self, text: impl AsRef<str>) -> Outcome {
+        self.out(text.as_ref())?;
+        self.out("\n")
+    }
+
+    /// Hands over what was written: before waiting, and at the end.
+    pub(crate) fn flush(&self) -> Outcome {
+        self.output.borrow_mut().flush().map_err(|error| closed(error))
+    }
+
+    /// Writes a line to standard error, after what was written to standard output.
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
+        self.note_raw(format!("{}\n", text.as_ref()));
+    }
+
+    /// Writes text to standard error. Nobody can be told when that fails.
+    pub(crate) fn note_raw(&self, text: impl AsRef<[u8]>) {
+        let _flushed = self.output.borrow_mut().flush();
+        let mut errors = self.errors.borrow_mut();
+        let _written = errors.write_all(text.as_ref()).and_then(|()| errors.flush());
+    }
+
+    /// All of standard input.
+    pub(crate) fn read_input(&self) -> Result<String, Fault> {
+        let mut text = String::new();
+        let read = self.input.borrow_mut().read_to_string(&mut text);
+        read.map_err(Fault::io("unable to read standard input"))?;
+        Ok(text)
+    }
+
+    /// A line of standard input.
+    pub(crate) fn read_line(&self) -> Result<String, Fault> {
+        let mut line = Vec::new();
+        let mut input = self.input.borrow_mut();
+        let mut byte = [0];
+        while input.read(&mut byte).map_err(Fault::io("unable to read standard input"))? == 1 {
+            if byte[0] == b'\n' {
+                break;
+            }
+            line.push(byte[0]);
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+
+    /// Tells a warning, the first time it comes.
+    pub(crate) fn warn_once(&self, text: &str) {
+        if self.warned.borrow_mut().insert(text.to_owned()) {
+            self.note(format!("Warning: {text}"));
+        }
+    }
+
+    /// The files that make up the kubeconfig, first wins; the first is the one that `config` writes when none exists.
+    pub(crate) fn kubeconfig_paths(&self) -> Vec<PathBuf> {
+        if let Some(path) = &self.globals.kubeconfig {
+            return vec![path.clone()];
+        }
+        if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+            return std::env::split_paths(&list).filter(|path| path != Path::new("")).collect();
+        }
+        let own = &self.defaults.kubeconfig;
+        if !own.as_os_str().is_empty() && own.exists() {
+            return vec![own.clone()];
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        home.map(|home| home.join(".kube/config")).into_iter().collect()
+    }
+
+    /// The merged kubeconfig.
+    pub(crate) fn kubeconfig(&self) -> Result<&Kubeconfig, Fault> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        if let Some(path) = self.globals.kubeconfig.as_ref().filter(|path| !path.exists()) {
+            return Err(Fault::refused(format!(
+                "stat {}: no such file or directory",
+                path.display()
+            )));
+        }
+        let config = Kubeconfig::merged(&self.kubeconfig_paths())?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The namespace of `-n`, of the context, of the Pod we run in, or `default`.
+    pub(crate) fn namespace(&self) -> Result<String, Fault> {
+        if let Some(name) = self.explicit_namespace() {
+            return Ok(name);
+        }
+        let config = self.kubeconfig()?;
+        let of_context = config.namespace(self.globals.context.as_deref());
+        if let Some(name) = of_context.filter(|name| !name.is_empty()) {
+            return Ok(name.to_owned());
+        }
+        let is_empty = config.clusters.is_empty() && self.globals.server.is_none();
+        Ok(Some(())
+            .filter(|()| is_empty)
+            .and_then(|()| in_cluster_namespace())
+            .unwrap_or_else(|| "default".into()))
+    }
+
+    /// The namespace of `-n`.
+    pub(crate) fn explicit_namespace(&self) -> Option<String> {
+        self.globals.namespace.clone().filter(|name| !name.is_empty())
+    }
+
+    /// The connection.
+    pub(crate) async fn client(&self) -> Result<&Client, Fault> {
+        self.client.get_or_try_init(|| async { self.connect() }).await
+    }
+
+    fn connect(&self) -> Result<Client, Fault> {
+        let overrides = self.overrides()?;
+        let config = self.kubeconfig()?;
+        if config.clusters.is_empty()
+            && self.globals.server.is_none()
+            && let Some(endpoint) = in_cluster(&overrides)
+        {
+            return Ok(Client::new(&endpoint)?);
+        }
+        Ok(Client::new(&config.endpoint(&overrides)?)?)
+    }
+
+    fn overrides(&self) -> Result<Overrides, Fault> {
+        let flags = &self.globals;
+        let timeout = match flags.request_timeout.as_deref() {
+            None | Some("0") => None,
+            Some(text) => Some(
+                text.parse()
+                    .ok()
+                    .map(Duration::from_secs)
+                    .or_else(|| parse_duration(text))
+                    .ok_or_else(|| {
+                        Fault::refused(format!(
+                            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+                        ))
+                    })?,
+            ),
+        };
+        Ok(Overrides {
+            context: flags.context.clone(),
+            cluster: flags.cluster.clone(),
+            user: flags.user.clone(),
+            server: flags.server.clone(),
+            token: flags.token.clone().map(Secret::new),
+            certificate_authority: flags.certificate_authority.clone(),
+            client_certificate: flags.client_certificate.clone(),
+            client_key: flags.client_key.clone(),
+            insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
+            tls_server_name: flags.tls_server_name.clone(),
+            impersonation: Impersonation {
+                user: flags.impersonate.clone().unwrap_or_default(),
+                uid: flags.as_uid.clone().unwrap_or_default(),
+                groups: flags.as_group.clone(),
+                extra: Vec::new(),
+            },
+            timeout,
+            user_agent: format!(
+                "kubectl/v1.36.2 (linux/{}) podo/{}",
+                super::version::go_arch(),
+                env!("CARGO_PKG_VERSION")
+            ),
+        })
+    }
+
+    /// What the server serves; asked for once.
+    pub(crate) async fn discovery(&self) -> Result<&Discovery, Fault> {
+        self.discovery.get_or_try_init(|| Discovery::load(self)).await
+    }
+}
+
+fn closed(error: io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Fault::Closed,
+        _ => Fault::Io { context: "unable to write to standard output".into(), source: error },
+    }
+}

@@ -1,0 +1,238 @@
+//! `delete`: by name, file or selector; waits until the objects are gone.
+
+use std::time::Duration;
+
+use clap::Args;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::call::Call;
+use super::context::Ctx;
+use super::fault::{Fault, Outcome};
+use super::files::FileArgs;
+use super::report::{DryRun, DryRunArgs};
+use super::select::{Item, Select};
+use super::time::parse_duration;
+use super::value::Look;
+use super::wait::until_gone;
+
+/// How long `--timeout=0` waits: a week, as kubectl does.
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Delete objects
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// TYPE[,TYPE] [NAME...] or TYPE/NAME...
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Only those with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// Only those with these fields
+    #[arg(long)]
+    field_selector: Option<String>,
+    /// All of the kind
+    #[arg(long)]
+    all: bool,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Seconds that a Pod is given to end; -1 for its own
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    grace_period: i64,
+    /// One second to end
+    #[arg(long)]
+    now: bool,
+    /// Do not wait for the node's confirmation
+    #[arg(long)]
+    force: bool,
+    /// background, foreground or orphan
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
+    cascade: String,
+    /// Say nothing if an object is not there
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Wait until the objects are gone
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    wait: bool,
+    /// How long to wait; 0 for ever
+    #[arg(long, default_value = "0s")]
+    timeout: String,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    /// name
+    #[arg(short, long)]
+    output: Option<String>,
+    /// Ask before deleting
+    #[arg(short, long)]
+    interactive: bool,
+    /// A path of the server to delete instead
+    #[arg(long)]
+    raw: Option<String>,
+}
+
+pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
+    if let Some(path) = &args.raw {
+        let body = ctx.fetch(Call::new(Method::DELETE, path.clone())).await?;
+        return ctx.out(&body);
+    }
+    let dry_run = args.dry_run.parse()?;
+    let options = options(ctx, &mut args)?;
+    let limit = match parse_duration(&args.timeout) {
+        Some(Duration::ZERO) => FOREVER,
+        Some(limit) => limit,
+        None => return Err(Fault::refused(format!("invalid argument \"{}\" for \"--timeout\" flag", args.timeout))),
+    };
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"));
+    }
+    let select = Select {
+        words: &args.words,
+        files: Some(&args.files),
+        selector: args.selector.as_deref(),
+        field_selector: args.field_selector.as_deref(),
+        is_all: args.all,
+        is_all_namespaces: args.all_namespaces,
+        is_local: true,
+        is_empty_all: false,
+    };
+    let (items, mut faults) = select.items(ctx).await?;
+    if args.interactive && !is_confirmed(ctx, &items)? {
+        return ctx.line("deletion is cancelled");
+    }
+    let mut deleted = Vec::new();
+    for item in &items {
+        let words = if item.source.is_empty() {
+            None
+        } else {
+            Some(format!("error when deleting {}", super::fault::quoted(&item.source)))
+        };
+        match delete_one(ctx, &args, item, &options, dry_run).await {
+            Ok(uid) => deleted.push((item, uid)),
+            Err(fault) if args.ignore_not_found && fault.is_not_found() => {}
+            Err(fault) => faults.push(match words {
+                Some(words) => fault.context(&words),
+                None => fault,
+            }),
+        }
+    }
+    if items.is_empty() && faults.is_empty() || deleted.is_empty() && faults.is_empty() {
+        return ctx.line("No resources found");
+    }
+    Fault::all(faults)?;
+    if !args.wait || dry_run != DryRun::None {
+        return Ok(());
+    }
+    ctx.flush()?;
+    let deadline = Instant::now() + limit;
+    for (item, uid) in deleted {
+        let gone = until_gone(
+            ctx,
+            &item.resource,
+            &item.namespace,
+            &item.name,
+            uid.as_deref(),
+            Some(deadline),
+        );
+        match gone.await {
+            Err(fault) if matches!(fault.reason(), "Forbidden" | "MethodNotAllowed") => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// The options of the requests; says what is dangerous and refuses what contradicts.
+fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
+    if args.output.as_deref().is_some_and(|output| output != "name") {
+        return Err(Fault::refused(format!(
+            "unexpected -o output mode: {}. We only support '-o name'",
+            args.output.as_deref().unwrap_or_default()
+        )));
+    }
+    if args.all && args.selector.is_some() {
+        return Err(Fault::refused("cannot set --all and --selector at the same time"));
+    }
+    if args.all && args.field_selector.is_some() {
+        return Err(Fault::refused("cannot set --all and --field-selector at the same time"));
+    }
+    if args.now {
+        if args.grace_period != -1 {
+            return Err(Fault::refused("--now and --grace-period cannot be specified together"));
+        }
+        args.grace_period = 1;
+    }
+    if args.grace_period == 0 && !args.force {
+        args.grace_period = 1; // Only --force may skip the confirmation of the node.
+    }
+    if args.force && args.grace_period < 0 {
+        args.grace_period = 0;
+    }
+    if args.force && args.grace_period > 0 {
+        return Err(Fault::refused(
+            "--force and --grace-period greater than 0 cannot be specified together",
+        ));
+    }
+    if args.force {
+        ctx.warn_once("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
+    }
+    let policy = match args.cascade.as_str() {
+        "background" | "true" => "Background",
+        "foreground" => "Foreground",
+        "orphan" | "false" => "Orphan",
+        other => {
+            return Err(Fault::refused(format!(
+                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+            )));
+        }
+    };
+    let mut options =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+    if args.grace_period >= 0 {
+        options["gracePeriodSeconds"] = args.grace_period.into();
+    }
+    Ok(options)
+}
+
+/// Deletes one object and says so; its UID, if the server tells it.
+async fn delete_one(
+    ctx: &Ctx,
+    args: &Delete,
+    item: &Item,
+    options: &Value,
+    dry_run: DryRun,
+) -> Result<Option<String>, Fault> {
+    let mut uid = None;
+    if dry_run != DryRun::Client {
+        let call = Call::delete(item.path(), options).query("dryRun", dry_run.query());
+        let answer = ctx.call(call).await?;
+        let field = if answer.s("/kind") == "Status" { "/details/uid" } else { "/metadata/uid" };
+        uid = Some(answer.s(field).to_owned()).filter(|uid| !uid.is_empty());
+    }
+    if args.output.is_some() {
+        ctx.line(item.label())?;
+        return Ok(uid);
+    }
+    let operation = if args.grace_period == 0 { "force deleted" } else { "deleted" };
+    let place = if item.resource.is_namespaced {
+        format!(" from {} namespace", item.namespace)
+    } else {
+        String::new()
+    };
+    let kind = item.resource.label();
+    ctx.line(format!("{kind} \"{}\" {operation}{place}{}", item.name, dry_run.suffix()))?;
+    Ok(uid)
+}
+
+fn is_confirmed(ctx: &Ctx, items: &[Item]) -> Result<bool, Fault> {
+    ctx.line(format!("You are about to delete the following {} resource(s):", items.len()))?;
+    for item in items {
+        ctx.line(item.label())?;
+    }
+    ctx.out("Do you want to continue? (y/N): ")?;
+    ctx.flush()?;
+    let answer = ctx.read_line()?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,262 @@
+//! Everything that can end a command badly, and the text and exit code that kubectl gives it.
+
+use std::error::Error;
+use std::io;
+
+use podo_client::https::{ConfigError, RequestError};
+use podo_client::kubeconfig::KubeconfigError;
+use podo_client::websocket::StreamError;
+use serde_json::Value;
+
+use super::value::Look;
+
+/// What every command returns.
+pub(crate) type Outcome = Result<(), Fault>;
+
+/// Why a command ended badly.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The server refused: a `Status`, with the server's message or one with more context.
+    #[error("{}", .0.s("/message"))]
+    Status(Box<Value>),
+    /// What was asked cannot be done; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// The command line is wrong; kubectl points at the help of the command.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// The command, as in `kubectl get`.
+        command: String,
+    },
+    /// Text that is printed as it is, with no prefix.
+    #[error("{0}")]
+    Bare(String),
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The kubeconfig is wrong.
+    #[error(transparent)]
+    Kubeconfig(#[from] KubeconfigError),
+    /// A file or a local stream.
+    #[error("{context}")]
+    Io {
+        /// What was attempted.
+        context: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// An answer broke off.
+    #[error("{0}")]
+    Body(#[from] hyper::Error),
+    /// An answer is not what was asked for.
+    #[error("the server's answer to {path:?} is not valid JSON")]
+    Answer {
+        /// The path that was asked for.
+        path: String,
+        /// Where it breaks.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A stream to the server broke.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Ends with this code and says nothing more: the code of a remote command, or differences found.
+    #[error("exit code {0}")]
+    Exit(u8),
+    /// Several, each told on its own line.
+    #[error("{} errors", .0.len())]
+    Many(Vec<Fault>),
+    /// Nobody reads the output any more.
+    #[error("output is closed")]
+    Closed,
+}
+
+impl From<ConfigError> for Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::Kubeconfig(KubeconfigError::Endpoint(error))
+    }
+}
+
+impl Fault {
+    /// A fault with a text after `error: `.
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::Refused(text.into())
+    }
+
+    /// A mistake on the command line of a command such as `get`.
+    pub(crate) fn usage(command: &str, message: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), command: format!("kubectl {command}") }
+    }
+
+    /// A fault of a local file or stream.
+    pub(crate) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let context = context.into();
+        move |source| Self::Io { context, source }
+    }
+
+    /// The `reason` of the server's refusal; empty for other faults.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Self::Status(status) => status.s("/reason"),
+            _ => "",
+        }
+    }
+
+    /// Whether the server says that the object is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.reason() == "NotFound"
+    }
+
+    /// Whether the server says that the object is there already.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.reason() == "AlreadyExists"
+    }
+
+    /// Puts words before the message, keeping what kind of fault it is.
+    pub(crate) fn context(self, words: &str) -> Self {
+        match self {
+            Self::Status(mut status) => {
+                status["message"] = format!("{words}: {}", status.s("/message")).into();
+                Self::Status(status)
+            }
+            Self::Refused(text) => Self::Refused(format!("{words}: {text}")),
+            other => other,
+        }
+    }
+
+    /// Nothing, the one, or all of them.
+    pub(crate) fn all(mut faults: Vec<Self>) -> Outcome {
+        match faults.len() {
+            0 => Ok(()),
+            1 => Err(faults.remove(0)),
+            _ => Err(Self::Many(faults)),
+        }
+    }
+
+    /// The exit code of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exit(code) => *code,
+            Self::Closed => 0,
+            _ => 1,
+        }
+    }
+
+    /// The lines for standard error, each ended; empty for those that are told by their exit code.
+    pub(crate) fn report(&self) -> String {
+        match self {
+            Self::Exit(_) | Self::Closed => String::new(),
+            Self::Many(faults) => faults.iter().map(|fault| fault.line() + "\n").collect(),
+            Self::Status(status) if status.s("/reason") == "Invalid" => invalid(status),
+            _ => self.line() + "\n",
+        }
+    }
+
+    /// One line, as kubectl's `StandardErrorMessage` writes it.
+    pub(crate) fn line(&self) -> String {
+        match self {
+            Self::Status(status) => status_line(status),
+            Self::Usage { message, command } => {
+                format!("error: {message}\nSee '{command} --help' for usage.")
+            }
+            Self::Bare(text) => text.clone(),
+            Self::Request(error) => request_line(error),
+            Self::Stream(StreamError::Request(error)) => request_line(error),
+            other => format!("error: {}", chain(other)),
+        }
+    }
+}
+
+fn status_line(status: &Value) -> String {
+    match status.s("/reason") {
+        "Unauthorized" => {
+            format!("error: You must be logged in to the server ({})", status.s("/message"))
+        }
+        "" => format!("Error from server: {}", status.s("/message")),
+        reason => format!("Error from server ({reason}): {}", status.s("/message")),
+    }
+}
+
+/// An Invalid answer, told alone: its causes as a list.
+fn invalid(status: &Value) -> String {
+    let message = status.s("/message");
+    let Some(details) = status.get("details") else {
+        let tail = if message.is_empty() { String::new() } else { format!(": {message}") };
+        return format!("The request is invalid{tail}\n");
+    };
+    let mut causes: Vec<String> = Vec::new();
+    for cause in details.list("/causes") {
+        let text = format!("{}: {}", cause.s("/field"), cause.s("/message"));
+        if !causes.contains(&text) {
+            causes.push(text);
+        }
+    }
+    let mut head = "The request is invalid".to_owned();
+    if !details.s("/kind").is_empty() || !details.s("/name").is_empty() {
+        head = format!("The {} {} is invalid", details.s("/kind"), quoted(details.s("/name")));
+    } else if !message.is_empty() && causes.is_empty() {
+        head = format!("{head}: {message}");
+    }
+    match causes.as_slice() {
+        [] => format!("{head}\n"),
+        [one] => format!("{head}: {one}\n"),
+        many => {
+            let lines: String = many.iter().map(|cause| format!("* {cause}\n")).collect();
+            format!("{head}: \n{lines}")
+        }
+    }
+}
+
+fn request_line(error: &RequestError) -> String {
+    match error {
+        RequestError::Refused { address } => format!(
+            "The connection to the server {address} was refused - did you specify the right host or port?"
+        ),
+        RequestError::NoSuchHost { host } => {
+            format!("Unable to connect to the server: dial tcp: lookup {host}: no such host")
+        }
+        other => format!("Unable to connect to the server: {}", chain(other)),
+    }
+}
+
+/// An error with its causes, joined as Go does; a cause that the text before it already ends with is not repeated.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A string as Go's `%q` writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => {
+                out.push_str(&format!("\\x{:02x}", c as u32));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,161 @@
+//! Objects from files: `-f FILE|FOLDER|-`, with `-R`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Ctx;
+use super::fault::Fault;
+use super::value::Look;
+
+/// The flags that name files.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FileArgs {
+    /// A file or folder with objects, or - for standard input; repeat for more
+    #[arg(short, long)]
+    pub(crate) filename: Vec<String>,
+    /// Folders below folders too
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+    /// Not supported
+    #[arg(short, long, hide = true)]
+    pub(crate) kustomize: Option<String>,
+}
+
+/// An object as a file declares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    /// The file, as kubectl names it in errors.
+    pub(crate) source: String,
+    pub(crate) object: Value,
+}
+
+impl FileArgs {
+    /// Whether no file is named.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filename.is_empty() && self.kustomize.is_none()
+    }
+
+    /// Reads all objects in the order of the files; lists are taken apart. What cannot be read is among the faults.
+    pub(crate) fn read(&self, ctx: &Ctx) -> Result<(Vec<Declared>, Vec<Fault>), Fault> {
+        if self.kustomize.is_some() {
+            return Err(Fault::refused("kustomizations (-k) are not supported"));
+        }
+        let mut declared = Vec::new();
+        let mut faults = Vec::new();
+        for name in self.filename.iter().flat_map(|names| names.split(',')) {
+            if name == "-" {
+                let text = ctx.read_input()?;
+                collect(&mut declared, &mut faults, "STDIN", &text);
+                continue;
+            }
+            if name.starts_with("http://") || name.starts_with("https://") {
+                return Err(Fault::refused(format!("{name}: files are not read from URLs")));
+            }
+            for path in self.expand(Path::new(name))? {
+                let shown = path.display().to_string();
+                match std::fs::read_to_string(&path) {
+                    Ok(text) => collect(&mut declared, &mut faults, &shown, &text),
+                    Err(source) => faults.push(Fault::Io { context: format!("open {shown}"), source }),
+                }
+            }
+        }
+        Ok((declared, faults))
+    }
+
+    fn expand(&self, path: &Path) -> Result<Vec<PathBuf>, Fault> {
+        let Ok(meta) = std::fs::metadata(path) else {
+            return Err(Fault::refused(format!(
+                "the path {} does not exist",
+                super::fault::quoted(&path.display().to_string())
+            )));
+        };
+        if !meta.is_dir() {
+            return Ok(vec![path.to_owned()]);
+        }
+        let mut found = Vec::new();
+        self.walk(path, &mut found)?;
+        if found.is_empty() {
+            return Err(Fault::refused(format!(
+                "error reading [{}]: recognized file extensions are [.json .yaml .yml]",
+                path.display()
+            )));
+        }
+        Ok(found)
+    }
+
+    fn walk(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Fault> {
+        let failed = || Fault::io(format!("open {}", folder.display()));
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(failed())?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(failed())?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                if self.recursive {
+                    self.walk(&path, found)?;
+                }
+                continue;
+            }
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if matches!(extension, Some("json" | "yaml" | "yml")) {
+                found.push(path);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn collect(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, text: &str) {
+    let documents = match podo_api::yaml::documents(text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            faults.push(syntax(source, &error.to_string()));
+            return;
+        }
+    };
+    for document in documents.into_iter().filter(|document| !document.is_null()) {
+        flatten(declared, faults, source, document);
+    }
+}
+
+/// How kubectl words a file that is no YAML.
+fn syntax(source: &str, message: &str) -> Fault {
+    let message = message.strip_prefix("yaml: ").unwrap_or(message);
+    Fault::refused(format!("error parsing {source}: error converting YAML to JSON: yaml: {message}"))
+}
+
+fn flatten(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, object: Value) {
+    let is_list = object.s("/kind").ends_with("List") && object.has("/items");
+    if is_list {
+        let kind = object.s("/kind").trim_end_matches("List").to_owned();
+        let version = object.s("/apiVersion").to_owned();
+        for item in object.list("/items") {
+            let mut item = item.clone();
+            if !kind.is_empty() && !item.has("/kind") && item.is_object() {
+                item["kind"] = kind.clone().into();
+                item["apiVersion"] = version.clone().into();
+            }
+            flatten(declared, faults, source, item);
+        }
+        return;
+    }
+    for (field, shown) in [("/apiVersion", "apiVersion"), ("/kind", "Kind")] {
+        if object.s(field).is_empty() {
+            let what = if shown == "Kind" {
+                format!(
+                    "unable to decode {}: Object 'Kind' is missing in '{object}'",
+                    super::fault::quoted(source)
+                )
+            } else {
+                format!("error validating {}: error validating data: apiVersion not set; if you choose to ignore these errors, turn validation off with --validate=false", super::fault::quoted(source))
+            };
+            faults.push(Fault::refused(what));
+            return;
+        }
+    }
+    declared.push(Declared { source: source.to_owned(), object });
+}

@@ -1,0 +1,335 @@
+//! `get`: shows objects, as tables that the server makes or in the forms of `-o`.
+
+mod sort;
+mod watch;
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use http::Method;
+use serde_json::Value;
+
+use super::call::{ACCEPT_TABLE, Call};
+use super::context::Ctx;
+use super::discovery::Resource;
+use super::fault::{Fault, Outcome};
+use super::files::FileArgs;
+use super::print::table::{TableOptions, as_table};
+use super::print::{Output, ShowArgs, list_of, name_of};
+use super::select::{CHUNK, Pick, declared_item, items_of, picks};
+use super::tabs::Tabs;
+use super::value::Look;
+
+/// Show one or many resources
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// TYPE[,TYPE] [NAME...] or TYPE/NAME...
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// json, yaml, name, wide, jsonpath=..., custom-columns=..., go-template=...
+    #[arg(short, long)]
+    output: Option<String>,
+    /// The template of -o go-template and -o jsonpath
+    #[arg(long)]
+    template: Option<String>,
+    #[command(flatten)]
+    show: ShowArgs,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only those with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// Only those with these fields
+    #[arg(long)]
+    field_selector: Option<String>,
+    /// Keep showing changes
+    #[arg(short, long)]
+    watch: bool,
+    /// Show changes only, not what is there already
+    #[arg(long)]
+    watch_only: bool,
+    /// With --watch: tell what kind of change it is
+    #[arg(long)]
+    output_watch_events: bool,
+    /// Sort by this JSONPath
+    #[arg(long)]
+    sort_by: Option<String>,
+    /// Show all labels in a column
+    #[arg(long)]
+    show_labels: bool,
+    /// Show the value of this label in a column
+    #[arg(short = 'L', long, value_delimiter = ',')]
+    label_columns: Vec<String>,
+    /// No headers
+    #[arg(long)]
+    no_headers: bool,
+    /// Say nothing if an object is not there
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Put the kind before names
+    #[arg(long)]
+    show_kind: bool,
+    /// How many objects to ask for at a time; 0 for all at once
+    #[arg(long, default_value_t = CHUNK)]
+    chunk_size: u32,
+    /// A path of the server to read instead
+    #[arg(long)]
+    raw: Option<String>,
+    /// Let the server make the table
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    server_print: bool,
+    /// A subresource to show
+    #[arg(long)]
+    subresource: Option<String>,
+}
+
+/// A group of objects of one kind, as one request asks for them.
+struct Part {
+    resource: Resource,
+    namespace: Option<String>,
+    /// The one object asked for; `None` for a list.
+    name: Option<String>,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
+    if let Some(path) = &args.raw {
+        let body = ctx.fetch(Call::new(Method::GET, path.clone()).accept("application/json, */*")).await?;
+        return ctx.out(&body);
+    }
+    let mut output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
+    if let Output::Columns(columns) = &mut output {
+        columns.has_headers = !args.no_headers;
+    }
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::Bare(
+            "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into(),
+        ));
+    }
+    let (parts, is_single) = parts(ctx, &args).await?;
+    if args.watch || args.watch_only {
+        return watch::run(ctx, &args, &output, &parts).await;
+    }
+    match &output {
+        Output::Human { .. } => tables(ctx, &args, &output, parts).await,
+        _ => objects(ctx, &args, &output, parts, is_single).await,
+    }
+}
+
+/// The requests that the arguments mean, and whether they name exactly one object.
+async fn parts(ctx: &Ctx, args: &Get) -> Result<(Vec<Part>, bool), Fault> {
+    let mut parts = Vec::new();
+    let mut is_single = false;
+    if !args.files.is_empty() {
+        let (declared, faults) = args.files.read(ctx)?;
+        Fault::all(faults)?;
+        is_single = declared.len() == 1;
+        for one in declared {
+            let item = declared_item(ctx, one).await?;
+            parts.push(Part {
+                resource: item.resource,
+                namespace: Some(item.namespace),
+                name: Some(item.name),
+            });
+        }
+    }
+    let found = picks(ctx, &args.words).await?;
+    let scope = if args.all_namespaces { None } else { Some(ctx.namespace()?) };
+    for Pick { resource, names, .. } in found {
+        if names.is_empty() {
+            parts.push(Part { resource, namespace: scope.clone(), name: None });
+            continue;
+        }
+        if args.selector.is_some() || args.field_selector.is_some() {
+            return Err(Fault::refused("name cannot be provided when a selector is specified"));
+        }
+        if args.all_namespaces && resource.is_namespaced {
+            return Err(Fault::refused("a resource cannot be retrieved by name across all namespaces"));
+        }
+        is_single = parts.is_empty() && names.len() == 1;
+        let part = |name| Part {
+            resource: resource.clone(),
+            namespace: scope.clone(),
+            name: Some(name),
+        };
+        parts.extend(names.into_iter().map(part));
+    }
+    is_single &= parts.len() == 1;
+    Ok((parts, is_single))
+}
+
+impl Get {
+    fn call(&self, part: &Part, is_table: bool) -> Call {
+        let mut call = match &part.name {
+            Some(name) => {
+                let mut path = part.resource.object(part.namespace.as_deref(), name);
+                if let Some(subresource) = &self.subresource {
+                    path = format!("{path}/{subresource}");
+                }
+                Call::get(path)
+            }
+            None => Call::get(part.resource.collection(part.namespace.as_deref()))
+                .query("fieldSelector", self.field_selector.clone().unwrap_or_default())
+                .query("labelSelector", self.selector.clone().unwrap_or_default())
+                .query("limit", if self.chunk_size == 0 { String::new() } else { self.chunk_size.to_string() }),
+        };
+        if is_table && self.server_print {
+            call = call.accept(ACCEPT_TABLE);
+            if self.sort_by.is_some() {
+                call = call.query("includeObject", "Object");
+            }
+        }
+        call
+    }
+
+    /// Asks for one part, in pieces if the server has many; rows or items are put together.
+    async fn ask(&self, ctx: &Ctx, part: &Part, is_table: bool) -> Result<Value, Fault> {
+        let mut whole = ctx.call(self.call(part, is_table)).await?;
+        loop {
+            let more = whole.s("/metadata/continue").to_owned();
+            if more.is_empty() {
+                return Ok(whole);
+            }
+            let mut next = ctx.call(self.call(part, is_table).query("continue", more)).await?;
+            for field in ["items", "rows"] {
+                if let (Some(Value::Array(all)), Value::Array(own)) =
+                    (whole.get_mut(field), next[field].take())
+                {
+                    all.extend(own);
+                }
+            }
+            whole["metadata"] = next["metadata"].take();
+        }
+    }
+
+    fn table_options(&self, output: &Output, part: &Part, is_mixed: bool) -> TableOptions {
+        let with_kind = self.show_kind || is_mixed;
+        TableOptions {
+            has_no_headers: self.no_headers,
+            is_wide: matches!(output, Output::Human { is_wide: true }),
+            has_namespace: self.all_namespaces && part.resource.is_namespaced,
+            kind: with_kind.then(|| part.resource.label()),
+            show_labels: self.show_labels,
+            label_columns: self.label_columns.clone(),
+        }
+    }
+}
+
+/// Whether a fault is to be passed over by `--ignore-not-found`.
+fn is_ignored(args: &Get, fault: &Fault) -> bool {
+    args.ignore_not_found && fault.is_not_found()
+}
+
+async fn objects(
+    ctx: &Ctx,
+    args: &Get,
+    output: &Output,
+    parts: Vec<Part>,
+    is_single: bool,
+) -> Outcome {
+    let mut found = Vec::new();
+    let mut faults = Vec::new();
+    for part in &parts {
+        match args.ask(ctx, part, false).await {
+            Ok(object) if part.name.is_some() => found.push(object),
+            Ok(mut list) => found.extend(items_of(&mut list, &part.resource)),
+            Err(fault) if is_ignored(args, &fault) => {}
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some(path) = &args.sort_by {
+        sort::objects(&mut found, path)?;
+    }
+    let is_nothing = found.is_empty() && (!faults.is_empty() || args.ignore_not_found);
+    if !is_nothing {
+        show(ctx, args, output, found, is_single)?;
+    }
+    Fault::all(faults)
+}
+
+fn show(ctx: &Ctx, args: &Get, output: &Output, mut found: Vec<Value>, is_single: bool) -> Outcome {
+    match output {
+        Output::Name => {
+            for object in &found {
+                ctx.line(name_of(object))?;
+            }
+            Ok(())
+        }
+        Output::Columns(columns) => {
+            let objects: Vec<&Value> = found.iter().collect();
+            ctx.out(columns.render(&objects, true)?)
+        }
+        _ if is_single && found.len() == 1 => {
+            ctx.out(output.object(&found.remove(0), args.show, true)?)
+        }
+        _ => ctx.out(output.object(&list_of(found), args.show, true)?),
+    }
+}
+
+async fn tables(ctx: &Ctx, args: &Get, output: &Output, parts: Vec<Part>) -> Outcome {
+    let kinds: BTreeSet<String> = parts.iter().map(|part| part.resource.qualified()).collect();
+    let is_mixed = kinds.len() > 1;
+    let mut faults = Vec::new();
+    let mut shown: Vec<(usize, Value)> = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        match args.ask(ctx, part, true).await {
+            Ok(answer) => shown.push((index, as_table(answer))),
+            Err(fault) if is_ignored(args, &fault) => {}
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some(path) = &args.sort_by {
+        for (_, table) in &mut shown {
+            sort::rows(table, path)?;
+        }
+    }
+
+    let mut tabs = Tabs::table();
+    let mut last: Option<String> = None;
+    let mut has_output = false;
+    let mut has_headers = false;
+    for (index, table) in &shown {
+        let part = &parts[*index];
+        if table.list("/rows").is_empty() {
+            continue;
+        }
+        let options = args.table_options(output, part, is_mixed);
+        let kind = part.resource.qualified();
+        if last.as_ref() != Some(&kind) {
+            ctx.out(tabs.finish())?;
+            tabs.forget();
+            if has_output && !args.no_headers {
+                tabs.push("\n");
+                ctx.out(tabs.finish())?;
+            }
+            last = Some(kind);
+            has_headers = false;
+        }
+        let columns = table.list("/columnDefinitions");
+        if !has_headers && !options.has_no_headers {
+            tabs.push(&options.headers(columns));
+            has_headers = true;
+        }
+        for row in table.list("/rows") {
+            tabs.push(&options.row(columns, row));
+        }
+        has_output = true;
+    }
+    ctx.out(tabs.finish())?;
+    if !has_output && faults.is_empty() && !args.ignore_not_found {
+        nothing_found(ctx, args, &parts)?;
+    }
+    Fault::all(faults)
+}
+
+fn nothing_found(ctx: &Ctx, args: &Get, parts: &[Part]) -> Outcome {
+    let is_in_namespace = parts.iter().all(|part| part.resource.is_namespaced);
+    if is_in_namespace && !args.all_namespaces {
+        ctx.note(format!("No resources found in {} namespace.", ctx.namespace()?));
+    } else {
+        ctx.note("No resources found");
+    }
+    Ok(())
+}
+

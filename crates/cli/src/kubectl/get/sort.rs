@@ -1,0 +1,101 @@
+//! `--sort-by`: orders objects or rows by a field.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::super::fault::Fault;
+use super::super::print::jsonpath::JsonPath;
+use super::super::value::Look;
+
+/// Orders objects; those without the field come first.
+pub(super) fn objects(objects: &mut [Value], path: &str) -> Result<(), Fault> {
+    let path = JsonPath::parse_relaxed(path)?;
+    let mut keyed = Vec::with_capacity(objects.len());
+    for object in objects.iter_mut() {
+        keyed.push((key(&path, object)?, object.take()));
+    }
+    require(&keyed, &path)?;
+    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    for (slot, (_, object)) in objects.iter_mut().zip(keyed) {
+        *slot = object;
+    }
+    Ok(())
+}
+
+/// Orders a table's rows by a field of their objects.
+pub(super) fn rows(table: &mut Value, path: &str) -> Result<(), Fault> {
+    let path = JsonPath::parse_relaxed(path)?;
+    let Some(Value::Array(rows)) = table.get_mut("rows") else {
+        return Ok(());
+    };
+    let mut keyed = Vec::with_capacity(rows.len());
+    for mut row in rows.drain(..) {
+        let object = row.get_mut("object").cloned().unwrap_or(Value::Null);
+        keyed.push((key(&path, &object)?, row));
+    }
+    require(&keyed, &path)?;
+    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    rows.extend(keyed.into_iter().map(|(_, row)| row));
+    Ok(())
+}
+
+fn key(path: &JsonPath, object: &Value) -> Result<Option<Value>, Fault> {
+    Ok(path.results(object, true)?.into_iter().next())
+}
+
+/// A field that no object has is a mistake.
+fn require<T>(keyed: &[(Option<Value>, T)], path: &JsonPath) -> Result<(), Fault> {
+    if !keyed.is_empty() && keyed.iter().all(|(key, _)| key.is_none()) {
+        let path = path.source().trim_matches(['{', '}']);
+        return Err(Fault::refused(format!(
+            "couldn't find any field with path {} in the list of objects",
+            super::super::fault::quoted(&format!("{{{path}}}"))
+        )));
+    }
+    Ok(())
+}
+
+fn compare(left: Option<&Value>, right: Option<&Value>) -> Ordering {
+    match (left, right) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (Some(Value::Number(left)), Some(Value::Number(right))) => {
+            left.as_f64().partial_cmp(&right.as_f64()).unwrap_or(Ordering::Equal)
+        }
+        (Some(Value::String(left)), Some(Value::String(right))) => {
+            match (left.parse::<podo_api::quantity::Quantity>(), right.parse()) {
+                (Ok(left), Ok(right)) => left.cmp(&right),
+                _ => natural(left, right),
+            }
+        }
+        (Some(left), Some(right)) => left.s("").cmp(right.s("")),
+    }
+}
+
+/// Compares text so that runs of digits count as numbers: `a9` comes before `a10`.
+fn natural(left: &str, right: &str) -> Ordering {
+    let (mut left, mut right) = (left, right);
+    loop {
+        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (a, b) = (digits(left), digits(right));
+        if a > 0 && b > 0 {
+            let (one, two) =
+                (left[..a].trim_start_matches('0'), right[..b].trim_start_matches('0'));
+            let order = one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then_with(|| a.cmp(&b));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (left, right) = (&left[a..], &right[b..]);
+            continue;
+        }
+        let (Some(one), Some(two)) = (left.chars().next(), right.chars().next()) else {
+            return left.len().cmp(&right.len());
+        };
+        if one != two {
+            return one.cmp(&two);
+        }
+        (left, right) = (&left[one.len_utf8()..], &right[two.len_utf8()..]);
+    }
+}

@@ -1,0 +1,159 @@
+//! How objects are shown: the values of `-o`, and the objects themselves in each form.
+
+pub(crate) mod custom_columns;
+pub(crate) mod json;
+pub(crate) mod jsonpath;
+pub(crate) mod table;
+pub(crate) mod template;
+
+use serde_json::{Value, json};
+
+use self::custom_columns::Columns;
+use self::jsonpath::JsonPath;
+use self::template::Template;
+use super::fault::{Fault, quoted};
+use super::value::{Look, object_mut};
+
+/// The form of the output.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    /// Columns or sentences for people.
+    Human {
+        /// Whether the less important columns are shown too.
+        is_wide: bool,
+    },
+    /// `kind/name`.
+    Name,
+    Json,
+    Yaml,
+    JsonPath(JsonPath),
+    /// JSONPath whose results are JSON text.
+    JsonPathAsJson(JsonPath),
+    Columns(Columns),
+    Template(Template),
+}
+
+/// What else decides how objects are shown.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// Keep metadata.managedFields in JSON and YAML
+    #[arg(long)]
+    pub(crate) show_managed_fields: bool,
+    /// Print nothing for missing fields of templates
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub(crate) allow_missing_template_keys: bool,
+}
+
+impl Output {
+    /// Reads the value of `-o`; `template` is that of `--template`.
+    pub(crate) fn parse(text: Option<&str>, template: Option<&str>) -> Result<Self, Fault> {
+        let text = match text {
+            None | Some("") if template.is_some() => "go-template",
+            None | Some("") => return Ok(Self::Human { is_wide: false }),
+            Some(text) => text,
+        };
+        let (form, argument) = match text.split_once('=') {
+            Some((form, argument)) => (form, Some(argument)),
+            None => (text, template),
+        };
+        let need = |what: &str| {
+            argument
+                .map(str::to_owned)
+                .ok_or_else(|| Fault::refused(format!("{form} {what} format specified but no {what} given")))
+        };
+        let file = |path: String| {
+            std::fs::read_to_string(&path).map_err(|source| {
+                Fault::refused(format!("error reading --template {path}, {source}"))
+            })
+        };
+        Ok(match form {
+            "wide" => Self::Human { is_wide: true },
+            "name" => Self::Name,
+            "json" => Self::Json,
+            "yaml" => Self::Yaml,
+            "jsonpath" => Self::JsonPath(JsonPath::parse(&need("template")?)?),
+            "jsonpath-file" => Self::JsonPath(JsonPath::parse(&file(need("template")?)?)?),
+            "jsonpath-as-json" => Self::JsonPathAsJson(JsonPath::parse(&need("template")?)?),
+            "custom-columns" => match argument {
+                Some(text) => Self::Columns(Columns::parse(text)?),
+                None => return Err(Fault::refused("custom-columns format specified but no custom columns given")),
+            },
+            "custom-columns-file" => match argument {
+                Some(path) => Self::Columns(Columns::parse_file(&file(path.to_owned())?)?),
+                None => return Err(Fault::refused("custom-columns format specified but no custom columns given")),
+            },
+            "go-template" | "template" => Self::Template(Template::parse(&need("template")?)?),
+            "go-template-file" | "templatefile" => {
+                Self::Template(Template::parse(&file(need("template")?)?)?)
+            }
+            _ => return Err(Fault::refused(format!(
+                "unable to match a printer suitable for the output format {}, allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml",
+                quoted(text)
+            ))),
+        })
+    }
+
+    /// Whether the output is for people.
+    pub(crate) fn is_human(&self) -> bool {
+        matches!(self, Self::Human { .. })
+    }
+
+    /// Whether one list object holds several objects.
+    pub(crate) fn takes_lists(&self) -> bool {
+        !matches!(self, Self::Human { .. } | Self::Name | Self::Columns(_))
+    }
+
+    /// One object in this form; `is_first` is false for those after another.
+    pub(crate) fn object(
+        &self,
+        object: &Value,
+        show: ShowArgs,
+        is_first: bool,
+    ) -> Result<String, Fault> {
+        Ok(match self {
+            Self::Human { .. } | Self::Name => name_of(object) + "\n",
+            Self::Json => json::pretty(&without_managed_fields(object, show)) + "\n",
+            Self::Yaml => {
+                let separator = if is_first { "" } else { "---\n" };
+                let object = without_managed_fields(object, show);
+                format!("{separator}{}", podo_api::yaml::from_json(&object))
+            }
+            Self::JsonPath(path) => path.text(object, show.allow_missing_template_keys)?,
+            Self::JsonPathAsJson(path) => {
+                let found = path.results(object, show.allow_missing_template_keys)?;
+                json::pretty(&Value::Array(found)) + "\n"
+            }
+            Self::Columns(columns) => columns.render(&[object], is_first)?,
+            Self::Template(template) => template.execute(object, show.allow_missing_template_keys)?,
+        })
+    }
+}
+
+/// `pod/NAME` or `deployment.apps/NAME`, from an object alone.
+pub(crate) fn name_of(object: &Value) -> String {
+    let (group, _) = super::discovery::split_version(object.s("/apiVersion"));
+    let kind = object.s("/kind").to_lowercase();
+    format!("{}/{}", super::discovery::with_group(&kind, group), object.name())
+}
+
+/// A `List` of objects, as kubectl makes one for several.
+pub(crate) fn list_of(items: Vec<Value>) -> Value {
+    json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
+}
+
+fn without_managed_fields(object: &Value, show: ShowArgs) -> Value {
+    let mut object = object.clone();
+    if !show.show_managed_fields {
+        strip(&mut object);
+    }
+    object
+}
+
+fn strip(object: &mut Value) {
+    if object.get("metadata").is_some_and(Value::is_object) {
+        object_mut(&mut object["metadata"]).remove("managedFields");
+    }
+    if let Some(Value::Array(items)) = object.get_mut("items") {
+        items.iter_mut().for_each(strip);
+    }
+}

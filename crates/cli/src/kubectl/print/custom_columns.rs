@@ -1,0 +1,94 @@
+//! `-o custom-columns=HEADER:PATH,…`.
+
+use serde_json::Value;
+
+use super::super::fault::Fault;
+use super::super::tabs::Tabs;
+use super::jsonpath::JsonPath;
+
+/// Columns with a path each.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    columns: Vec<(String, JsonPath)>,
+    pub(crate) has_headers: bool,
+}
+
+impl Columns {
+    /// Parses `HEADER:PATH,HEADER:PATH`.
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        let mut columns = Vec::new();
+        if text.is_empty() {
+            return Err(Fault::refused("custom-columns format specified but no custom columns given"));
+        }
+        for part in text.split(',') {
+            let Some((header, path)) = part.split_once(':').filter(|(_, path)| !path.is_empty()) else {
+                return Err(Fault::refused(format!(
+                    "unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"
+                )));
+            };
+            columns.push((header.to_owned(), JsonPath::parse_relaxed(path)?));
+        }
+        Ok(Self { columns, has_headers: true })
+    }
+
+    /// Parses a file of two lines: headers, and paths below them.
+    pub(crate) fn parse_file(text: &str) -> Result<Self, Fault> {
+        let mut lines = text.lines();
+        let headers: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+        let paths: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+        if headers.is_empty() || headers.len() != paths.len() {
+            return Err(Fault::refused(format!(
+                "number of headers ({}) and field specifications ({}) don't match",
+                headers.len(),
+                paths.len()
+            )));
+        }
+        let columns = headers.iter().zip(paths).map(|(header, path)| {
+            JsonPath::parse_relaxed(path).map(|path| ((*header).to_owned(), path))
+        });
+        Ok(Self { columns: columns.collect::<Result<_, _>>()?, has_headers: true })
+    }
+
+    /// The lines of some objects, with headers before the first ones.
+    pub(crate) fn render(&self, objects: &[&Value], is_first: bool) -> Result<String, Fault> {
+        let mut tabs = Tabs::table();
+        if is_first && self.has_headers {
+            let headers: Vec<&str> = self.columns.iter().map(|(header, _)| header.as_str()).collect();
+            tabs.push(&format!("{}\n", headers.join("\t")));
+        }
+        for object in objects {
+            let cells: Vec<String> =
+                self.columns.iter().map(|(_, path)| cell(path, object)).collect::<Result<_, _>>()?;
+            tabs.push(&format!("{}\n", cells.join("\t")));
+        }
+        Ok(tabs.finish())
+    }
+}
+
+fn cell(path: &JsonPath, object: &Value) -> Result<String, Fault> {
+    let found = path.results(object, true)?;
+    if found.is_empty() {
+        return Ok("<none>".into());
+    }
+    let texts: Vec<String> = found.iter().map(shown).collect();
+    Ok(texts.join(","))
+}
+
+/// As Go's `%v` prints what JSON decodes to.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "<none>".into(),
+        Value::String(text) => super::super::tabs::tame(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(shown).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let pairs: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", shown(value))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+

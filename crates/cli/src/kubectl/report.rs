@@ -1,0 +1,120 @@
+//! What commands that change objects say about each: a sentence, its name, or the object.
+
+use std::cell::Cell;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Ctx;
+use super::fault::{Fault, Outcome};
+use super::print::{Output, ShowArgs, name_of};
+
+/// The flags of the output of a change.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArgs {
+    /// name, json, yaml, jsonpath=..., go-template=...
+    #[arg(short, long)]
+    pub(crate) output: Option<String>,
+    /// The template of -o go-template and -o jsonpath
+    #[arg(long)]
+    pub(crate) template: Option<String>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+/// The flag `--dry-run`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DryRunArgs {
+    /// none; client: send nothing; server: change nothing
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "unchanged")]
+    pub(crate) dry_run: String,
+}
+
+/// How far a change goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DryRun {
+    None,
+    Client,
+    Server,
+}
+
+impl DryRunArgs {
+    pub(crate) fn parse(&self) -> Result<DryRun, Fault> {
+        match self.dry_run.as_str() {
+            "none" => Ok(DryRun::None),
+            "client" => Ok(DryRun::Client),
+            "server" => Ok(DryRun::Server),
+            other => Err(Fault::refused(format!(
+                "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
+            ))),
+        }
+    }
+}
+
+impl DryRun {
+    /// The value of the query parameter `dryRun`.
+    pub(crate) fn query(self) -> &'static str {
+        if self == Self::Server { "All" } else { "" }
+    }
+
+    /// What is added to a sentence.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
+/// Tells about each changed object in the form that was asked for.
+pub(crate) struct Report {
+    output: Output,
+    show: ShowArgs,
+    dry_run: DryRun,
+    is_first: Cell<bool>,
+}
+
+impl Report {
+    pub(crate) fn new(args: &ReportArgs, dry_run: DryRun) -> Result<Self, Fault> {
+        let output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
+        Ok(Self { output, show: args.show, dry_run, is_first: Cell::new(true) })
+    }
+
+    /// Whether sentences are printed, not objects.
+    pub(crate) fn is_human(&self) -> bool {
+        self.output.is_human()
+    }
+
+    /// Tells that something was done to an object: `created`, `configured`.
+    pub(crate) fn done(&self, ctx: &Ctx, object: &Value, operation: &str) -> Outcome {
+        let is_first = self.is_first.replace(false);
+        if self.output.is_human() {
+            return ctx.line(format!("{} {operation}{}", name_of(object), self.dry_run.suffix()));
+        }
+        ctx.out(self.output.object(object, self.show, is_first)?)
+    }
+}
+
+/// The flag `--validate`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ValidateArgs {
+    /// strict or true: refuse unknown fields; warn; ignore or false
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "strict", default_missing_value = "strict")]
+    pub(crate) validate: String,
+}
+
+impl ValidateArgs {
+    /// The value of the query parameter `fieldValidation`.
+    pub(crate) fn query(&self) -> Result<&'static str, Fault> {
+        match self.validate.as_str() {
+            "strict" | "true" => Ok("Strict"),
+            "warn" => Ok("Warn"),
+            "ignore" | "false" => Ok("Ignore"),
+            other => Err(Fault::refused(format!(
+                "invalid - validate option {}; must be one of: strict (or true), warn, ignore (or false)",
+                super::fault::quoted(other)
+            ))),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! From words on the command line to objects: `TYPE[,TYPE] [NAME…]`, `TYPE/NAME…`, `-f`, `-l`, `--all`.
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::context::Ctx;
+use super::discovery::Resource;
+use super::fault::{Fault, quoted};
+use super::files::FileArgs;
+use super::value::Look;
+
+/// How many objects are asked for at a time, as kubectl does.
+pub(crate) const CHUNK: u32 = 500;
+
+/// A kind, and the names that were asked for: none means all that match.
+#[derive(Debug, Clone)]
+pub(crate) struct Pick {
+    pub(crate) resource: Resource,
+    pub(crate) names: Vec<String>,
+    /// Whether the kind stands for a category such as `all`.
+    pub(crate) is_of_category: bool,
+}
+
+/// One object that a command works on.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) resource: Resource,
+    /// Its namespace; empty for a kind without.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// As the server has it, or as a file declares it.
+    pub(crate) object: Value,
+    /// The file it came from; empty if it came from the server.
+    pub(crate) source: String,
+}
+
+impl Item {
+    /// The path of the object.
+    pub(crate) fn path(&self) -> String {
+        self.resource.object(Some(&self.namespace), &self.name)
+    }
+
+    /// `pod/NAME`.
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.resource.label(), self.name)
+    }
+}
+
+/// What to select; the default selects nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Select<'a> {
+    pub(crate) words: &'a [String],
+    pub(crate) files: Option<&'a FileArgs>,
+    pub(crate) selector: Option<&'a str>,
+    pub(crate) field_selector: Option<&'a str>,
+    pub(crate) is_all: bool,
+    pub(crate) is_all_namespaces: bool,
+    /// Take objects of files as they are and names as given, without asking the server.
+    pub(crate) is_local: bool,
+    /// A kind without a name or selector means all of its objects, as in `get`.
+    pub(crate) is_empty_all: bool,
+}
+
+/// Reads `TYPE[,TYPE] [NAME…]` or `TYPE/NAME…`.
+pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Fault> {
+    let discovery = ctx.discovery().await?;
+    let mut picks: Vec<Pick> = Vec::new();
+    if words.iter().any(|word| word.contains('/')) {
+        for word in words {
+            let Some((kind, name)) = word.split_once('/') else {
+                return Err(Fault::refused("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"));
+            };
+            if kind.is_empty() || name.is_empty() || name.contains('/') {
+                return Err(Fault::refused(
+                    "arguments in resource/name form must have a single resource and name",
+                ));
+            }
+            let names = vec![name.to_owned()];
+            for kind in kind.split(',') {
+                let resource = discovery.require(kind)?.clone();
+                picks.push(Pick { resource, names: names.clone(), is_of_category: false });
+            }
+        }
+        return Ok(picks);
+    }
+    let Some((kinds, names)) = words.split_first() else {
+        return Ok(picks);
+    };
+    for kind in kinds.split(',') {
+        let found = discovery.find(kind);
+        let category = if found.is_none() { discovery.category(kind) } else { Vec::new() };
+        if kind.is_empty() {
+            return Err(Fault::refused("arguments in resource/name form may not have more than one slash".to_owned()));
+        }
+        if category.is_empty() {
+            let resource = discovery.require(kind)?.clone();
+            picks.push(Pick { resource, names: names.to_vec(), is_of_category: false });
+        }
+        picks.extend(category.into_iter().map(|resource| Pick {
+            resource: resource.clone(),
+            names: names.to_vec(),
+            is_of_category: true,
+        }));
+    }
+    Ok(picks)
+}
+
+impl Select<'_> {
+    /// The namespace to look in; `None` for all.
+    fn scope(&self, ctx: &Ctx) -> Result<Option<String>, Fault> {
+        if self.is_all_namespaces { Ok(None) } else { ctx.namespace().map(Some) }
+    }
+
+    /// Finds the objects. What is not found is among the faults, so that the others can still be worked on.
+    pub(crate) async fn items(&self, ctx: &Ctx) -> Result<(Vec<Item>, Vec<Fault>), Fault> {
+        let mut items = Vec::new();
+        let mut faults = Vec::new();
+        if let Some(files) = self.files.filter(|files| !files.is_empty()) {
+            let (declared, unread) = files.read(ctx)?;
+            faults.extend(unread);
+            for one in declared {
+                match self.declared(ctx, one).await {
+                    Ok(item) => items.push(item),
+                    Err(fault) => faults.push(fault),
+                }
+            }
+        }
+        for pick in picks(ctx, self.words).await? {
+            if pick.names.is_empty() {
+                let wants_all = self.is_all || self.is_empty_all || self.selector.is_some()
+                    || self.field_selector.is_some();
+                if !wants_all {
+                    return Err(Fault::refused("resource(s) were provided, but no name was specified"));
+                }
+                match self.list(ctx, &pick.resource).await {
+                    Ok(found) => items.extend(found),
+                    Err(fault) => faults.push(fault),
+                }
+                continue;
+            }
+            if self.selector.is_some() {
+                return Err(Fault::refused("name cannot be provided when a selector is specified"));
+            }
+            for name in &pick.names {
+                match self.named(ctx, &pick.resource, name).await {
+                    Ok(item) => items.push(item),
+                    Err(fault) => faults.push(fault),
+                }
+            }
+        }
+        Ok((items, faults))
+    }
+
+    /// Finds the objects; anything that is not found is a fault of the whole.
+    pub(crate) async fn all_or_fault(&self, ctx: &Ctx) -> Result<Vec<Item>, Fault> {
+        let (items, faults) = self.items(ctx).await?;
+        Fault::all(faults).map(|()| items)
+    }
+
+    async fn named(&self, ctx: &Ctx, resource: &Resource, name: &str) -> Result<Item, Fault> {
+        if self.is_all_namespaces && resource.is_namespaced {
+            return Err(Fault::refused(
+                "a resource cannot be retrieved by name across all namespaces",
+            ));
+        }
+        let namespace = if resource.is_namespaced { ctx.namespace()? } else { String::new() };
+        let object = if self.is_local {
+            Value::Null
+        } else {
+            ctx.call(Call::get(resource.object(Some(&namespace), name))).await?
+        };
+        let name = name.to_owned();
+        Ok(Item { resource: resource.clone(), namespace, name, object, source: String::new() })
+    }
+
+    async fn list(&self, ctx: &Ctx, resource: &Resource) -> Result<Vec<Item>, Fault> {
+        let scope = self.scope(ctx)?;
+        let objects = list_all(ctx, resource, scope.as_deref(), self).await?;
+        Ok(objects
+            .into_iter()
+            .map(|object| Item {
+                resource: resource.clone(),
+                namespace: object.namespace().to_owned(),
+                name: object.name().to_owned(),
+                object,
+                source: String::new(),
+            })
+            .collect())
+    }
+
+    async fn declared(&self, ctx: &Ctx, one: super::files::Declared) -> Result<Item, Fault> {
+        let mut item = declared_item(ctx, one).await?;
+        if !self.is_local {
+            item.object = ctx.call(Call::get(item.path())).await?;
+        }
+        Ok(item)
+    }
+}
+
+/// The item that a file's object declares, with the namespace it goes to.
+pub(crate) async fn declared_item(
+    ctx: &Ctx,
+    one: super::files::Declared,
+) -> Result<Item, Fault> {
+    let super::files::Declared { source, mut object } = one;
+    let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
+    let discovery = ctx.discovery().await?;
+    let Some(resource) = discovery.by_kind(version, kind).cloned() else {
+        return Err(Fault::refused(format!(
+            "resource mapping not found for name: {} namespace: {} from {}: no matches for kind {} in version {}\nensure CRDs are installed first",
+            quoted(object.name()), quoted(object.namespace()), quoted(&source), quoted(kind), quoted(version),
+        )));
+    };
+    let mut namespace = String::new();
+    if resource.is_namespaced {
+        let own = object.namespace().to_owned();
+        let wanted = ctx.explicit_namespace();
+        if let Some(wanted) = wanted.filter(|wanted| !own.is_empty() && *wanted != own) {
+            return Err(Fault::refused(format!(
+                "the namespace from the provided object {} does not match the namespace {}. You must pass '--namespace={own}' to perform this operation.",
+                quoted(&own), quoted(&wanted),
+            )));
+        }
+        namespace = if own.is_empty() { ctx.namespace()? } else { own };
+        super::value::at_mut(&mut object, &["metadata"])["namespace"] = namespace.clone().into();
+    }
+    let name = object.name().to_owned();
+    Ok(Item { resource, namespace, name, object, source })
+}
+
+/// All objects of a kind that match, asked for in pieces; each with its `apiVersion` and `kind`.
+pub(crate) async fn list_all(
+    ctx: &Ctx,
+    resource: &Resource,
+    namespace: Option<&str>,
+    select: &Select<'_>,
+) -> Result<Vec<Value>, Fault> {
+    let mut objects = Vec::new();
+    let mut more = String::new();
+    loop {
+        let call = Call::get(resource.collection(namespace))
+            .query("fieldSelector", select.field_selector.unwrap_or_default())
+            .query("labelSelector", select.selector.unwrap_or_default())
+            .query("limit", CHUNK.to_string())
+            .query("continue", more);
+        let mut list = ctx.call(call).await?;
+        more = list.s("/metadata/continue").to_owned();
+        objects.extend(items_of(&mut list, resource));
+        if more.is_empty() {
+            return Ok(objects);
+        }
+    }
+}
+
+/// Takes the items out of a list and names their kind, which lists leave out.
+pub(crate) fn items_of(list: &mut Value, resource: &Resource) -> Vec<Value> {
+    let Value::Array(items) = list["items"].take() else {
+        return Vec::new();
+    };
+    let typed = items.into_iter().map(|mut item| {
+        if item.is_object() {
+            item["apiVersion"] = resource.api_version().into();
+            item["kind"] = resource.kind.clone().into();
+        }
+        item
+    });
+    typed.collect()
+}

@@ -1,0 +1,87 @@
+//! `version`: of this program and of the server.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::print::json;
+use super::value::Look;
+
+/// The version of Kubernetes whose kubectl this one is compatible with.
+const COMPATIBLE: &str = "v1.36.2";
+
+/// Show the versions of client and server
+#[derive(Debug, Args)]
+pub(crate) struct Version {
+    /// The client only
+    #[arg(long)]
+    client: bool,
+    /// json or yaml
+    #[arg(short, long)]
+    output: Option<String>,
+}
+
+/// The machine's architecture as Go calls it.
+pub(crate) fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
+    let mut document = json!({
+        "clientVersion": {
+            "buildDate": "",
+            "compiler": "rustc",
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "gitVersion": COMPATIBLE,
+            "goVersion": "",
+            "major": "1",
+            "minor": "36",
+            "platform": format!("linux/{}", go_arch()),
+        },
+        "kustomizeVersion": "",
+    });
+    let mut failed = None;
+    if !args.client {
+        match ctx.call(Call::get("/version")).await {
+            Ok(server) => document["serverVersion"] = server,
+            Err(fault) => failed = Some(fault),
+        }
+    }
+    match args.output.as_deref() {
+        None => {
+            ctx.line(format!("Client Version: {COMPATIBLE}"))?;
+            if let Some(server) = document.get("serverVersion") {
+                ctx.line(format!("Server Version: {}", server.s("/gitVersion")))?;
+                skew(ctx, server);
+            }
+        }
+        Some("json") => ctx.line(json::pretty(&document).replace("    ", "  "))?,
+        Some("yaml") => ctx.out(podo_api::yaml::from_json(&document))?,
+        Some(other) => {
+            return Err(Fault::refused(format!(
+                "VersionOptions were not validated: --output={} should have been rejected",
+                quoted(other)
+            )));
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Warns when the minor versions differ by more than one.
+fn skew(ctx: &Ctx, server: &Value) {
+    let digits: String = server.s("/minor").chars().take_while(char::is_ascii_digit).collect();
+    let Ok(minor) = digits.parse::<i64>() else { return };
+    if (minor - 36).abs() > 1 {
+        ctx.note(format!(
+            "WARNING: version difference between client (1.36) and server ({}.{minor}) exceeds the supported minor version skew of +/-1",
+            server.s("/major")
+        ));
+    }
+}

@@ -1,0 +1,1 @@
+//! kubectl against a server in the same process.

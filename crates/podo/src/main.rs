@@ -1,0 +1,2 @@
+//! podo
+fn main() {}

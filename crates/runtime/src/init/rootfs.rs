@@ -1,0 +1,125 @@
+//! The root file system as a detached mount.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen, open_tree,
+};
+
+use crate::error::{At, Fault, FaultKind};
+use crate::spec::{Overlay, Rootfs};
+use crate::sys::mount_attr::{self, MountChange};
+
+/// A new detached mount of a file system without a source.
+pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u32) -> Result<OwnedFd, Fault> {
+    let step = |what: &str| format!("{what} {kind}");
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step("open"))?;
+    for (name, value) in options {
+        let set = if value.is_empty() {
+            fsconfig_set_flag(&context, *name)
+        } else {
+            fsconfig_set_string(&context, *name, *value)
+        };
+        set.at(FaultKind::Mount, format!("set {name}={value} of {kind}"))?;
+    }
+    fsconfig_create(&context).at(FaultKind::Mount, step("make"))?;
+    let attributes = MountAttrFlags::from_bits_retain(attributes);
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).at(FaultKind::Mount, step("mount"))
+}
+
+/// A detached copy of what is mounted at a handle.
+pub(super) fn copy_tree(handle: &OwnedFd, is_recursive: bool) -> rustix::io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if is_recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    open_tree(handle.as_fd(), "", flags)
+}
+
+/// Opens a directory of the host.
+fn directory(path: &Path) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty()).at(FaultKind::Mount, format!("open {path:?}"))
+}
+
+/// Opens a layer; through the user namespace's ids if there is one.
+fn layer(path: &Path, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
+    let handle = directory(path)?;
+    let Some(namespace) = user_namespace else { return Ok(handle) };
+    let copy = copy_tree(&handle, false).at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
+    let change = MountChange { idmap: Some(namespace.as_fd()), ..MountChange::default() };
+    mount_attr::change(copy.as_fd(), &change).at(FaultKind::Mount, format!("map the ids of {path:?}"))?;
+    Ok(copy)
+}
+
+/// The root file system of a spec, detached, with private propagation.
+pub(crate) fn prepare(rootfs: &Rootfs, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
+    let mount = match rootfs {
+        Rootfs::Overlay(overlay) => overlayfs(overlay, user_namespace)?,
+        Rootfs::Directory(path) => {
+            let copy = copy_tree(&directory(path)?, false);
+            let copy = copy.at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
+            let idmap = user_namespace.map(AsFd::as_fd);
+            mount_attr::change(copy.as_fd(), &MountChange { idmap, ..MountChange::default() })
+                .at(FaultKind::Mount, format!("map the ids of {path:?}"))?;
+            copy
+        }
+    };
+    let private = MountChange { propagation: libc::MS_PRIVATE, ..MountChange::default() };
+    mount_attr::change(mount.as_fd(), &private).at(FaultKind::Mount, "make the root private")?;
+    Ok(mount)
+}
+
+/// Layers are named by descriptor: short, and resolved once.
+fn overlayfs(overlay: &Overlay, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
+    let lower = overlay.lower.iter().map(|path| layer(path, user_namespace)).collect::<Result<Vec<_>, _>>()?;
+    let changes = match (&overlay.upper, &overlay.work) {
+        (Some(upper), Some(work)) => Some((writable(upper, user_namespace)?, work)),
+        (None, _) => None,
+        (Some(_), None) => return Err(Fault::new(FaultKind::Invalid, "an overlay's upper needs its work directory")),
+    };
+    let name = |handle: &OwnedFd| format!("/proc/self/fd/{}", handle.as_raw_fd());
+    let step = "make the overlay";
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step)?;
+    let names: Vec<String> = lower.iter().map(name).collect();
+    let one_by_one = names.iter().try_for_each(|name| fsconfig_set_string(&context, "lowerdir+", name.as_str()));
+    if one_by_one.is_err() {
+        // Before Linux 6.5: all in one value, of at most 255 bytes.
+        fsconfig_set_string(&context, "lowerdir", names.join(":")).at(FaultKind::Mount, step)?;
+    }
+    if let Some((upper, work)) = &changes {
+        // Both through one mount, as overlayfs demands.
+        let parent = name(&upper.parent);
+        for (key, leaf) in [("upperdir", &upper.leaf), ("workdir", &relative(work, &upper.base)?)] {
+            fsconfig_set_string(&context, key, format!("{parent}/{leaf}")).at(FaultKind::Mount, step)?;
+        }
+        if overlay.volatile {
+            fsconfig_set_flag(&context, "volatile").at(FaultKind::Mount, step)?;
+        }
+    }
+    fsconfig_create(&context).at(FaultKind::Mount, step)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).at(FaultKind::Mount, step)
+}
+
+/// The directory above an upper layer, and the layer's name in it.
+struct Writable {
+    parent: OwnedFd,
+    base: std::path::PathBuf,
+    leaf: String,
+}
+
+fn writable(upper: &Path, user_namespace: Option<&OwnedFd>) -> Result<Writable, Fault> {
+    let invalid = || Fault::new(FaultKind::Invalid, format!("upper {upper:?} has no parent directory"));
+    let base = upper.parent().ok_or_else(invalid)?.to_path_buf();
+    let leaf = upper.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?.to_owned();
+    Ok(Writable { parent: layer(&base, user_namespace)?, base, leaf })
+}
+
+fn relative(work: &Path, base: &Path) -> Result<String, Fault> {
+    let inside = work.strip_prefix(base).ok().and_then(Path::to_str).filter(|name| !name.is_empty());
+    let message = || Fault::new(FaultKind::Invalid, format!("work directory {work:?} must lie beside the upper layer"));
+    inside.map(str::to_owned).ok_or_else(message)
+}

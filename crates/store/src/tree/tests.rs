@@ -1,0 +1,117 @@
+//! The tree against the standard library's ordered map.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::Tree;
+use crate::key::{Key, Revision};
+use crate::value::Entry;
+
+fn entry(rest: &str, value: u32) -> Arc<Entry<u32>> {
+    Arc::new(Entry {
+        key: Key::new("b", rest),
+        revision: Revision(1),
+        create_revision: Revision(1),
+        version: 1,
+        value,
+    })
+}
+
+fn items(tree: &Tree<u32>, from: &str) -> Vec<(String, u32)> {
+    let mut items = Vec::new();
+    let flow = tree.visit(&|rest| rest < from, &mut |entry| {
+        items.push((entry.key.rest().to_owned(), entry.value));
+        ControlFlow::Continue(())
+    });
+    assert!(flow.is_continue());
+    items
+}
+
+fn check(tree: &Tree<u32>, model: &BTreeMap<String, u32>, probe: &str) {
+    assert_eq!(tree.len(), model.len());
+    let expected: Vec<_> = model.range(probe.to_owned()..).map(|(k, v)| (k.clone(), *v)).collect();
+    assert_eq!(items(tree, probe), expected);
+    assert_eq!(tree.rank(&|rest| rest < probe), model.len() - expected.len());
+    assert_eq!(tree.get(probe).map(|entry| entry.value), model.get(probe).copied());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u16, u32),
+    /// Puts this many keys in a row.
+    Run(u16, u16),
+    Remove(u16),
+    /// Removes this many keys in a row.
+    Clear(u16, u16),
+    /// Keeps a clone to look at in the end.
+    Keep,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<u16>(), any::<u32>()).prop_map(|(key, value)| Step::Put(key % 3000, value)),
+        2 => (any::<u16>(), 0..400_u16).prop_map(|(key, count)| Step::Run(key % 3000, count)),
+        3 => any::<u16>().prop_map(|key| Step::Remove(key % 3000)),
+        2 => (any::<u16>(), 0..500_u16).prop_map(|(key, count)| Step::Clear(key % 3000, count)),
+        1 => Just(Step::Keep),
+    ]
+}
+
+fn name(number: u16) -> String {
+    format!("ns/{number:x}")
+}
+
+fn put(tree: &mut Tree<u32>, model: &mut BTreeMap<String, u32>, key: u16, value: u32) {
+    let old = tree.insert(entry(&name(key), value));
+    assert_eq!(old.map(|entry| entry.value), model.insert(name(key), value));
+}
+
+fn remove(tree: &mut Tree<u32>, model: &mut BTreeMap<String, u32>, key: u16) {
+    let old = tree.remove(&name(key));
+    assert_eq!(old.map(|entry| entry.value), model.remove(&name(key)));
+}
+
+proptest! {
+    #[test]
+    fn a_tree_is_an_ordered_map_and_its_clones_never_change(
+        steps in prop::collection::vec(step(), 1..120),
+        probe in any::<u16>(),
+    ) {
+        let mut tree = Tree::default();
+        let mut model = BTreeMap::new();
+        let mut kept = Vec::new();
+        let probe = name(probe % 3000);
+        for step in steps {
+            match step {
+                Step::Put(key, value) => put(&mut tree, &mut model, key, value),
+                Step::Run(key, count) => {
+                    (key..key + count).for_each(|key| put(&mut tree, &mut model, key, 7));
+                }
+                Step::Remove(key) => remove(&mut tree, &mut model, key),
+                Step::Clear(key, count) => {
+                    (key..key + count).for_each(|key| remove(&mut tree, &mut model, key));
+                }
+                Step::Keep => kept.push((tree.clone(), model.clone())),
+            }
+        }
+        check(&tree, &model, &probe);
+        check(&tree, &model, "");
+        for (tree, model) in &kept {
+            check(tree, model, &probe);
+        }
+    }
+}
+
+#[test]
+fn keys_written_in_order_fill_their_nodes() {
+    let mut tree = Tree::default();
+    for number in 0..64 * 64 {
+        tree.insert(entry(&format!("{number:06}"), 0));
+    }
+    let super::Node::Inner(children) = &*tree.root else { panic!("it has more than one node") };
+    assert_eq!(children.len(), 64);
+    assert!(children.iter().all(|child| child.count == 64));
+}

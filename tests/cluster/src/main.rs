@@ -1,0 +1,2 @@
+//! podo-cluster-tests
+fn main() {}
