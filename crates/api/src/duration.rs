@@ -12,7 +12,7 @@ use std::time::Duration;
 use podo_base::Timestamp;
 
 pub(crate) use layout::is_yaml_timestamp;
-pub use time::{format_micro_time, format_time, parse_micro_time, parse_time};
+pub use time::{ZERO_TIME_SECONDS, format_micro_time, format_time, parse_micro_time, parse_time};
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;

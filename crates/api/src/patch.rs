@@ -13,6 +13,8 @@ pub mod go;
 pub mod json;
 pub mod merge;
 pub mod strategic;
+#[cfg(test)]
+pub(crate) mod vectors;
 
 use serde_json::Value;
 
@@ -36,3 +38,6 @@ impl Precondition<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,5 +17,6 @@ pub use front::{Front, FrontConfig};
 pub use handler::{Peer, handle};
 pub(crate) use handler::header_text;
 pub(crate) use body::full;
+pub(crate) use negotiate::{Rendering, Wanted, negotiate};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;

@@ -1,19 +1,25 @@
 //! A kubectl of our own: the command line, and one file per verb.
 
+mod applied;
+mod apply;
 mod call;
 mod context;
+mod delete;
 mod discovery;
 mod fault;
 mod files;
 mod get;
 mod globals;
+mod kinds;
 mod normal;
 mod print;
+mod report;
 mod select;
 mod tabs;
 mod time;
 mod value;
 mod version;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -39,8 +45,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Apply(apply::Apply),
+    Delete(delete::Delete),
     Get(get::Get),
     Version(version::Version),
+    Wait(wait::Wait),
 }
 
 /// Runs kubectl with the process's streams. `args` begins with the program's name; a following `kubectl` is passed over.
@@ -85,8 +94,11 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
 impl Verb {
     async fn run(self, ctx: &Ctx) -> Outcome {
         match self {
+            Self::Apply(args) => apply::run(ctx, args).await,
+            Self::Delete(args) => delete::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
             Self::Version(args) => version::run(ctx, args).await,
+            Self::Wait(args) => wait::run(ctx, args).await,
         }
     }
 }

@@ -110,9 +110,9 @@ impl Client {
         };
         let tls = (scheme == Scheme::HTTPS).then(|| endpoint.tls.build()).transpose()?;
         let connector = Connector::new(tls, endpoint.tls.server_name.clone());
-        let prefix = parts.path_and_query.map_or(String::new(), |path| {
-            path.path().trim_end_matches('/').to_owned()
-        });
+        let prefix = parts
+            .path_and_query
+            .map_or(String::new(), |path| path.path().trim_end_matches('/').to_owned());
 
         let drivers = Drivers::default();
         let pool = Pool::builder(drivers.clone())
@@ -164,7 +164,10 @@ impl Client {
         unreachable!("the loop ends by returning")
     }
 
-    async fn send_once(&self, request: &Request<Bytes>) -> Result<Response<Incoming>, RequestError> {
+    async fn send_once(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<Response<Incoming>, RequestError> {
         let mut copy = Request::new(Full::new(request.body().clone()));
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = self.absolute(request.uri())?;
@@ -273,4 +276,3 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds)).filter(|wait| *wait <= RETRY_AFTER_MAX)
 }
-

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::manifest::{Platform, or_default};
+use crate::manifest::{Platform, or_default, parse_object};
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,9 @@ pub enum ConfigError {
         kind: String,
     },
     /// The manifest and the configuration list different numbers of layers.
-    #[error("manifest lists {layers} layers, configuration lists {diff_ids}: mismatched image rootfs and manifest layers")]
+    #[error(
+        "manifest lists {layers} layers, configuration lists {diff_ids}: mismatched image rootfs and manifest layers"
+    )]
     LayerCount {
         /// Layers of the manifest.
         layers: usize,
@@ -52,10 +54,18 @@ pub struct RunConfig {
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
     /// Paths that want a volume.
-    #[serde(deserialize_with = "keys", serialize_with = "as_keys", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        deserialize_with = "keys",
+        serialize_with = "as_keys",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
     pub volumes: BTreeSet<String>,
     /// `port[/protocol]` strings.
-    #[serde(deserialize_with = "keys", serialize_with = "as_keys", skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        deserialize_with = "keys",
+        serialize_with = "as_keys",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
     pub exposed_ports: BTreeSet<String>,
     /// The signal that asks the program to stop, by name or number; empty is SIGTERM.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
@@ -130,7 +140,7 @@ struct Raw {
 impl ImageConfig {
     /// Reads a configuration blob.
     pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
-        let raw: Raw = serde_json::from_slice(bytes).map_err(ConfigError::Json)?;
+        let raw: Raw = parse_object(bytes).map_err(ConfigError::Json)?;
         if !matches!(raw.rootfs.kind.as_str(), "layers" | "") {
             return Err(ConfigError::RootFs { kind: raw.rootfs.kind });
         }
@@ -150,12 +160,15 @@ impl ImageConfig {
 }
 
 fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
-    let map = Option::<BTreeMap<String, serde::de::IgnoredAny>>::deserialize(deserializer)?;
-    Ok(map.unwrap_or_default().into_keys().collect())
+    let map = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    Ok(map.unwrap_or_default().into_iter().map(|(key, _)| key).collect())
 }
 
-fn as_keys<S: serde::Serializer>(keys: &BTreeSet<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(keys.iter().map(|key| (key, BTreeMap::<(), ()>::new())))
+fn as_keys<S: serde::Serializer>(
+    keys: &BTreeSet<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(keys.iter().map(|key| (key, serde_json::Map::new())))
 }
 
 #[cfg(test)]

@@ -103,7 +103,8 @@ impl StoreError {
 pub(crate) fn create_private_dir(path: &Path) -> Result<(), StoreError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(StoreError::io("make", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(StoreError::io("protect", path))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(StoreError::io("protect", path))
 }
 
 /// Makes renames in a directory durable.
@@ -241,7 +242,11 @@ impl ContentStore {
     }
 
     /// Copies a stream of at most `max` bytes into the store under its SHA-256.
-    pub fn ingest_stream(&self, mut source: impl Read, max: u64) -> Result<(Digest, u64), StoreError> {
+    pub fn ingest_stream(
+        &self,
+        mut source: impl Read,
+        max: u64,
+    ) -> Result<(Digest, u64), StoreError> {
         let mut ingest = self.ingest(Algorithm::Sha256)?;
         let path = ingest.path.clone();
         let mut buffer = vec![0_u8; 128 << 10];

@@ -59,7 +59,9 @@ pub enum CredentialsError {
         registry: String,
     },
     /// The `auth` field lacks the colon.
-    #[error("unable to parse auth field of {registry:?}, must be formatted as base64(username:password)")]
+    #[error(
+        "unable to parse auth field of {registry:?}, must be formatted as base64(username:password)"
+    )]
     AuthForm {
         /// The registry key with the bad field.
         registry: String,
@@ -201,14 +203,19 @@ fn pattern_matches(pattern: &str, repository: &str) -> bool {
     glob_port == port
         && globs.len() == parts.len()
         && path.starts_with(&glob_path)
-        && globs.iter().zip(&parts).all(|(glob, part)| glob_matches(glob.as_bytes(), part.as_bytes()))
+        && globs
+            .iter()
+            .zip(&parts)
+            .all(|(glob, part)| glob_matches(glob.as_bytes(), part.as_bytes()))
 }
 
 /// `*` is any run of characters, `?` one character.
 fn glob_matches(glob: &[u8], text: &[u8]) -> bool {
     match (glob.split_first(), text.split_first()) {
         (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=text.len()).any(|at| glob_matches(rest, text.split_at(at).1)),
+        (Some((b'*', rest)), _) => {
+            (0..=text.len()).any(|at| glob_matches(rest, text.split_at(at).1))
+        }
         (Some((b'?', rest)), Some((_, text))) => glob_matches(rest, text),
         (Some((letter, rest)), Some((first, text))) => letter == first && glob_matches(rest, text),
         _ => false,

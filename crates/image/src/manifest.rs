@@ -57,7 +57,9 @@ pub enum ManifestError {
         media_type: String,
     },
     /// Docker's signed schema 1.
-    #[error("schema 1 image manifests are no longer supported, rebuild the image as docker schema 2 or OCI")]
+    #[error(
+        "schema 1 image manifests are no longer supported, rebuild the image as docker schema 2 or OCI"
+    )]
     Schema1,
     /// A kind of document that is no image.
     #[error("unsupported manifest media type {media_type:?}")]
@@ -218,7 +220,7 @@ struct Raw {
 
 /// Reads a manifest or index. `content_type` is what the registry or descriptor called it, if known.
 pub fn parse(bytes: &[u8], content_type: &str, limits: &Limits) -> Result<Document, ManifestError> {
-    let raw: Raw = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+    let raw: Raw = parse_object(bytes).map_err(ManifestError::Json)?;
     if raw.schema_version == 1 || raw.fs_layers.is_some() {
         return Err(ManifestError::Schema1);
     }
@@ -294,7 +296,11 @@ fn check_manifest(
 
 fn check_size(blob: &Descriptor, max: u64) -> Result<(), ManifestError> {
     if blob.size > max {
-        return Err(ManifestError::BlobTooLarge { digest: blob.digest.clone(), bytes: blob.size, max });
+        return Err(ManifestError::BlobTooLarge {
+            digest: blob.digest.clone(),
+            bytes: blob.size,
+            max,
+        });
     }
     Ok(())
 }
@@ -314,8 +320,18 @@ pub fn select<'a>(
     }
     match manifests {
         [only] if only.platform.is_none() => Ok(only),
-        _ => Err(ManifestError::NoPlatform { digest: index.clone(), platform: platform.to_string() }),
+        _ => {
+            Err(ManifestError::NoPlatform { digest: index.clone(), platform: platform.to_string() })
+        }
     }
+}
+
+/// Reads a JSON object. Without this an array would do as well: serde takes one for a structure.
+pub(crate) fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> serde_json::Result<T> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(serde::de::Error::custom("not a JSON object"));
+    }
+    serde_json::from_slice(bytes)
 }
 
 /// Go writes absent maps and lists as `null`.

@@ -21,32 +21,32 @@ use crate::snapshot::Bind;
 
 /// One image, identified by the digest of its configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Digest of the configuration.
-    pub id: Digest,
+    pub(crate) id: Digest,
     /// The manifest that it was unpacked from.
-    pub manifest: Digest,
+    pub(crate) manifest: Digest,
     /// Media type of that manifest.
-    pub manifest_type: String,
+    pub(crate) manifest_type: String,
     /// Every blob that belongs to it, the index that it was found in included.
-    pub blobs: BTreeSet<Digest>,
+    pub(crate) blobs: BTreeSet<Digest>,
     /// Identities of its layers, bottom first.
-    pub layers: Vec<Digest>,
+    pub(crate) layers: Vec<Digest>,
     /// Names with a digest that mean this image.
-    pub repo_digests: BTreeSet<String>,
+    pub(crate) repo_digests: BTreeSet<String>,
     /// Size as transferred, in bytes.
-    pub size_bytes: u64,
+    pub(crate) size_bytes: u64,
     /// How to run it.
-    pub config: RunConfig,
+    pub(crate) config: RunConfig,
     /// Never to be collected.
-    pub is_pinned: bool,
+    pub(crate) is_pinned: bool,
     /// Host files that take the place of empty files of the image.
     #[serde(default)]
-    pub binds: Vec<Bind>,
+    pub(crate) binds: Vec<Bind>,
     /// When it was first recorded.
-    pub created_at: SystemTime,
+    pub(crate) created_at: SystemTime,
     /// When a container or a pull last asked for it.
-    pub used_at: SystemTime,
+    pub(crate) used_at: SystemTime,
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -57,14 +57,14 @@ struct Tables {
 }
 
 /// All records of a node.
-pub struct Metadata {
+pub(crate) struct Metadata {
     path: PathBuf,
     tables: Mutex<Tables>,
 }
 
 impl Metadata {
     /// Reads the file, or starts empty.
-    pub fn open(root: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
         let path = root.join("images.json");
         let tables = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)
@@ -87,7 +87,7 @@ impl Metadata {
 
     /// Records an image and its names. A tag that meant another image means this one from now on;
     /// the other keeps its names with digests.
-    pub fn record(&self, mut record: Record, tags: &[String]) -> Result<(), StoreError> {
+    pub(crate) fn record(&self, mut record: Record, tags: &[String]) -> Result<(), StoreError> {
         self.change(|tables| {
             if let Some(known) = tables.images.get(&record.id) {
                 record.repo_digests.extend(known.repo_digests.iter().cloned());
@@ -103,7 +103,7 @@ impl Metadata {
     }
 
     /// Gives an image one more name.
-    pub fn tag(&self, id: &Digest, tag: &str) -> Result<bool, StoreError> {
+    pub(crate) fn tag(&self, id: &Digest, tag: &str) -> Result<bool, StoreError> {
         self.change(|tables| {
             let is_known = tables.images.contains_key(id);
             if is_known {
@@ -114,12 +114,12 @@ impl Metadata {
     }
 
     /// Takes one name away; the image stays.
-    pub fn untag(&self, tag: &str) -> Result<bool, StoreError> {
+    pub(crate) fn untag(&self, tag: &str) -> Result<bool, StoreError> {
         self.change(|tables| tables.names.remove(tag).is_some())
     }
 
     /// Forgets an image with all its names.
-    pub fn remove(&self, id: &Digest) -> Result<Option<Record>, StoreError> {
+    pub(crate) fn remove(&self, id: &Digest) -> Result<Option<Record>, StoreError> {
         self.change(|tables| {
             tables.names.retain(|_, of| of != id);
             tables.images.remove(id)
@@ -127,7 +127,7 @@ impl Metadata {
     }
 
     /// Pins or unpins an image.
-    pub fn set_pinned(&self, id: &Digest, is_pinned: bool) -> Result<bool, StoreError> {
+    pub(crate) fn set_pinned(&self, id: &Digest, is_pinned: bool) -> Result<bool, StoreError> {
         self.change(|tables| match tables.images.get_mut(id) {
             Some(record) => {
                 record.is_pinned = is_pinned;
@@ -138,14 +138,14 @@ impl Metadata {
     }
 
     /// Notes that an image is used; written with the next change.
-    pub fn touch(&self, id: &Digest, now: SystemTime) {
+    pub(crate) fn touch(&self, id: &Digest, now: SystemTime) {
         if let Some(record) = self.tables.lock().images.get_mut(id) {
             record.used_at = now;
         }
     }
 
     /// One image with its tags.
-    pub fn get(&self, id: &Digest) -> Option<(Record, Vec<String>)> {
+    pub(crate) fn get(&self, id: &Digest) -> Option<(Record, Vec<String>)> {
         let tables = self.tables.lock();
         let record = tables.images.get(id)?.clone();
         let tags = tables.tags_of(id);
@@ -153,19 +153,21 @@ impl Metadata {
     }
 
     /// The image that `name:tag` means.
-    pub fn by_tag(&self, tag: &str) -> Option<Digest> {
+    pub(crate) fn by_tag(&self, tag: &str) -> Option<Digest> {
         self.tables.lock().names.get(tag).cloned()
     }
 
     /// The image that `name@digest` means.
-    pub fn by_repo_digest(&self, repo_digest: &str) -> Option<Digest> {
+    pub(crate) fn by_repo_digest(&self, repo_digest: &str) -> Option<Digest> {
         let tables = self.tables.lock();
         let mut images = tables.images.values();
-        images.find(|record| record.repo_digests.contains(repo_digest)).map(|record| record.id.clone())
+        images
+            .find(|record| record.repo_digests.contains(repo_digest))
+            .map(|record| record.id.clone())
     }
 
     /// The one image whose id begins with `hex`.
-    pub fn by_id_prefix(&self, hex: &str) -> Option<Digest> {
+    pub(crate) fn by_id_prefix(&self, hex: &str) -> Option<Digest> {
         let tables = self.tables.lock();
         let mut found = tables.images.keys().filter(|id| id.hex().starts_with(hex));
         let only = found.next()?.clone();
@@ -173,7 +175,7 @@ impl Metadata {
     }
 
     /// All images with their tags, by id.
-    pub fn list(&self) -> Vec<(Record, Vec<String>)> {
+    pub(crate) fn list(&self) -> Vec<(Record, Vec<String>)> {
         let tables = self.tables.lock();
         tables.images.values().map(|record| (record.clone(), tables.tags_of(&record.id))).collect()
     }

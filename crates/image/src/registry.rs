@@ -19,6 +19,8 @@ mod download;
 mod error;
 mod hosts;
 mod http_client;
+#[cfg(feature = "testkit")]
+pub mod push;
 mod session;
 mod tls;
 mod url;

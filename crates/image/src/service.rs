@@ -165,13 +165,19 @@ impl ImageService {
             Some(digest) => metadata.by_repo_digest(&reference.repo_digest(digest)),
             None => metadata.by_tag(&reference.canonical()),
         });
-        let is_hex = name.len() >= SHORT_ID_MIN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_hex =
+            name.len() >= SHORT_ID_MIN && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         by_name.or_else(|| is_hex.then(|| metadata.by_id_prefix(name)).flatten())
     }
 
     /// All images, by id.
     pub fn list(&self) -> Vec<Image> {
-        self.inner.metadata.list().into_iter().map(|(record, tags)| image_of(record, tags)).collect()
+        self.inner
+            .metadata
+            .list()
+            .into_iter()
+            .map(|(record, tags)| image_of(record, tags))
+            .collect()
     }
 
     /// Removes an image with all its names, and everything only it needed. Layers of running
@@ -270,7 +276,11 @@ impl ImageService {
 
     /// Removes unused images by `policy`. `in_use` are images that the caller knows to be needed,
     /// beside those that containers have root file systems of.
-    pub fn collect(&self, policy: &Policy, in_use: &HashSet<Digest>) -> Result<Plan, SnapshotError> {
+    pub fn collect(
+        &self,
+        policy: &Policy,
+        in_use: &HashSet<Digest>,
+    ) -> Result<Plan, SnapshotError> {
         let usage = self.fs_usage()?;
         let (mounted, _) = self.inner.snapshots.all_in_use()?;
         let candidates: Vec<Candidate> = self
@@ -325,7 +335,8 @@ impl ImageService {
         swept: &mut Swept,
     ) -> Result<(), SnapshotError> {
         let (_, mounted) = self.inner.snapshots.all_in_use()?;
-        let named: HashSet<&Digest> = records.iter().flat_map(|(record, _)| record.layers.iter()).collect();
+        let named: HashSet<&Digest> =
+            records.iter().flat_map(|(record, _)| record.layers.iter()).collect();
         for layer in self.inner.layers.list() {
             let chain = &layer.chain;
             if !named.contains(chain) && !mounted.contains(chain) && !leased.contains(chain) {
@@ -352,7 +363,13 @@ impl ImageService {
         let layers = chain_ids(std::slice::from_ref(&parts.diff));
         let (limits, never) = (&self.inner.config.limits, AtomicBool::new(false));
         for chain in &layers {
-            self.inner.layers.unpack((chain, &parts.diff), &[], parts.layer.as_slice(), limits, &never)?;
+            self.inner.layers.unpack(
+                (chain, &parts.diff),
+                &[],
+                parts.layer.as_slice(),
+                limits,
+                &never,
+            )?;
         }
         let now = SystemTime::now();
         let name = builtin.name();

@@ -112,8 +112,10 @@ impl Snapshots {
     }
 
     fn dir(&self, id: &str) -> Result<PathBuf, SnapshotError> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let is_valid = (1..=128).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(is_plain);
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let is_valid =
+            (1..=128).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(is_plain);
         if is_valid { Ok(self.root.join(id)) } else { Err(SnapshotError::Id { id: id.to_owned() }) }
     }
 
@@ -147,7 +149,12 @@ impl Snapshots {
         Ok(rootfs)
     }
 
-    fn describe(&self, id: &str, in_use: &InUse, layers: &LayerStore) -> Result<Rootfs, SnapshotError> {
+    fn describe(
+        &self,
+        id: &str,
+        in_use: &InUse,
+        layers: &LayerStore,
+    ) -> Result<Rootfs, SnapshotError> {
         let whole = self.dir(id)?;
         let find = |chain: &Digest| -> Result<PathBuf, SnapshotError> {
             let layer =
@@ -165,7 +172,11 @@ impl Snapshots {
     }
 
     /// What was prepared for a container, after a restart for example.
-    pub(crate) fn get(&self, id: &str, layers: &LayerStore) -> Result<Option<Rootfs>, SnapshotError> {
+    pub(crate) fn get(
+        &self,
+        id: &str,
+        layers: &LayerStore,
+    ) -> Result<Option<Rootfs>, SnapshotError> {
         match self.in_use(id)? {
             Some(in_use) => self.describe(id, &in_use, layers).map(Some),
             None => Ok(None),

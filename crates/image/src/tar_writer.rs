@@ -21,7 +21,10 @@ impl Meta {
         Self { flag: b'0', mode, uid: 0, gid: 0, link: String::new(), device: (0, 0) }
     }
 
-    #[cfg_attr(not(feature = "testkit"), expect(dead_code, reason = "image archives hold only files"))]
+    #[cfg_attr(
+        not(feature = "testkit"),
+        expect(dead_code, reason = "image archives hold only files")
+    )]
     pub(crate) fn directory(mode: u32) -> Self {
         Self { flag: b'5', ..Self::file(mode) }
     }

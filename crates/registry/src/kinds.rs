@@ -3,6 +3,7 @@
 use crate::Definition;
 
 mod configmap;
+mod pod;
 
 /// All kinds that are served.
-pub static KINDS: &[&Definition] = &[&configmap::CONFIG_MAP];
+pub static KINDS: &[&Definition] = &[&configmap::CONFIG_MAP, &pod::POD];

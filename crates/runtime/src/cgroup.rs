@@ -235,6 +235,11 @@ impl Cgroup {
     }
 }
 
+/// Denies the cgroup v2 directory every device but the standard ones, by a program in the kernel.
+pub fn attach_default_devices(directory: &Path) -> io::Result<()> {
+    device::apply_v2(directory, &crate::defaults::device_rules())
+}
+
 /// Writes a control file in one call, as the kernel wants it.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {}", path.display(), crate::error::plain(&error)));

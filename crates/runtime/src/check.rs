@@ -74,6 +74,9 @@ fn sysctl(name: &str, value: &str, spec: &SandboxSpec) -> Result<(), Fault> {
 /// A container.
 pub(crate) fn container(spec: &ContainerSpec) -> Result<(), Fault> {
     id(&spec.id)?;
+    if spec.id == "sandbox" {
+        return refuse("a container cannot be named like the sandbox's own records".into());
+    }
     cgroup(if spec.cgroup.is_empty() { &spec.id } else { &spec.cgroup })?;
     if spec.process.args.is_empty() {
         return refuse(format!("container {:?} has nothing to run", spec.id));

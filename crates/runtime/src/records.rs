@@ -2,7 +2,7 @@
 //!
 //! One directory per sandbox below the run directory. Every file is written once, whole (written aside and renamed), and
 //! says by being there how far things are:
-//! `sandbox.json` the sandbox runs · `sandbox.exit` its pause process ended ·
+//! `sandbox.want` a sandbox is asked for · `sandbox.json` it runs · `sandbox.exit` its pause process ended ·
 //! `ID.spec` a container is made · `ID.start` it runs · `ID.exit` it ended (written before the process is reaped).
 //! `shim.sock`, `shm/`, `shim.log` lie beside them.
 //!
@@ -25,6 +25,7 @@ pub(crate) const VERSION: u32 = 1;
 /// Size of one file: the largest is a container's spec, which a message's bound limits too.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
+pub(crate) const WANTED: &str = "sandbox.want";
 pub(crate) const SANDBOX: &str = "sandbox.json";
 pub(crate) const SANDBOX_EXIT: &str = "sandbox.exit";
 pub(crate) const SOCKET: &str = "shim.sock";

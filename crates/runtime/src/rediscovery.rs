@@ -14,7 +14,7 @@ use crate::cgroup::{Cgroup, Layout};
 use crate::client::{Connection, Sandbox};
 use crate::error::{Error, Step};
 use crate::records::{self, SandboxState};
-use crate::spec::NetworkMode;
+use crate::spec::{NetworkMode, SandboxSpec};
 
 /// Whether a sandbox found on disk is alive.
 #[derive(Debug)]
@@ -81,10 +81,11 @@ pub fn purge(run_dir: &Path, id: &str) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         state => state.step(|| format!("read the records in {directory:?}"))?,
     };
-    if let Some(state) = &state {
+    // What was asked for is written before anything is made, so that a half-made sandbox leaves nothing either.
+    let wanted = records::read::<SandboxSpec>(&directory, records::WANTED);
+    if let Some(spec) = &wanted.step(|| format!("read the records in {directory:?}"))? {
         let layout = Layout::detect().step(|| "find the cgroups".into())?;
-        let spec = &state.record.spec;
-        let containers = state.containers.iter().map(|container| &container.created.spec);
+        let containers = state.iter().flat_map(|state| &state.containers).map(|container| &container.created.spec);
         let named = containers.map(|container| if container.cgroup.is_empty() { &container.id } else { &container.cgroup });
         for name in named.chain([&spec.id]) {
             let cgroup = Cgroup::new(&layout, format!("{}/{name}", spec.cgroup));

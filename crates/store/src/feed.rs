@@ -8,6 +8,8 @@
 //! - The events of one transaction enter the ring together.
 //! - A watcher's `pending` is at or before the first event it has yet to receive; without one there is no such event.
 //!
+//! - Nothing of a caller's is dropped under the lock: a waker or a value may own what needs the lock to go.
+//!
 //! Not here: how long events are kept ([`crate::view`]).
 
 mod interest;
@@ -48,6 +50,18 @@ impl Filter {
     }
 }
 
+/// What was forgotten, to be freed when no lock is held.
+pub(crate) struct Dropped<V: Value> {
+    events: Vec<Arc<Event<V>>>,
+    trees: Vec<Tree<V>>,
+}
+
+impl<V: Value> Default for Dropped<V> {
+    fn default() -> Self {
+        Self { events: Vec::new(), trees: Vec::new() }
+    }
+}
+
 /// Why a feed has ended.
 #[derive(Debug, Clone)]
 pub(crate) enum End {
@@ -81,7 +95,8 @@ struct State<V: Value> {
     start: u64,
     events: VecDeque<Arc<Event<V>>>,
     interest: Interest,
-    paged: VecDeque<(Revision, Tree<V>)>,
+    /// Oldest first.
+    paged: Vec<(Revision, Tree<V>)>,
     end: Option<End>,
 }
 
@@ -91,7 +106,7 @@ impl<V: Value> Feed<V> {
             start: 0,
             events: VecDeque::new(),
             interest: Interest::default(),
-            paged: VecDeque::new(),
+            paged: Vec::new(),
             end,
         };
         Arc::new(Self { bucket, state: Mutex::new(state) })
@@ -108,12 +123,13 @@ impl<V: Value> Feed<V> {
     }
 
     /// Drops the oldest `count` events into `dropped`; `compacted` is the revision of the last of them.
-    pub(crate) fn pop(&self, count: usize, compacted: Revision, dropped: &mut Vec<Arc<Event<V>>>) {
+    pub(crate) fn pop(&self, count: usize, compacted: Revision, dropped: &mut Dropped<V>) {
         let mut state = self.state.lock();
         let count = count.min(state.events.len());
-        dropped.extend(state.events.drain(..count));
+        dropped.events.extend(state.events.drain(..count));
         state.start += count as u64;
-        state.paged.retain(|(revision, _)| *revision >= compacted);
+        let forgotten = state.paged.extract_if(.., |(revision, _)| *revision < compacted);
+        dropped.trees.extend(forgotten.map(|(_, tree)| tree));
         if state.events.len() < state.events.capacity() / 4 {
             state.events.shrink_to_fit(); // A burst is over.
         }
@@ -142,13 +158,16 @@ impl<V: Value> Feed<V> {
 
     /// The watcher is gone.
     pub(crate) fn leave(&self, id: usize) {
-        self.state.lock().interest.remove(id);
+        let gone = self.state.lock().interest.remove(id);
+        drop(gone);
     }
 
     /// The watcher's next event; if there is none, `waker` is called when there is.
     pub(crate) fn next(&self, id: usize, waker: Option<&Waker>) -> Look<V> {
+        let mut replaced = None;
         loop {
-            if let Some(look) = self.state.lock().scan(id, waker) {
+            let look = self.state.lock().scan(id, waker, &mut replaced);
+            if let Some(look) = look {
                 return look;
             }
         }
@@ -183,10 +202,11 @@ impl<V: Value> Feed<V> {
         if state.paged.iter().any(|(kept, _)| *kept == revision) {
             return;
         }
-        if state.paged.len() >= PAGED_SNAPSHOTS_MAX {
-            state.paged.pop_front();
-        }
-        state.paged.push_back((revision, tree.clone()));
+        let is_full = state.paged.len() >= PAGED_SNAPSHOTS_MAX;
+        let oldest = is_full.then(|| state.paged.remove(0));
+        state.paged.push((revision, tree.clone()));
+        drop(state);
+        drop(oldest);
     }
 
     /// The tree kept for `revision`.
@@ -207,7 +227,12 @@ impl<V: Value> State<V> {
     }
 
     /// Looks at a stretch of the ring; `None` means that there is more to look at.
-    fn scan(&mut self, id: usize, waker: Option<&Waker>) -> Option<Look<V>> {
+    fn scan(
+        &mut self,
+        id: usize,
+        waker: Option<&Waker>,
+        replaced: &mut Option<Waker>,
+    ) -> Option<Look<V>> {
         if let Some(end) = &self.end {
             return Some(Look::End(end.clone()));
         }
@@ -216,7 +241,7 @@ impl<V: Value> State<V> {
             return Some(Look::Nothing); // A watcher owns its slot until it is dropped.
         };
         let Some(pending) = slot.pending else {
-            slot.wait(waker);
+            *replaced = slot.wait(waker);
             return Some(Look::Nothing);
         };
         let Some(from) = pending.checked_sub(self.start) else {
@@ -240,7 +265,7 @@ impl<V: Value> State<V> {
         if slot.pending.is_some() {
             return None;
         }
-        slot.wait(waker);
+        *replaced = slot.wait(waker);
         Some(Look::Nothing)
     }
 

@@ -73,7 +73,9 @@ impl<V: Value> Reply<V> {
         let mut state = self.0.lock();
         match &mut *state {
             ReplyState::Waiting(waker) => {
-                *waker = Some(cx.waker().clone());
+                let replaced = waker.replace(cx.waker().clone());
+                drop(state);
+                drop(replaced);
                 Poll::Pending
             }
             ReplyState::Answered(_) => match std::mem::replace(&mut *state, ReplyState::Taken) {
@@ -239,17 +241,18 @@ impl<V: Value> Queue<V> {
         if !state.has_room(txn.bytes) {
             let number = *ticket.get_or_insert(state.next_ticket);
             state.next_ticket = state.next_ticket.max(number + 1);
-            state.outside.insert(number, waker.clone());
+            let replaced = state.outside.insert(number, waker.clone());
+            drop(state);
+            drop(replaced);
             return Err(Refused::NoRoom(txn));
         }
-        if let Some(number) = ticket.take() {
-            state.outside.remove(&number);
-        }
+        let waited = ticket.take().and_then(|number| state.outside.remove(&number));
         let reply = Arc::new(Reply(Mutex::new(ReplyState::Waiting(Some(waker.clone())))));
         state.bytes += txn.bytes;
         state.txns.push_back(Queued { txn, reply: Responder(Arc::clone(&reply)) });
         let is_first = state.txns.len() == 1;
         drop(state);
+        drop(waited);
         if is_first {
             self.ready.notify_one();
         }
@@ -259,12 +262,12 @@ impl<V: Value> Queue<V> {
     /// The holder of a ticket gave up. If it had been told of room, the next in line is told instead.
     fn leave(&self, ticket: u64) {
         let mut state = self.state.lock();
-        if state.outside.remove(&ticket).is_none() {
-            let next = state.outside.pop_first();
-            drop(state);
-            if let Some((_, waker)) = next {
-                waker.wake();
-            }
+        let mine = state.outside.remove(&ticket);
+        let next = if mine.is_none() { state.outside.pop_first() } else { None };
+        drop(state);
+        drop(mine);
+        if let Some((_, waker)) = next {
+            waker.wake();
         }
     }
 }

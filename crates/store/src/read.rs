@@ -160,9 +160,7 @@ impl<V: Value> Snapshot<V> {
 
     /// How many entries the range has; its `limit`, `bucket` and `at` do not matter.
     pub fn count(&self, range: &Range<'_>) -> usize {
-        let end = self.tree.rank(&|rest| range.skips(rest) || range.reaches(rest));
-        let start = self.tree.rank(&|rest| range.skips(rest));
-        let mut count = end.saturating_sub(start);
+        let mut count = self.count_current(range);
         for (rest, then) in self.undone.iter().filter(|(rest, _)| range.has(rest)) {
             match (then.is_some(), self.tree.get(rest).is_some()) {
                 (true, false) => count += 1,
@@ -173,6 +171,12 @@ impl<V: Value> Snapshot<V> {
         count
     }
 
+    /// The same in the current tree.
+    fn count_current(&self, range: &Range<'_>) -> usize {
+        let end = self.tree.rank(&|rest| range.skips(rest) || range.reaches(rest));
+        end - self.tree.rank(&|rest| range.skips(rest))
+    }
+
     /// Calls `each` on the range's entries in order until it breaks; its `limit`, `bucket` and `at` do not matter.
     pub fn visit(
         &self,
@@ -180,15 +184,19 @@ impl<V: Value> Snapshot<V> {
         mut each: impl FnMut(&Arc<Entry<V>>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut flow = ControlFlow::Continue(());
+        // Counted instead of compared: to compare, the key of every entry would have to be fetched.
+        let mut left = self.count_current(range);
         let mut undone = self.undone.iter().filter(|(rest, _)| range.has(rest)).peekable();
         let _end_of_range = self.tree.visit(&|rest| range.skips(rest), &mut |entry| {
-            let rest = entry.key.rest();
-            if !range.reaches(rest) {
+            if left == 0 {
                 return ControlFlow::Break(());
             }
+            left -= 1;
             let mut is_replaced = false;
-            while let Some((other, then)) = undone.next_if(|(other, _)| ***other <= *rest) {
-                is_replaced = **other == *rest;
+            while let Some((other, then)) =
+                undone.next_if(|(other, _)| ***other <= *entry.key.rest())
+            {
+                is_replaced = **other == *entry.key.rest();
                 flow = then.as_ref().map_or(ControlFlow::Continue(()), &mut each);
                 flow?;
             }
@@ -211,7 +219,7 @@ impl<V: Value> Snapshot<V> {
     /// The first `limit` entries of the range, and what is left; its `bucket` and `at` do not matter.
     pub fn page(&self, range: &Range<'_>) -> Page<V> {
         let limit = range.limit.unwrap_or(usize::MAX);
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(self.count_current(range).min(limit));
         let flow = self.visit(range, |entry| {
             if items.len() >= limit {
                 return ControlFlow::Break(());

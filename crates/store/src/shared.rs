@@ -1,6 +1,7 @@
 //! What the store's handle, its committer, its watchers and its pending commits hold in common.
 //!
-//! Locks, always taken in this order: the view, then one bucket's ring. No waker is called and no event freed under either.
+//! Locks, always taken in this order: the view, then one bucket's ring. Under none
+//! of them, nor under the one of those who wait, is a waker called or dropped or a value freed: that may need the same lock.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +13,12 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::feed::End;
+use crate::feed::{Dropped, End};
 use crate::key::{Key, Revision};
 use crate::queue::Queue;
 use crate::read::ReadError;
 use crate::store::Clock;
-use crate::value::{Event, Value};
+use crate::value::Value;
 use crate::view::{Applied, HistoryBound, View};
 
 /// Most transactions made visible under one hold of the view's lock.
@@ -86,7 +87,7 @@ impl<V: Value> Shared<V> {
         let now_ms = (self.clock)();
         for stretch in applied.chunks(PUBLISH_TXNS_MAX) {
             let mut wake = Vec::new();
-            let mut dropped = Vec::new();
+            let mut dropped = Dropped::default();
             let mut view = self.view.write();
             for applied in stretch {
                 view.apply(applied, &mut wake);
@@ -103,7 +104,7 @@ impl<V: Value> Shared<V> {
     /// Forgets history that is too old or too much, also when nothing is written.
     pub(crate) fn compact(&self, now_ms: u64) {
         loop {
-            let mut dropped: Vec<Arc<Event<V>>> = Vec::new();
+            let mut dropped = Dropped::default();
             let mut view = self.view.write();
             let is_more = view.compact(now_ms, self.bound, &mut dropped);
             if !is_more {
@@ -162,8 +163,9 @@ impl<V: Value> Future for Reached<V> {
             if self.id.is_none() {
                 waiting.next_id += 1;
             }
-            waiting.wakers.insert((self.revision, id), cx.waker().clone());
+            let replaced = waiting.wakers.insert((self.revision, id), cx.waker().clone());
             drop(waiting);
+            drop(replaced);
             self.id = Some(id);
         }
         let view = self.shared.view.read();
@@ -181,7 +183,8 @@ impl<V: Value> Future for Reached<V> {
 impl<V: Value> Drop for Reached<V> {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.shared.waiting.lock().wakers.remove(&(self.revision, id));
+            let gone = self.shared.waiting.lock().wakers.remove(&(self.revision, id));
+            drop(gone);
         }
     }
 }

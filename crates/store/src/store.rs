@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::committer::{Committer, delete_event, put_event};
 use crate::engine::{Engine, LoggedEntry, LoggedTxn, OpenError, Poison, Sink};
-use crate::feed::Filter;
+use crate::feed::{Dropped, Filter};
 use crate::key::{Key, Revision};
 use crate::queue::{Answer, Commit};
 use crate::read::{Page, Range, ReadError, Snapshot, get_at};
@@ -366,7 +366,7 @@ impl<V: Value> Sink for Recovery<V> {
         }
         let applied = Applied { revision: logged.revision, at_ms: logged.at_ms, events };
         self.view.apply(&applied, &mut Vec::new());
-        self.view.compact(self.now_ms, self.bound, &mut Vec::new());
+        self.view.compact(self.now_ms, self.bound, &mut Dropped::default());
         Ok(())
     }
 }

@@ -288,8 +288,22 @@ fn visit<V>(
             entries.iter().skip(start).try_for_each(each)
         }
         Node::Inner(children) => {
-            let start = first_kept(children, skip);
-            children.iter().skip(start).try_for_each(|child| visit(&child.node, skip, each))
+            let mut kept = children.iter().skip(first_kept(children, skip));
+            if let Some(first) = kept.next() {
+                visit(&first.node, skip, each)?;
+            }
+            kept.try_for_each(|child| visit_all(&child.node, each))
         }
+    }
+}
+
+/// Without asking of any entry whether it is skipped: an entry's key is memory that has to be fetched.
+fn visit_all<V>(
+    node: &Node<V>,
+    each: &mut dyn FnMut(&Arc<Entry<V>>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match node {
+        Node::Leaf(entries) => entries.iter().try_for_each(each),
+        Node::Inner(children) => children.iter().try_for_each(|child| visit_all(&child.node, each)),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::engine::Poison;
-use crate::feed::{End, Feed};
+use crate::feed::{Dropped, End, Feed};
 use crate::key::Revision;
 use crate::tree::Tree;
 use crate::value::{Change, Entry, Event, Value};
@@ -153,7 +153,7 @@ impl<V: Value> View<V> {
         &mut self,
         now_ms: u64,
         bound: HistoryBound,
-        dropped: &mut Vec<Arc<Event<V>>>,
+        dropped: &mut Dropped<V>,
     ) -> bool {
         let oldest_ms = now_ms.saturating_sub(bound.age_ms);
         for _ in 0..COMPACT_TXNS_MAX {

@@ -4,6 +4,9 @@ use podo_base::Timestamp;
 
 use super::layout::{self, Fields, Part};
 
+/// Go's zero time, the start of the year 1, in seconds from 1970. It stands for "not set" and is `null` in JSON.
+pub const ZERO_TIME_SECONDS: i64 = -62_135_596_800;
+
 const TIME: &str = "2006-01-02T15:04:05Z07:00";
 const MICRO_TIME: &str = "2006-01-02T15:04:05.000000Z07:00";
 

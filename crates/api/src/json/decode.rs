@@ -437,7 +437,7 @@ impl<'a> Decoder<'a> {
 
     fn path_text(&self, last: Option<&str>) -> String {
         let mut text = String::new();
-        let mut dotted = |name: &str, text: &mut String| {
+        let dotted = |name: &str, text: &mut String| {
             if !text.is_empty() {
                 text.push('.');
             }

@@ -20,12 +20,25 @@ struct Scanner<'a> {
     stack: Vec<Inside>,
 }
 
+/// What comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A value.
+    Value,
+    /// The end of a value: what surrounds it goes on.
+    AfterValue,
+}
+
 /// Checks that `bytes` hold exactly one JSON value.
 pub fn check(bytes: &[u8]) -> Result<(), String> {
     let mut scanner = Scanner { bytes, at: 0, stack: Vec::new() };
-    scanner.value()?;
-    while let Some(&inside) = scanner.stack.last() {
-        scanner.next_item(inside)?;
+    let mut next = Next::Value;
+    loop {
+        next = match (next, scanner.stack.last()) {
+            (Next::Value, _) => scanner.value()?,
+            (Next::AfterValue, Some(&inside)) => scanner.next_item(inside)?,
+            (Next::AfterValue, None) => break,
+        };
     }
     match scanner.peek_token() {
         None => Ok(()),
@@ -74,58 +87,54 @@ impl Scanner<'_> {
     }
 
     /// Reads a value up to its end or, for an object or array, up to its first item.
-    fn value(&mut self) -> Result<(), String> {
+    fn value(&mut self) -> Result<Next, String> {
         match self.token()? {
-            b'{' => self.open(Inside::Object),
-            b'[' => self.open(Inside::Array),
-            b'"' => self.string(),
-            b't' => self.literal("true"),
-            b'f' => self.literal("false"),
-            b'n' => self.literal("null"),
-            byte @ (b'-' | b'0'..=b'9') => self.number(byte),
-            byte => Err(unexpected(byte, "looking for beginning of value")),
+            b'{' => return self.open(Inside::Object, b'}'),
+            b'[' => return self.open(Inside::Array, b']'),
+            b'"' => self.string()?,
+            b't' => self.literal("true")?,
+            b'f' => self.literal("false")?,
+            b'n' => self.literal("null")?,
+            byte @ (b'-' | b'0'..=b'9') => self.number(byte)?,
+            byte => return Err(unexpected(byte, "looking for beginning of value")),
         }
+        Ok(Next::AfterValue)
     }
 
-    fn open(&mut self, inside: Inside) -> Result<(), String> {
+    fn open(&mut self, inside: Inside, close: u8) -> Result<Next, String> {
         if self.stack.len() >= DEPTH_MAX {
             return Err("exceeded max depth".to_owned());
         }
-        self.stack.push(inside);
-        let (close, empty) = match inside {
-            Inside::Object => (b'}', self.peek_token() == Some(b'}')),
-            Inside::Array => (b']', self.peek_token() == Some(b']')),
-        };
-        if empty {
-            debug_assert_eq!(self.peek(), Some(close));
+        if self.peek_token() == Some(close) {
             self.at += 1;
-            self.stack.pop();
-            return Ok(());
+            return Ok(Next::AfterValue);
         }
+        self.stack.push(inside);
         match inside {
             Inside::Object => self.member(),
-            Inside::Array => self.value(),
+            Inside::Array => Ok(Next::Value),
         }
     }
 
-    fn member(&mut self) -> Result<(), String> {
+    /// Reads the key of a member.
+    fn member(&mut self) -> Result<Next, String> {
         match self.token()? {
             b'"' => self.string()?,
             byte => return Err(unexpected(byte, "looking for beginning of object key string")),
         }
         match self.token()? {
-            b':' => self.value(),
+            b':' => Ok(Next::Value),
             byte => Err(unexpected(byte, "after object key")),
         }
     }
 
-    fn next_item(&mut self, inside: Inside) -> Result<(), String> {
+    fn next_item(&mut self, inside: Inside) -> Result<Next, String> {
         match (self.token()?, inside) {
             (b',', Inside::Object) => self.member(),
-            (b',', Inside::Array) => self.value(),
+            (b',', Inside::Array) => Ok(Next::Value),
             (b'}', Inside::Object) | (b']', Inside::Array) => {
                 self.stack.pop();
-                Ok(())
+                Ok(Next::AfterValue)
             }
             (byte, Inside::Object) => Err(unexpected(byte, "after object key:value pair")),
             (byte, Inside::Array) => Err(unexpected(byte, "after array element")),

@@ -99,7 +99,8 @@ fn walk(
     Ok(marks)
 }
 
-type Pair<'v> = (Option<&'v Value>, Option<&'v Value>);
+/// An old and a new value; one of them is there.
+type Pair<'v, T = Value> = (Option<&'v T>, Option<&'v T>);
 
 /// Returns whether the values were compared as one.
 fn visit(
@@ -142,7 +143,7 @@ fn visit(
 
 fn compare_maps(
     node: Node<'_>,
-    maps: (Option<&Map<String, Value>>, Option<&Map<String, Value>>),
+    maps: Pair<'_, Map<String, Value>>,
     below: &mut Comparison,
 ) -> Result<(), TypeError> {
     let (old, new) = maps;
@@ -168,7 +169,7 @@ type Items<'v> = (Vec<&'v Value>, Vec<&'v Value>);
 
 fn compare_lists(
     list: List<'_>,
-    lists: (Option<&Vec<Value>>, Option<&Vec<Value>>),
+    lists: Pair<'_, Vec<Value>>,
     below: &mut Comparison,
 ) -> Result<(), TypeError> {
     let mut items: BTreeMap<PathElement, Items<'_>> = BTreeMap::new();

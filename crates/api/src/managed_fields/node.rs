@@ -49,6 +49,14 @@ const ATOMIC_TYPES: &[&str] = &[
     "rbac/v1.Subject",
 ];
 
+/// Fields whose struct is owned field by field although its type is atomic (`x-kubernetes-map-type: granular` on the field,
+/// Kubernetes v1.36).
+const GRANULAR_FIELDS: &[(&str, &str)] = &[("core/v1.PersistentVolumeSpec", "claimRef")];
+
+/// Key fields that default to the empty string although Go leaves them out when empty (Kubernetes v1.36). The schema table has no
+/// empty defaults.
+const EMPTY_DEFAULTS: &[(&str, &str)] = &[("core/v1.LocalObjectReference", "name")];
+
 /// The type of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Node<'a> {
@@ -83,7 +91,7 @@ pub(super) enum Node<'a> {
 pub(super) struct List<'a> {
     /// The shape of the items; `None` for any.
     item: Option<(&'a Shape, &'a Schema)>,
-    list: ListType,
+    items: ListType,
     keys: &'a [Cow<'static, str>],
 }
 
@@ -106,7 +114,7 @@ impl<'a> Node<'a> {
     fn of_field(field: &'a Field, schema: &'a Schema) -> Self {
         let node = Self::of_shape(&field.shape, schema);
         match node {
-            Self::List(list) => Self::List(List { list: field.list, keys: &field.keys, ..list }),
+            Self::List(list) => Self::List(List { items: field.list, keys: &field.keys, ..list }),
             Self::Struct { ty, is_atomic } => {
                 Self::Struct { ty, is_atomic: is_atomic || field.is_atomic }
             }
@@ -128,7 +136,7 @@ impl<'a> Node<'a> {
             }
             Shape::Map(value) => Self::Map { value, schema, is_atomic: false },
             Shape::List(item) => {
-                Self::List(List { item: Some((item, schema)), list: ListType::Atomic, keys: &[] })
+                Self::List(List { item: Some((item, schema)), items: ListType::Atomic, keys: &[] })
             }
         }
     }
@@ -166,7 +174,7 @@ impl<'a> Node<'a> {
     pub(super) fn list(self) -> List<'a> {
         match self {
             Self::List(list) => list,
-            _ => List { item: None, list: ListType::Atomic, keys: &[] },
+            _ => List { item: None, items: ListType::Atomic, keys: &[] },
         }
     }
 
@@ -179,7 +187,14 @@ impl<'a> Node<'a> {
     pub(super) fn child(self, name: &str) -> Option<Self> {
         match self {
             Self::Struct { ty, .. } => {
-                ty.field(name).map(|field| Self::of_field(field, ty.schema()))
+                ty.field(name).map(|field| match Self::of_field(field, ty.schema()) {
+                    Self::Struct { ty: inner, is_atomic: true }
+                        if GRANULAR_FIELDS.contains(&(&*ty.get().name, name)) =>
+                    {
+                        Self::Struct { ty: inner, is_atomic: false }
+                    }
+                    node => node,
+                })
             }
             Self::Map { value, schema, .. } => Some(Self::of_shape(value, schema)),
             Self::Opaque => Some(Self::Opaque),
@@ -205,7 +220,7 @@ fn is_atomic_type(name: &str) -> bool {
 impl<'a> List<'a> {
     /// Whether the list is owned as a whole.
     pub(super) fn is_atomic(self) -> bool {
-        self.list == ListType::Atomic
+        self.items == ListType::Atomic
     }
 
     /// The type of the items.
@@ -215,7 +230,7 @@ impl<'a> List<'a> {
 
     /// The step to an item of a list that is not atomic, or why there is none.
     pub(super) fn element(self, item: &Value) -> Result<PathElement, String> {
-        if self.list != ListType::Map {
+        if self.items != ListType::Map {
             return set_element(item).map(|()| PathElement::Value(item.clone()));
         }
         let map = keyed_item(item)?;
@@ -235,7 +250,7 @@ impl<'a> List<'a> {
 
     /// Whether [`Self::element`] would give a step; cheaper.
     pub(super) fn check(self, item: &Value) -> Result<(), String> {
-        if self.list != ListType::Map {
+        if self.items != ListType::Map {
             return set_element(item);
         }
         let map = keyed_item(item)?;
@@ -257,9 +272,13 @@ impl<'a> List<'a> {
         let (Shape::Struct(id), schema) = self.item? else {
             return None;
         };
-        let field = schema.at(*id).field(key)?;
+        let ty = schema.at(*id);
+        let field = ty.field(key)?;
         if let Some(default) = &field.default {
             return serde_json::from_str(default).ok();
+        }
+        if EMPTY_DEFAULTS.contains(&(&*ty.get().name, key)) {
+            return Some(Value::String(String::new()));
         }
         if field.presence != Presence::Always {
             return None;

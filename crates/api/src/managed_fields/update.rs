@@ -65,14 +65,14 @@ pub fn update(live: &Value, new: &mut Value, request: &Request<'_>) {
     if managers.is_empty() && !meta::uid(live).is_empty() {
         return;
     }
-    match record(live, new, managers, request.manager, request) {
-        Ok(managers) => managers.write(new),
-        Err(_) => {
-            let theirs = tree::at(live, &["metadata", "managedFields"]).clone();
-            if !theirs.is_null() {
-                tree::map_mut(new, "metadata").insert("managedFields".to_owned(), theirs);
-            }
-        }
+    if let Ok(managers) = record(live, new, managers, request.manager, request) {
+        managers.write(new);
+        return;
+    }
+    // What cannot be recorded leaves the entries as they were.
+    let theirs = tree::at(live, &["metadata", "managedFields"]).clone();
+    if !theirs.is_null() {
+        tree::map_mut(new, "metadata").insert("managedFields".to_owned(), theirs);
     }
 }
 

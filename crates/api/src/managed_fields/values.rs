@@ -49,13 +49,11 @@ fn rank(value: &Value) -> u8 {
 }
 
 fn compare_numbers(left: &Number, right: &Number) -> Ordering {
-    match (left.as_i64(), right.as_i64()) {
-        (Some(left), Some(right)) => left.cmp(&right),
-        _ => {
-            let float = |number: &Number| number.as_f64().unwrap_or_default();
-            float(left).total_cmp(&float(right))
-        }
+    if let (Some(left), Some(right)) = (left.as_i64(), right.as_i64()) {
+        return left.cmp(&right);
     }
+    let float = |number: &Number| number.as_f64().unwrap_or_default();
+    float(left).total_cmp(&float(right))
 }
 
 fn compare_lists(left: &[Value], right: &[Value]) -> Ordering {
@@ -86,7 +84,11 @@ pub(super) fn shown(value: &Value) -> String {
             format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(","))
         }
         Value::Object(map) => {
-            go::sorted(map).iter().map(|(key, value)| format!("{key}={}", shown(value))).collect()
+            let entries: Vec<String> = go::sorted(map)
+                .iter()
+                .map(|(key, value)| format!("{key}={}", shown(value)))
+                .collect();
+            entries.concat()
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum ErrorClass {
 
 /// Why a patch does not apply or cannot be made. The texts are upstream's.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Error {
+pub enum PatchError {
     /// The body is not an object.
     #[error("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")]
     NotObject {
@@ -154,7 +154,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl PatchError {
     /// The status that the server gives this error.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -177,11 +177,11 @@ impl Error {
 }
 
 /// Takes a document for a patch: it must be an object, and `null` stands for an empty one.
-pub fn decode(document: Value) -> Result<Value, Error> {
+pub fn decode(document: Value) -> Result<Value, PatchError> {
     match document {
         Value::Object(_) => Ok(document),
         Value::Null => Ok(Value::Object(Map::new())),
-        other => Err(Error::NotObject { kind: go::json_kind(&other) }),
+        other => Err(PatchError::NotObject { kind: go::json_kind(&other) }),
     }
 }
 
@@ -189,16 +189,20 @@ pub fn decode(document: Value) -> Result<Value, Error> {
 ///
 /// Directives are taken out of `patch` on the way. If the result does not decode, the error shows what is left of it
 /// ([`crate::patch::go::text`]).
-pub fn apply(original: Value, patch: &mut Value, ty: TypeRef<'_>) -> Result<Value, Error> {
+pub fn apply(original: Value, patch: &mut Value, ty: TypeRef<'_>) -> Result<Value, PatchError> {
     let original = into_map(original)?;
     let Value::Object(patch) = patch else {
-        return Err(Error::NotObject { kind: go::json_kind(patch) });
+        return Err(PatchError::NotObject { kind: go::json_kind(patch) });
     };
     merge::merge_map(original, patch, Lookup::new(ty), Mode::SERVER).map(Value::Object)
 }
 
 /// The patch that turns `original` into `modified`.
-pub fn create_two_way(original: &Value, modified: &Value, ty: TypeRef<'_>) -> Result<Value, Error> {
+pub fn create_two_way(
+    original: &Value,
+    modified: &Value,
+    ty: TypeRef<'_>,
+) -> Result<Value, PatchError> {
     let options = Options { sets_order: true, ..Options::default() };
     diff::diff_maps(as_map(original)?, as_map(modified)?, Lookup::new(ty), options)
         .map(Value::Object)
@@ -207,7 +211,7 @@ pub fn create_two_way(original: &Value, modified: &Value, ty: TypeRef<'_>) -> Re
 /// The patch that brings `current` to what `modified` says, and removes what `original`, the configuration applied last, said and
 /// `modified` does not.
 ///
-/// Without `overwrite` a field that others have changed since is an [`Error::Conflict`].
+/// Without `overwrite` a field that others have changed since is an [`PatchError::Conflict`].
 pub fn create_three_way(
     original: &Value,
     modified: &Value,
@@ -215,7 +219,7 @@ pub fn create_three_way(
     ty: TypeRef<'_>,
     overwrite: bool,
     preconditions: &[Precondition<'_>],
-) -> Result<Value, Error> {
+) -> Result<Value, PatchError> {
     let lookup = Lookup::new(ty);
     let maps = (as_map(original)?, as_map(modified)?, as_map(current)?);
     let additions = Options { sets_order: true, ignores_deletions: true, ..Options::default() };
@@ -225,27 +229,30 @@ pub fn create_three_way(
     let patch = merge::merge_map(deletions, &mut additions, lookup, Mode::CLIENT)?;
     let patch = Value::Object(patch);
     if !preconditions.iter().all(|precondition| precondition.holds(&patch)) {
-        return Err(Error::Precondition { patch: go::text(&patch) });
+        return Err(PatchError::Precondition { patch: go::text(&patch) });
     }
     if !overwrite {
         let changes = diff::diff_maps(maps.0, maps.2, lookup, Options::default())?;
         let changes = Value::Object(changes);
         if conflict::conflicts(&patch, &changes, lookup)? {
-            return Err(Error::Conflict { patch: go::json(&patch), changes: go::json(&changes) });
+            return Err(PatchError::Conflict {
+                patch: go::json(&patch),
+                changes: go::json(&changes),
+            });
         }
     }
     Ok(patch)
 }
 
-fn into_map(value: Value) -> Result<Map<String, Value>, Error> {
+fn into_map(value: Value) -> Result<Map<String, Value>, PatchError> {
     match value {
         Value::Object(map) => Ok(map),
-        other => Err(Error::NotObject { kind: go::json_kind(&other) }),
+        other => Err(PatchError::NotObject { kind: go::json_kind(&other) }),
     }
 }
 
-fn as_map(value: &Value) -> Result<&Map<String, Value>, Error> {
-    value.as_object().ok_or(Error::NotObject { kind: go::json_kind(value) })
+fn as_map(value: &Value) -> Result<&Map<String, Value>, PatchError> {
+    value.as_object().ok_or(PatchError::NotObject { kind: go::json_kind(value) })
 }
 
 #[cfg(test)]

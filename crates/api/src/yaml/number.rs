@@ -11,20 +11,21 @@ pub(super) fn to_json(value: f64) -> Result<Value, YamlError> {
         return Err(not_json("NaN"));
     }
     if let Some(whole) = whole(value) {
-        return Ok(whole.into());
+        return Ok(Value::Number(whole));
     }
     Number::from_f64(value)
         .map(Value::Number)
         .ok_or_else(|| not_json(if value > 0.0 { "+Inf" } else { "-Inf" }))
 }
 
-/// The integer that a number is.
-fn whole(value: f64) -> Option<i64> {
-    // Both bounds are exact: the upper one is 2^63.
-    #[expect(clippy::cast_precision_loss, reason = "the bounds are powers of two")]
-    let is_whole = value.fract() == 0.0 && value >= i64::MIN as f64 && value < i64::MAX as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
-    is_whole.then_some(value as i64)
+/// The integer that a number is in Go's JSON: its shortest digits, then zeros.
+fn whole(value: f64) -> Option<Number> {
+    if value.fract() != 0.0 || !value.is_finite() {
+        return None;
+    }
+    let digits = format!("{value}");
+    let signed = digits.parse::<i64>().map(Number::from);
+    signed.or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
 }
 
 /// A number of a JSON tree as goyaml writes it.

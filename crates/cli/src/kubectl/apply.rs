@@ -5,7 +5,6 @@ mod prune;
 
 use clap::{Args, Subcommand};
 use podo_api::patch::{Precondition, merge, strategic};
-use podo_api::schema;
 use serde_json::{Value, json};
 
 use super::applied;
@@ -16,6 +15,7 @@ use super::files::FileArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
 use super::select::{Item, declared_item};
 use super::value::Look;
+use super::kinds::{matches, parse_selector, schema_of};
 use super::wait::until_gone;
 
 /// How often a patch is computed anew when somebody else changed the object meanwhile, as kubectl does.
@@ -102,11 +102,11 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
     if declared.is_empty() && faults.is_empty() {
         return Err(Fault::refused("no objects passed to apply"));
     }
-    let selector = args.selector.as_deref().map(super::label_selector::parse).transpose()?;
+    let selector = args.selector.as_deref().map(parse_selector).transpose()?;
     let mut results = Vec::new();
     let mut visited = Vec::new();
     for one in declared {
-        if selector.as_ref().is_some_and(|selector| !selector.matches(&one.object)) {
+        if selector.as_ref().is_some_and(|selector| !matches(selector, &one.object)) {
             continue;
         }
         let applied = match declared_item(ctx, one).await {
@@ -305,7 +305,7 @@ impl Applier<'_> {
             Precondition::Field("kind"),
             Precondition::Metadata("name"),
         ];
-        if let Some(ty) = schema::builtin().kind(&item.resource.group, &item.resource.version, &item.resource.kind) {
+        if let Some(ty) = schema_of(&item.resource) {
             let patch = strategic::create_three_way(&original, modified, current, ty, self.args.overwrite, &guards);
             return Ok((patch.map_err(|error| failed(error.to_string()))?, STRATEGIC));
         }
@@ -327,7 +327,7 @@ impl Applier<'_> {
 }
 
 fn preview(item: &Item, current: Value, mut patch: Value) -> Value {
-    let Some(ty) = schema::builtin().kind(&item.resource.group, &item.resource.version, &item.resource.kind) else {
+    let Some(ty) = schema_of(&item.resource) else {
         return merge::apply(current, patch);
     };
     strategic::apply(current.clone(), &mut patch, ty).unwrap_or(current)

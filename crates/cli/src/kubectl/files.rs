@@ -110,15 +110,16 @@ impl FileArgs {
 }
 
 fn collect(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, text: &str) {
-    let documents = match podo_api::yaml::documents(text) {
-        Ok(documents) => documents,
-        Err(error) => {
-            faults.push(syntax(source, &error.to_string()));
-            return;
+    for document in podo_api::yaml::documents(text) {
+        let value = document.and_then(|(_line, text)| podo_api::yaml::to_json(text.as_bytes()));
+        match value {
+            Ok(Value::Null) => {}
+            Ok(value) => flatten(declared, faults, source, value),
+            Err(error) => {
+                faults.push(syntax(source, &error.to_string()));
+                return;
+            }
         }
-    };
-    for document in documents.into_iter().filter(|document| !document.is_null()) {
-        flatten(declared, faults, source, document);
     }
 }
 

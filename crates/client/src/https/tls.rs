@@ -12,11 +12,8 @@ use super::credentials::Secret;
 use super::error::ConfigError;
 
 /// Where distributions keep the authorities that the system believes.
-const SYSTEM_ROOTS: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
+const SYSTEM_ROOTS: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// How a server is verified and what is shown to it.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +37,7 @@ impl TlsOptions {
             .with_safe_default_protocol_versions()
             .map_err(|source| ConfigError::Tls { what: "protocol versions", source })?;
         let builder = if self.is_insecure {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(BelievesAll { provider }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(BelievesAll { provider }))
         } else {
             builder.with_root_certificates(self.roots()?)
         };
@@ -56,14 +51,12 @@ impl TlsOptions {
                     .map_err(|source| ConfigError::Tls { what: "client-certificate", source })
             }
             (None, None) => Ok(builder.with_no_client_auth()),
-            (Some(_), None) => Err(ConfigError::HalfPair {
-                present: "client-certificate",
-                absent: "client-key",
-            }),
-            (None, Some(_)) => Err(ConfigError::HalfPair {
-                present: "client-key",
-                absent: "client-certificate",
-            }),
+            (Some(_), None) => {
+                Err(ConfigError::HalfPair { present: "client-certificate", absent: "client-key" })
+            }
+            (None, Some(_)) => {
+                Err(ConfigError::HalfPair { present: "client-key", absent: "client-certificate" })
+            }
         }
     }
 

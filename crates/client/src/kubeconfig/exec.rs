@@ -55,9 +55,8 @@ pub(super) fn run(exec: &Exec, cluster: &Cluster) -> Result<Made, KubeconfigErro
             None => "a signal".into(),
         }));
     }
-    let made: ExecCredential = serde_json::from_slice(&output.stdout).map_err(|source| {
-        KubeconfigError::ExecOutput { command: exec.command.clone(), source }
-    })?;
+    let made: ExecCredential = serde_json::from_slice(&output.stdout)
+        .map_err(|source| KubeconfigError::ExecOutput { command: exec.command.clone(), source })?;
     let ExecCredential { status } = made;
     Ok(Made {
         token: status.token,

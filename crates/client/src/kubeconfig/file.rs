@@ -83,9 +83,8 @@ impl Kubeconfig {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let value = podo_api::yaml::to_json(&text).map_err(|error| KubeconfigError::Syntax {
-            path: path.to_owned(),
-            message: error.to_string(),
+        let value = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| {
+            KubeconfigError::Syntax { path: path.to_owned(), message: error.to_string() }
         })?;
         serde_json::from_value(value)
             .map_err(|source| KubeconfigError::Shape { path: path.to_owned(), source })

@@ -23,7 +23,8 @@ pub(crate) fn export(
     let mut images = Vec::new();
     for name in names {
         let found = service.record_of(name);
-        let (record, tags) = found.ok_or_else(|| ArchiveImageError::NotFound { name: name.clone() })?;
+        let (record, tags) =
+            found.ok_or_else(|| ArchiveImageError::NotFound { name: name.clone() })?;
         lease.hold(record.blobs.iter().cloned());
         images.push((record, tags));
     }
@@ -56,7 +57,8 @@ pub(crate) fn export(
 fn parts(service: &ImageService, record: &Record) -> Result<Vec<Digest>, ArchiveImageError> {
     let limits = &service.inner.config.limits;
     let bytes = service.inner.content.read(&record.manifest, limits.manifest_bytes)?;
-    let Document::Manifest(manifest) = manifest::parse(&bytes, &record.manifest_type, limits)? else {
+    let Document::Manifest(manifest) = manifest::parse(&bytes, &record.manifest_type, limits)?
+    else {
         let file = printable(record.manifest.hex().as_bytes());
         return Err(ArchiveImageError::MissingFile { file });
     };
@@ -81,7 +83,11 @@ fn write_blob<W: Write>(
 }
 
 /// One entry per name; one without a name for an image that has none.
-fn index_entries(service: &ImageService, record: &Record, tags: &[String]) -> Vec<serde_json::Value> {
+fn index_entries(
+    service: &ImageService,
+    record: &Record,
+    tags: &[String],
+) -> Vec<serde_json::Value> {
     let size = service.inner.content.size(&record.manifest).unwrap_or_default();
     let media_type = if record.manifest_type.is_empty() {
         manifest::media_type::OCI_MANIFEST

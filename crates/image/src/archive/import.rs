@@ -65,13 +65,16 @@ struct Importer<'a> {
 }
 
 /// Imports all images of an archive that are for this platform.
-pub(crate) fn import(service: &ImageService, source: impl Read) -> Result<Vec<Digest>, ArchiveImageError> {
+pub(crate) fn import(
+    service: &ImageService,
+    source: impl Read,
+) -> Result<Vec<Digest>, ArchiveImageError> {
     let lease = service.inner.content.lease();
     let mut importer = Importer { service, lease, files: Files::default() };
     importer.scan(decoder(source).map_err(ArchiveImageError::Stream)?)?;
     let pending = match (importer.files.index.take(), importer.files.docker.take()) {
-        (Some(index), docker) => importer.from_layout(&index, docker.as_deref())?,
-        (None, Some(docker)) => importer.from_docker(&docker)?,
+        (Some(index), docker) => importer.read_layout(&index, docker.as_deref())?,
+        (None, Some(docker)) => importer.read_docker(&docker)?,
         (None, None) => return Err(ArchiveImageError::NoImage),
     };
     pending.into_iter().map(|image| importer.install(image)).collect()
@@ -119,7 +122,8 @@ impl Importer<'_> {
             let max = limits.manifest_bytes;
             let bytes = reader.content_bytes(entry, max).map_err(ArchiveImageError::Archive)?;
             let bytes = bytes.ok_or(ArchiveImageError::TooLarge { max })?;
-            let place = if path == "index.json" { &mut self.files.index } else { &mut self.files.docker };
+            let place =
+                if path == "index.json" { &mut self.files.index } else { &mut self.files.docker };
             *place = Some(bytes);
             return Ok(());
         }
@@ -146,13 +150,12 @@ impl Importer<'_> {
             return Err(error.into());
         }
         copied.map_err(ArchiveImageError::Archive)?;
-        let digest = match &expected {
-            Some(digest) => ingest.commit(Some((digest, entry.size)))?,
-            None => {
-                let digest = ingest.commit(None)?;
-                self.lease.hold([digest.clone()]);
-                digest
-            }
+        let digest = if let Some(digest) = &expected {
+            ingest.commit(Some((digest, entry.size)))?
+        } else {
+            let digest = ingest.commit(None)?;
+            self.lease.hold([digest.clone()]);
+            digest
         };
         self.files.blobs.insert(path, (digest, entry.size));
         Ok(())
@@ -170,13 +173,14 @@ impl Importer<'_> {
         Ok(self.service.inner.content.read(digest, max)?)
     }
 
-    fn from_layout(
+    fn read_layout(
         &self,
         index: &[u8],
         docker: Option<&[u8]>,
     ) -> Result<Vec<Pending>, ArchiveImageError> {
         let limits = &self.service.inner.config.limits;
-        let Document::Index(entries) = manifest::parse(index, media_type::OCI_INDEX, limits)? else {
+        let Document::Index(entries) = manifest::parse(index, media_type::OCI_INDEX, limits)?
+        else {
             return Err(ArchiveImageError::NoImage);
         };
         let docker: Vec<DockerImage> = match docker {
@@ -185,13 +189,15 @@ impl Importer<'_> {
         };
         let mut images: Vec<Pending> = Vec::new();
         for entry in &entries {
-            let Some((descriptor, manifest, documents)) = self.manifest_of(entry, entries.len())? else {
+            let Some((descriptor, manifest, documents)) = self.manifest_of(entry, entries.len())?
+            else {
                 continue;
             };
             let mut names: Vec<String> = name_of(entry).into_iter().collect();
             if names.is_empty() {
                 let of_config = |image: &&DockerImage| {
-                    self.blob(&image.config).is_ok_and(|(digest, _)| *digest == manifest.config.digest)
+                    self.blob(&image.config)
+                        .is_ok_and(|(digest, _)| *digest == manifest.config.digest)
                 };
                 let tags = docker.iter().filter(of_config).flat_map(|image| image.repo_tags.iter());
                 names.extend(tags.filter_map(|tag| full_name(tag)));
@@ -230,14 +236,12 @@ impl Importer<'_> {
     }
 
     /// `docker save` of old has no manifests: they are made from what it has.
-    fn from_docker(&mut self, text: &[u8]) -> Result<Vec<Pending>, ArchiveImageError> {
+    fn read_docker(&mut self, text: &[u8]) -> Result<Vec<Pending>, ArchiveImageError> {
         let listed: Vec<DockerImage> = parse_json("manifest.json", text)?;
         let limits = self.service.inner.config.limits.clone();
         let mut images = Vec::new();
         for image in listed {
-            let part = |(digest, size): &(Digest, u64), media_type: &str| {
-                json!({ "mediaType": media_type, "digest": digest, "size": size })
-            };
+            let part = |(digest, size): &(Digest, u64), media_type: &str| json!({ "mediaType": media_type, "digest": digest, "size": size });
             let config = part(self.blob(&image.config)?, media_type::OCI_CONFIG);
             let layers = image
                 .layers
@@ -251,7 +255,8 @@ impl Importer<'_> {
             let digest = Digest::sha256(&bytes);
             self.lease.hold([digest.clone()]);
             self.service.inner.content.put(&bytes)?;
-            let Document::Manifest(manifest) = manifest::parse(&bytes, media_type::OCI_MANIFEST, &limits)?
+            let Document::Manifest(manifest) =
+                manifest::parse(&bytes, media_type::OCI_MANIFEST, &limits)?
             else {
                 return Err(ArchiveImageError::NoImage);
             };
@@ -284,12 +289,16 @@ impl Importer<'_> {
         let chains = chain_ids(diffs);
         self.lease.hold(chains.iter().cloned());
         let never = AtomicBool::new(false);
-        for (index, (layer, (chain, diff))) in manifest.layers.iter().zip(chains.iter().zip(diffs)).enumerate() {
+        for (index, (layer, (chain, diff))) in
+            manifest.layers.iter().zip(chains.iter().zip(diffs)).enumerate()
+        {
             let below = chains.get(..index).unwrap_or_default();
             unpack_blob(self.service, (chain, diff), below, &layer.digest, &never)?;
         }
         let mut blobs = image.documents;
-        blobs.extend(manifest.layers.iter().chain([&manifest.config]).map(|part| part.digest.clone()));
+        blobs.extend(
+            manifest.layers.iter().chain([&manifest.config]).map(|part| part.digest.clone()),
+        );
         let digest = &image.descriptor.digest;
         let references = image.names.iter().filter_map(|name| Reference::parse(name).ok());
         let now = SystemTime::now();

@@ -17,7 +17,8 @@ fn everything_an_image_says_is_read_and_survives_a_round_trip() {
     assert_eq!(image.platform.to_string(), "linux/amd64");
     assert!(image.check_layers(1).is_ok());
     assert!(image.check_layers(2).is_err());
-    let again = ImageConfig::parse(&serde_json::to_vec(&image).expect("plain data")).expect("valid");
+    let again =
+        ImageConfig::parse(&serde_json::to_vec(&image).expect("plain data")).expect("valid");
     assert_eq!(again, image);
 }
 
@@ -25,7 +26,10 @@ fn everything_an_image_says_is_read_and_survives_a_round_trip() {
 fn go_nulls_are_absent_fields() {
     let text = br#"{"config":{"Entrypoint":null,"Cmd":null,"Env":null,"Volumes":null,"ExposedPorts":null,"Labels":null,"User":null},"rootfs":{"type":"layers","diff_ids":null}}"#;
     assert_eq!(ImageConfig::parse(text).expect("valid").config, RunConfig::default());
-    assert_eq!(ImageConfig::parse(br#"{"config":null,"rootfs":null}"#).expect("valid").config, RunConfig::default());
+    assert_eq!(
+        ImageConfig::parse(br#"{"config":null,"rootfs":null}"#).expect("valid").config,
+        RunConfig::default()
+    );
 }
 
 #[test]

@@ -68,7 +68,12 @@ fn docker_config_json_is_read_in_all_its_forms() {
 #[test]
 fn bad_configurations_are_refused_without_showing_the_secret() {
     let mut keyring = Keyring::new();
-    for text in [r#"{"auths":{"a.io":{"auth":"c2VjcmV0"}}}"#, r#"{"auths":{"a.io":{"auth":"%%%"}}}"#, "[", "3"] {
+    for text in [
+        r#"{"auths":{"a.io":{"auth":"c2VjcmV0"}}}"#,
+        r#"{"auths":{"a.io":{"auth":"%%%"}}}"#,
+        "[",
+        "3",
+    ] {
         let error = keyring.add_config_json(text.as_bytes()).expect_err(text);
         assert!(!error.to_string().contains("c2Vj"));
     }

@@ -25,7 +25,10 @@ fn check(usage_percent: u64, age_max_seconds: Option<u64>, images: &[&str], expe
     let policy = Policy { age_max: age_max_seconds.map(Duration::from_secs), ..Policy::default() };
     let plan = plan(&policy, disk, &candidates, now);
     let name_of = |id: &Digest| {
-        images.iter().filter_map(|text| text.split(':').next()).find(|name| Digest::sha256(name.as_bytes()) == *id)
+        images
+            .iter()
+            .filter_map(|text| text.split(':').next())
+            .find(|name| Digest::sha256(name.as_bytes()) == *id)
     };
     let names: Vec<&str> = plan.remove.iter().filter_map(name_of).collect();
     let short = if plan.shortfall().is_some() { "; short" } else { "" };

@@ -202,7 +202,11 @@ impl<R: Read> Reader<R> {
     }
 
     /// A file's content as a whole, if it has at most `max` bytes.
-    pub fn content_bytes(&mut self, entry: &Entry, max: u64) -> Result<Option<Vec<u8>>, ArchiveError> {
+    pub fn content_bytes(
+        &mut self,
+        entry: &Entry,
+        max: u64,
+    ) -> Result<Option<Vec<u8>>, ArchiveError> {
         if entry.size > max {
             return Ok(None);
         }
@@ -223,7 +227,8 @@ impl<R: Read> Reader<R> {
 
     /// Exactly `buffer` of the current entry's content.
     pub(super) fn read_content(&mut self, buffer: &mut [u8]) -> Result<(), ArchiveError> {
-        let rest = self.remaining.checked_sub(buffer.len() as u64).ok_or(ArchiveError::Truncated)?;
+        let rest =
+            self.remaining.checked_sub(buffer.len() as u64).ok_or(ArchiveError::Truncated)?;
         self.read_exact(buffer)?;
         self.remaining = rest;
         Ok(())
@@ -385,11 +390,8 @@ fn parse_header(block: &Block) -> Result<Header, ArchiveError> {
     if is_ustar && !prefix.is_empty() {
         path = [prefix, b"/", &path].concat();
     }
-    let device = if has_devices {
-        (small(329, 8, "device")?, small(337, 8, "device")?)
-    } else {
-        (0, 0)
-    };
+    let device =
+        if has_devices { (small(329, 8, "device")?, small(337, 8, "device")?) } else { (0, 0) };
     Ok(Header {
         path,
         link: until_nul(slice(block, 157, 100)).to_vec(),
@@ -409,12 +411,18 @@ pub(super) fn number(field: &[u8], name: &'static str) -> Result<i64, ArchiveErr
     let Some((first, rest)) = field.split_first() else { return Err(bad()) };
     if first & 0x80 == 0 {
         let text = field.trim_ascii();
-        let digits: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, 0 | b' ')).collect();
+        let digits: Vec<u8> =
+            text.iter().copied().filter(|byte| !matches!(byte, 0 | b' ')).collect();
         let text = std::str::from_utf8(&digits).map_err(|_| bad())?;
-        return if text.is_empty() { Ok(0) } else { i64::from_str_radix(text, 8).map_err(|_| bad()) };
+        return if text.is_empty() {
+            Ok(0)
+        } else {
+            i64::from_str_radix(text, 8).map_err(|_| bad())
+        };
     }
     let is_negative = first & 0x40 != 0;
-    let start = if is_negative { i128::from(first & 0x3f) - 0x40 } else { i128::from(first & 0x3f) };
+    let start =
+        if is_negative { i128::from(first & 0x3f) - 0x40 } else { i128::from(first & 0x3f) };
     let mut value = start;
     for byte in rest {
         value = (value << 8) | i128::from(*byte);

@@ -20,7 +20,9 @@ impl<'a> EntryPath<'a> {
             match component {
                 b"" | b"." => {}
                 b".." => return Err(LayerError::Escape { path: printable(path) }),
-                _ if component.contains(&0) => return Err(LayerError::Escape { path: printable(path) }),
+                _ if component.contains(&0) => {
+                    return Err(LayerError::Escape { path: printable(path) });
+                }
                 _ => components.push(component),
             }
         }

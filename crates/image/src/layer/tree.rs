@@ -76,7 +76,11 @@ pub(super) fn failed(action: &'static str, path: &[u8]) -> impl Fn(Errno) -> Lay
 
 impl Tree {
     /// Makes the root directory with the owner and mode of the layer below.
-    pub(super) fn create(root: &Path, parents: &[PathBuf], limits: &Limits) -> Result<Self, LayerError> {
+    pub(super) fn create(
+        root: &Path,
+        parents: &[PathBuf],
+        limits: &Limits,
+    ) -> Result<Self, LayerError> {
         let dir_flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let at = root.as_os_str().as_encoded_bytes();
         fs::mkdir(root, Mode::from_raw_mode(0o755)).map_err(failed("make", at))?;
@@ -150,11 +154,15 @@ impl Tree {
                     follow(target.as_bytes(), &mut stack, &mut pending);
                     continue;
                 }
-                Standing::Nothing | Standing::Whiteout if missing == Missing::Report => return Ok(None),
-                was @ (Standing::Nothing | Standing::Whiteout) => self.make_implied(&here, &name, was)?,
+                Standing::Nothing | Standing::Whiteout if missing == Missing::Report => {
+                    return Ok(None);
+                }
+                was @ (Standing::Nothing | Standing::Whiteout) => {
+                    self.make_implied(&here, &name, was)?;
+                }
                 Standing::Other => return Err(LayerError::NotDirectory { path: printable(whole) }),
             }
-            if stack.len() >= self.depth_max {
+            if stack.len() + 1 >= self.depth_max {
                 return Err(LayerError::PathBounds { path: printable(whole) });
             }
             stack.push(open_directory(&here, &name)?);
@@ -191,7 +199,9 @@ impl Tree {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         for parent in &self.parents {
-            let Ok(found) = fs::openat2(parent, path, flags, Mode::empty(), inside) else { continue };
+            let Ok(found) = fs::openat2(parent, path, flags, Mode::empty(), inside) else {
+                continue;
+            };
             let is_directory = fs::fstat(&found)
                 .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
             if !is_directory {

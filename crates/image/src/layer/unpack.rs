@@ -23,7 +23,8 @@ use rustix::io::Errno;
 use super::archive::{ArchiveError, Entry, Kind, Reader};
 use super::entry_path::EntryPath;
 use super::tree::{
-    Missing, Place, Standing, Tree, failed, open_beneath, open_directory, remove, set_opaque, standing,
+    Missing, Place, Standing, Tree, failed, open_beneath, open_directory, remove, set_opaque,
+    standing,
 };
 use super::{LayerError, decoder, printable};
 use crate::digest::{Digest, Hasher};
@@ -66,10 +67,8 @@ impl<R: Read> Read for Metered<'_, R> {
             return Err(io::Error::other(Stop::Cancelled));
         }
         let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(count as u64)
-            .ok_or_else(|| io::Error::other(Stop::TooLarge))?;
+        self.left =
+            self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(Stop::TooLarge))?;
         self.hasher.update(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -90,8 +89,7 @@ pub fn unpack(
     let hasher = Hasher::new(diff.algorithm());
     let mut metered = Metered { inner, hasher, left: limits.unpacked_bytes, cancel };
     let tree = Tree::create(root, parents, limits)?;
-    let mut unpacker =
-        Unpacker { tree, limits, bytes: 0, inodes: 1, directory_times: Vec::new() };
+    let mut unpacker = Unpacker { tree, limits, bytes: 0, inodes: 1, directory_times: Vec::new() };
     unpacker.run(Reader::new(&mut metered, limits))?;
     let got = metered.hasher.finish();
     if got != *diff {
@@ -273,7 +271,8 @@ impl Unpacker<'_> {
             Standing::Nothing => {
                 self.inodes += 1;
                 let kind = FileType::CharacterDevice;
-                fs::mknodat(&place.dir, hidden, kind, Mode::empty(), 0).map_err(failed("hide", path))
+                fs::mknodat(&place.dir, hidden, kind, Mode::empty(), 0)
+                    .map_err(failed("hide", path))
             }
             // Whiteouts concern the layers below; what this layer brings itself stays.
             Standing::Directory => set_opaque(&open_directory(place, hidden)?),
@@ -297,7 +296,9 @@ impl Unpacker<'_> {
 fn stream_error(error: ArchiveError, limits: &Limits) -> LayerError {
     let source = match error {
         ArchiveError::Read(source) => source,
-        ArchiveError::TooManyEntries { max } => return LayerError::TooLarge { max, unit: "entries" },
+        ArchiveError::TooManyEntries { max } => {
+            return LayerError::TooLarge { max, unit: "entries" };
+        }
         other => return LayerError::Archive(other),
     };
     match source.get_ref().and_then(|inner| inner.downcast_ref::<Stop>()) {
@@ -317,7 +318,8 @@ fn times(entry: &Entry) -> Timestamps {
 fn set_attributes(file: impl AsFd, entry: &Entry) -> Result<(), LayerError> {
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
     fs::fchown(&file, Some(uid), Some(gid)).map_err(failed("set owner of", &entry.path))?;
-    fs::fchmod(&file, Mode::from_raw_mode(entry.mode)).map_err(failed("set mode of", &entry.path))?;
+    fs::fchmod(&file, Mode::from_raw_mode(entry.mode))
+        .map_err(failed("set mode of", &entry.path))?;
     for (name, value) in entry.xattrs.iter().filter(|(name, _)| is_kept(name)) {
         match fs::fsetxattr(&file, name.as_slice(), value, XattrFlags::empty()) {
             // Some file systems have no user attributes; containers there cannot miss them.
@@ -352,5 +354,6 @@ fn node(place: &Place, name: &[u8], entry: &Entry, kind: FileType) -> Result<(),
         .map_err(failed("make", &entry.path))?;
     set_owner_at(place, name, entry)?;
     // The umask may have taken bits; nothing else can have replaced the name in our own directory.
-    fs::chmodat(&place.dir, name, mode, AtFlags::empty()).map_err(failed("set mode of", &entry.path))
+    fs::chmodat(&place.dir, name, mode, AtFlags::empty())
+        .map_err(failed("set mode of", &entry.path))
 }

@@ -29,7 +29,10 @@ fn short_names_get_dockers_defaults() {
 fn a_first_component_that_looks_like_a_host_is_the_registry() {
     becomes("localhost/app", "localhost/app:latest");
     becomes("localhost:5000/app:v1", "localhost:5000/app:v1");
-    becomes("gcr.io/google-samples/kubernetes-bootcamp:v1", "gcr.io/google-samples/kubernetes-bootcamp:v1");
+    becomes(
+        "gcr.io/google-samples/kubernetes-bootcamp:v1",
+        "gcr.io/google-samples/kubernetes-bootcamp:v1",
+    );
     becomes("127.0.0.1:5000/x", "127.0.0.1:5000/x:latest");
     becomes("[::1]:5000/x", "[::1]:5000/x:latest");
     becomes("Registry/x", "Registry/x:latest");
@@ -51,19 +54,49 @@ fn digests_pin_and_tags_beside_them_are_kept_for_reading_only() {
 fn malformed_names_say_what_upstream_says() {
     let invalid = "invalid reference format";
     for name in [
-        "", " nginx", "nginx ", "nginx:", "nginx::1", "nginx:a:b", "a//b", "/nginx", "nginx/", "-nginx",
-        "ngi nx", "nginx:-tag", "nginx@", "nginx@sha256", "nginx@sha256:abc", "a..b/c/d", "foo.-bar",
-        "foo___bar", "https://nginx", "reg:port/x", "a:b/c:d", "nginx\n", "ünïcode", "[::1/x", "[]/x",
-        "-x.io/y", "reg.io/", "reg.io:/x",
+        "",
+        " nginx",
+        "nginx ",
+        "nginx:",
+        "nginx::1",
+        "nginx:a:b",
+        "a//b",
+        "/nginx",
+        "nginx/",
+        "-nginx",
+        "ngi nx",
+        "nginx:-tag",
+        "nginx@",
+        "nginx@sha256",
+        "nginx@sha256:abc",
+        "a..b/c/d",
+        "foo.-bar",
+        "foo___bar",
+        "https://nginx",
+        "reg:port/x",
+        "a:b/c:d",
+        "nginx\n",
+        "ünïcode",
+        "[::1/x",
+        "[]/x",
+        "-x.io/y",
+        "reg.io/",
+        "reg.io:/x",
     ] {
         fails(name, invalid);
     }
     fails("NGINX", "invalid reference format: repository name (library/NGINX) must be lowercase");
     fails("a/Foo:b", "invalid reference format: repository name (a/Foo) must be lowercase");
-    fails(HEX, &format!("invalid repository name ({HEX}), cannot specify 64-byte hexadecimal strings"));
+    fails(
+        HEX,
+        &format!("invalid repository name ({HEX}), cannot specify 64-byte hexadecimal strings"),
+    );
     fails(&format!("nginx@sha256:{}", &HEX[..40]), "invalid checksum digest length");
     fails(&format!("nginx@md5:{}", &HEX[..32]), "unsupported digest algorithm");
-    fails(&"a/".repeat(200).to_string().trim_end_matches('/').to_owned(), "repository name must not be more than 255 characters");
+    fails(
+        "a/".repeat(200).trim_end_matches('/'),
+        "repository name must not be more than 255 characters",
+    );
     fails(&format!("nginx:{}", "t".repeat(129)), invalid);
 }
 

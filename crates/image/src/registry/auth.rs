@@ -66,7 +66,9 @@ async fn fetch_token(
         .ok_or(RegistryError::Challenge { reason: "realm is not an http URL" })?;
     let is_downgrade = registry.scheme_str() == Some("https") && realm.scheme_str() == Some("http");
     if is_downgrade && credential.is_some() {
-        return Err(RegistryError::Challenge { reason: "realm would receive credentials in plain text" });
+        return Err(RegistryError::Challenge {
+            reason: "realm would receive credentials in plain text",
+        });
     }
     let service = challenge.parameter("service").unwrap_or_default();
     let scope = challenge
@@ -99,9 +101,8 @@ fn get_call(
     }
     let joint = if realm.query().is_some() { '&' } else { '?' };
     let url = format!("{realm}{joint}{}", query.join("&"));
-    let uri = url
-        .parse()
-        .map_err(|_| RegistryError::Challenge { reason: "realm is not an http URL" })?;
+    let uri =
+        url.parse().map_err(|_| RegistryError::Challenge { reason: "realm is not an http URL" })?;
     let authorization = credential.map(Credential::basic_header);
     Ok(Call { authorization, ..Call::get(uri) })
 }

@@ -27,12 +27,15 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
             break;
         }
         let after_blanks = after.trim_start();
-        if let (Some(value), Some(challenge)) = (after_blanks.strip_prefix('='), challenges.last_mut()) {
+        if let (Some(value), Some(challenge)) =
+            (after_blanks.strip_prefix('='), challenges.last_mut())
+        {
             let (value, after) = take_value(value.trim_start());
             challenge.parameters.insert(word.to_ascii_lowercase(), value);
             rest = after;
         } else {
-            challenges.push(Challenge { scheme: word.to_ascii_lowercase(), parameters: BTreeMap::new() });
+            challenges
+                .push(Challenge { scheme: word.to_ascii_lowercase(), parameters: BTreeMap::new() });
             rest = after_blanks;
         }
         rest = rest.trim_start_matches([' ', ',', '\t']);
@@ -42,7 +45,9 @@ pub(super) fn parse(header: &str) -> Vec<Challenge> {
 
 fn take_token(text: &str) -> (&str, &str) {
     let end = text
-        .find(|letter: char| !(letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter)))
+        .find(|letter: char| {
+            !(letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter))
+        })
         .unwrap_or(text.len());
     text.split_at(end)
 }

@@ -78,7 +78,9 @@ impl OsText {
 impl fmt::Display for OsText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rustls = self.0.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) = rustls {
+        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) =
+            rustls
+        {
             return f.write_str("x509: certificate signed by unknown authority");
         }
         let text = self.0.to_string();
@@ -119,7 +121,9 @@ impl Connector {
         };
         match tokio::time::timeout(self.timeout, whole).await {
             Ok(stream) => stream.map(TokioIo::new),
-            Err(_) => Err(ConnectError::Timeout { host: format!("{}:{port}", host_of(&authority)) }),
+            Err(_) => {
+                Err(ConnectError::Timeout { host: format!("{}:{port}", host_of(&authority)) })
+            }
         }
     }
 
@@ -130,7 +134,8 @@ impl Connector {
         let mut first_error = None;
         for address in addresses {
             let address = SocketAddr::new(address, port);
-            let dialled = tokio::time::timeout(self.timeout / count, TcpStream::connect(address)).await;
+            let dialled =
+                tokio::time::timeout(self.timeout / count, TcpStream::connect(address)).await;
             let error = match dialled {
                 Ok(Ok(stream)) => {
                     // Only a matter of latency: a socket without the option works as well.
@@ -203,7 +208,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),

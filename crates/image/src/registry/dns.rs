@@ -139,10 +139,13 @@ fn parse_resolv_conf(text: &str) -> Settings {
             Some("nameserver") => {
                 let word = words.next().unwrap_or_default();
                 let address = word.split('%').next().unwrap_or_default().parse::<IpAddr>();
-                settings.servers.extend(address.ok().map(|address| SocketAddr::new(address, DNS_PORT)));
+                settings
+                    .servers
+                    .extend(address.ok().map(|address| SocketAddr::new(address, DNS_PORT)));
             }
             Some("search" | "domain") => {
-                settings.search = words.take(SEARCH_MAX).map(|word| word.trim_matches('.').to_owned()).collect();
+                settings.search =
+                    words.take(SEARCH_MAX).map(|word| word.trim_matches('.').to_owned()).collect();
             }
             Some("options") => words.for_each(|word| set_option(&mut settings, word)),
             _ => {}
@@ -172,8 +175,12 @@ fn candidates(settings: &Settings, name: &str, is_absolute: bool) -> Vec<String>
     if is_absolute {
         return vec![name.to_owned()];
     }
-    let mut names: Vec<String> =
-        settings.search.iter().filter(|domain| !domain.is_empty()).map(|domain| format!("{name}.{domain}")).collect();
+    let mut names: Vec<String> = settings
+        .search
+        .iter()
+        .filter(|domain| !domain.is_empty())
+        .map(|domain| format!("{name}.{domain}"))
+        .collect();
     let has_dots = name.matches('.').count() >= settings.dots_min;
     let position = if has_dots { 0 } else { names.len() };
     names.insert(position, name.to_owned());
@@ -197,7 +204,9 @@ async fn ask_servers(settings: &Settings, name: &str) -> Result<Vec<IpAddr>, Dns
                     return Ok(addresses);
                 }
                 Ok((Err(_), Ok(addresses))) if !addresses.is_empty() => return Ok(addresses),
-                Ok((Err(Failure::Name), _)) => return Err(DnsError::Name { host: name.to_owned() }),
+                Ok((Err(Failure::Name), _)) => {
+                    return Err(DnsError::Name { host: name.to_owned() });
+                }
                 Ok((Err(Failure::Io(error)), _)) => io_reason(&error),
                 Ok((Err(Failure::Misbehaving), _)) => "server misbehaving",
             };
@@ -232,9 +241,14 @@ fn io_reason(error: &io::Error) -> &'static str {
 async fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Vec<IpAddr>, Failure> {
     let mut number = [0_u8; 2];
     SystemRandom::new().fill(&mut number).map_err(|_| Failure::Misbehaving)?;
-    let question = message::question(u16::from_be_bytes(number), name, kind).ok_or(Failure::Name)?;
+    let question =
+        message::question(u16::from_be_bytes(number), name, kind).ok_or(Failure::Name)?;
 
-    let local = if server.is_ipv4() { IpAddr::from(Ipv4Addr::UNSPECIFIED) } else { Ipv6Addr::UNSPECIFIED.into() };
+    let local = if server.is_ipv4() {
+        IpAddr::from(Ipv4Addr::UNSPECIFIED)
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind((local, 0)).await?;
     socket.connect(server).await?;
     socket.send(&question).await?;
@@ -250,7 +264,11 @@ async fn ask(server: SocketAddr, name: &str, kind: RecordType) -> Result<Vec<IpA
     }
 }
 
-async fn ask_by_tcp(server: SocketAddr, question: &[u8], kind: RecordType) -> Result<Vec<IpAddr>, Failure> {
+async fn ask_by_tcp(
+    server: SocketAddr,
+    question: &[u8],
+    kind: RecordType,
+) -> Result<Vec<IpAddr>, Failure> {
     let mut stream = TcpStream::connect(server).await?;
     let length = u16::try_from(question.len()).map_err(|_| Failure::Name)?;
     stream.write_all(&[&length.to_be_bytes(), question].concat()).await?;

@@ -39,7 +39,11 @@ impl Session {
         Err(last)
     }
 
-    async fn transfer(&self, place: &Place, transfer: &mut Transfer<'_>) -> Result<(), RegistryError> {
+    async fn transfer(
+        &self,
+        place: &Place,
+        transfer: &mut Transfer<'_>,
+    ) -> Result<(), RegistryError> {
         let timeouts = &self.client.http.timeouts;
         let (mut pause, mut attempt) = (timeouts.retry, 1);
         loop {
@@ -65,22 +69,31 @@ impl Session {
         }
     }
 
-    async fn transfer_once(&self, place: &Place, transfer: &mut Transfer<'_>) -> Result<(), RegistryError> {
+    async fn transfer_once(
+        &self,
+        place: &Place,
+        transfer: &mut Transfer<'_>,
+    ) -> Result<(), RegistryError> {
         let wanted = transfer.wanted;
         let mut call = self.blob_call(place, &wanted.digest)?;
         let start = transfer.done;
         if start > 0 {
             call.headers.push((header::RANGE, format!("bytes={start}-")));
         }
-        let response = self.send(place, call.clone(), &wanted.digest.to_string()).await?;
+        let response = self.send_once(place, call.clone(), &wanted.digest.to_string()).await?;
         let is_partial = response.status() == StatusCode::PARTIAL_CONTENT;
         let range_start = text_header(&response, "content-range").and_then(range_start);
-        let announced = text_header(&response, "content-length").and_then(|text| text.parse::<u64>().ok());
+        let announced =
+            text_header(&response, "content-length").and_then(|text| text.parse::<u64>().ok());
         let first = if is_partial { range_start.unwrap_or(start) } else { 0 };
         let total = announced.map(|announced| first.saturating_add(announced));
         if first > start || total.is_some_and(|total| total != wanted.size) {
             let got = total.unwrap_or(first);
-            return Err(RegistryError::Size { expected: wanted.digest.clone(), got, size: wanted.size });
+            return Err(RegistryError::Size {
+                expected: wanted.digest.clone(),
+                got,
+                size: wanted.size,
+            });
         }
         // A registry without ranges begins anew: what we have is skipped.
         let skip = start - first;
@@ -109,7 +122,11 @@ impl Session {
             }
             let got = transfer.done + fresh.len() as u64;
             if got > size {
-                return Err(RegistryError::Size { expected: transfer.wanted.digest.clone(), got, size });
+                return Err(RegistryError::Size {
+                    expected: transfer.wanted.digest.clone(),
+                    got,
+                    size,
+                });
             }
             transfer.sink.send(fresh).await.map_err(|_| RegistryError::ReceiverGone)?;
             transfer.done = got;

@@ -74,14 +74,18 @@ pub enum RegistryError {
         what: String,
     },
     /// The registry wants other credentials.
-    #[error("pull access denied, repository does not exist or may require authorization: authorization failed")]
+    #[error(
+        "pull access denied, repository does not exist or may require authorization: authorization failed"
+    )]
     Unauthorized {
         /// The refusal.
         #[source]
         source: Box<RegistryError>,
     },
     /// The registry offers no way to authenticate that we know.
-    #[error("pull access denied, repository does not exist or may require authorization: authorization failed: {reason}")]
+    #[error(
+        "pull access denied, repository does not exist or may require authorization: authorization failed: {reason}"
+    )]
     Challenge {
         /// What is the matter with it.
         reason: &'static str,
@@ -113,7 +117,9 @@ pub enum RegistryError {
         source: serde_json::Error,
     },
     /// The transfer ended early every time it was tried.
-    #[error("{digest} failed size validation: {got} != {size}: failed precondition: unexpected EOF")]
+    #[error(
+        "{digest} failed size validation: {got} != {size}: failed precondition: unexpected EOF"
+    )]
     Truncated {
         /// The blob.
         digest: Digest,
@@ -157,7 +163,6 @@ impl RegistryError {
         match self {
             Self::Unauthorized { .. } | Self::Challenge { .. } => true,
             Self::Token { source, .. } => source.is_refusal(),
-            Self::Status { .. } => self.is_refusal(),
             _ => false,
         }
     }

@@ -91,7 +91,8 @@ pub(super) struct Endpoint {
 
 /// The hosts to ask for images of `registry`, in order.
 pub(super) fn endpoints(config: &RegistryConfig, registry: &str) -> Vec<Endpoint> {
-    let exact: Vec<&Mirror> = config.mirrors.iter().filter(|mirror| mirror.registry == registry).collect();
+    let exact: Vec<&Mirror> =
+        config.mirrors.iter().filter(|mirror| mirror.registry == registry).collect();
     let mirrors = if exact.is_empty() {
         config.mirrors.iter().filter(|mirror| mirror.registry == "*").collect()
     } else {

@@ -137,7 +137,8 @@ impl HttpClient {
 
     /// Sends one request and waits for the head of its answer, whatever its status.
     pub(super) async fn send(&self, call: &Call) -> Result<Response<Incoming>, RegistryError> {
-        let request = call.request().map_err(|error| call.failed(RequestError::Http(Box::new(error))))?;
+        let request =
+            call.request().map_err(|error| call.failed(RequestError::Http(Box::new(error))))?;
         let limit = self.timeouts.idle;
         match tokio::time::timeout(limit, self.client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
@@ -193,7 +194,9 @@ impl HttpClient {
             match tokio::time::timeout(limit, body.frame()).await {
                 Err(_) => return Err(call.failed(RequestError::Stalled { limit })),
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(error))) => return Err(call.failed(RequestError::Http(Box::new(error)))),
+                Ok(Some(Err(error))) => {
+                    return Err(call.failed(RequestError::Http(Box::new(error))));
+                }
                 Ok(Some(Ok(frame))) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -204,7 +207,11 @@ impl HttpClient {
     }
 
     /// Turns an answer of no use into an error, with what the registry says about it.
-    pub(super) async fn status_error(&self, call: &Call, response: Response<Incoming>) -> RegistryError {
+    pub(super) async fn status_error(
+        &self,
+        call: &Call,
+        response: Response<Incoming>,
+    ) -> RegistryError {
         let status = response.status();
         let detail = if call.method == http::Method::HEAD {
             String::new()
@@ -212,7 +219,12 @@ impl HttpClient {
             let body = self.read(call, response, ERROR_BYTES_MAX).await;
             body.map(|body| detail_of(&body)).unwrap_or_default()
         };
-        RegistryError::Status { method: call.method_name(), url: call.printable_url(), status, detail }
+        RegistryError::Status {
+            method: call.method_name(),
+            url: call.printable_url(),
+            status,
+            detail,
+        }
     }
 }
 
@@ -228,10 +240,18 @@ fn detail_of(body: &[u8]) -> String {
         message: String,
     }
     let Ok(list) = serde_json::from_slice::<Errors>(body) else { return String::new() };
-    let messages: Vec<&str> =
-        list.errors.iter().map(|item| item.message.as_str()).filter(|message| !message.is_empty()).collect();
-    let text: String =
-        messages.join(", ").chars().filter(|letter| !letter.is_control()).take(ERROR_DETAIL_MAX).collect();
+    let messages: Vec<&str> = list
+        .errors
+        .iter()
+        .map(|item| item.message.as_str())
+        .filter(|message| !message.is_empty())
+        .collect();
+    let text: String = messages
+        .join(", ")
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(ERROR_DETAIL_MAX)
+        .collect();
     if text.is_empty() { text } else { format!(": server message: {text}") }
 }
 

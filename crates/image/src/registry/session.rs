@@ -76,15 +76,16 @@ impl Session {
         let response = match response {
             Ok(response) => response,
             // Some registries know no HEAD.
-            Err(RegistryError::Status { status, .. })
-                if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED) =>
-            {
-                return self.resolve_by_get(place, reference).await;
-            }
+            Err(RegistryError::Status {
+                status: StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED,
+                ..
+            }) => return self.resolve_by_get(place, reference).await,
             Err(error) => return Err(error),
         };
-        let announced = text_header(&response, "docker-content-digest").and_then(|text| text.parse().ok());
-        let size = text_header(&response, "content-length").and_then(|text| text.parse::<u64>().ok());
+        let announced =
+            text_header(&response, "docker-content-digest").and_then(|text| text.parse().ok());
+        let size =
+            text_header(&response, "content-length").and_then(|text| text.parse::<u64>().ok());
         let (Some(digest), Some(size)) = (reference.digest().cloned().or(announced), size) else {
             return self.resolve_by_get(place, reference).await;
         };
@@ -103,7 +104,8 @@ impl Session {
         let call = self.manifest_call(place, Method::GET, &reference.selector())?;
         let response = self.send(place, call.clone(), &reference.canonical()).await?;
         let mut found = descriptor(&response, Digest::sha256(b""), 0);
-        let body = self.client.http.read(&call, response, self.client.limits.manifest_bytes).await?;
+        let body =
+            self.client.http.read(&call, response, self.client.limits.manifest_bytes).await?;
         let algorithm = reference.digest().map_or(Algorithm::Sha256, Digest::algorithm);
         found.digest = Digest::of(algorithm, &body);
         found.size = body.len() as u64;
@@ -137,7 +139,11 @@ impl Session {
                 Err(error) if is_passed_over(&error) => last = error,
                 Err(RegistryError::TooLarge { .. }) => {
                     let (size, expected) = (wanted.size, wanted.digest.clone());
-                    return Err(RegistryError::Size { expected, got: size.saturating_add(1), size });
+                    return Err(RegistryError::Size {
+                        expected,
+                        got: size.saturating_add(1),
+                        size,
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -162,7 +168,12 @@ impl Session {
         Ok((body, content_type))
     }
 
-    fn manifest_call(&self, place: &Place, method: Method, selector: &str) -> Result<Call, RegistryError> {
+    fn manifest_call(
+        &self,
+        place: &Place,
+        method: Method,
+        selector: &str,
+    ) -> Result<Call, RegistryError> {
         let uri = self.uri(place, &format!("manifests/{selector}"))?;
         let headers = vec![(header::ACCEPT, media_type::ACCEPT.to_owned())];
         Ok(Call { method, headers, ..Call::get(uri) })
@@ -175,7 +186,8 @@ impl Session {
     fn uri(&self, place: &Place, rest: &str) -> Result<http::Uri, RegistryError> {
         let endpoint = &place.endpoint;
         let namespace = endpoint.namespace.as_ref();
-        let query = namespace.map(|namespace| format!("?ns={}", encode(namespace))).unwrap_or_default();
+        let query =
+            namespace.map(|namespace| format!("?ns={}", encode(namespace))).unwrap_or_default();
         let url = format!("{}/v2/{}/{rest}{query}", endpoint.base, self.repository);
         url.parse().map_err(|_| RegistryError::Request {
             method: "Get",
@@ -208,7 +220,8 @@ impl Session {
         }
     }
 
-    async fn send_once(
+    /// One try, without retries.
+    pub(super) async fn send_once(
         &self,
         place: &Place,
         mut call: Call,
@@ -224,7 +237,8 @@ impl Session {
         let header = if known == used {
             let credential = self.credential.as_ref().filter(|_| place.endpoint.has_credentials);
             let headers = response.headers();
-            auth::answer(&self.client.http, &call.uri, headers, &self.repository, credential).await?
+            auth::answer(&self.client.http, &call.uri, headers, &self.repository, credential)
+                .await?
         } else {
             known.unwrap_or_default() // Another layer has fetched a token meanwhile.
         };
@@ -289,5 +303,11 @@ pub(super) fn text_header<'a>(response: &'a Response<Incoming>, name: &str) -> O
 
 fn descriptor(response: &Response<Incoming>, digest: Digest, size: u64) -> Descriptor {
     let media_type = text_header(response, "content-type").unwrap_or_default().to_owned();
-    Descriptor { media_type, digest, size, platform: None, annotations: std::collections::BTreeMap::new() }
+    Descriptor {
+        media_type,
+        digest,
+        size,
+        platform: None,
+        annotations: std::collections::BTreeMap::new(),
+    }
 }

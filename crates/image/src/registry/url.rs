@@ -45,7 +45,9 @@ pub(super) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
     };
     let absolute = absolute.split('#').next().unwrap_or_default();
     let uri: Uri = absolute.parse().ok()?;
-    matches!(uri.scheme_str(), Some("http" | "https")).then_some(uri).filter(|uri| uri.host().is_some())
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        .then_some(uri)
+        .filter(|uri| uri.host().is_some())
 }
 
 /// Whether two URLs have the same scheme, host and port: the same receiver of credentials.
@@ -68,7 +70,11 @@ pub(super) fn encode(value: &str) -> String {
             }
             _ => {
                 let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-                encoded.extend(['%', digit(byte >> 4).to_ascii_uppercase(), digit(byte & 15).to_ascii_uppercase()]);
+                encoded.extend([
+                    '%',
+                    digit(byte >> 4).to_ascii_uppercase(),
+                    digit(byte & 15).to_ascii_uppercase(),
+                ]);
             }
         }
     }

@@ -43,7 +43,7 @@ pub enum PullCause {
         reference: String,
         /// Why.
         #[source]
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// A part could not be fetched.
     #[error("failed to copy {digest}")]
@@ -52,7 +52,7 @@ pub enum PullCause {
         digest: Digest,
         /// Why.
         #[source]
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// The manifest is of no use.
     #[error(transparent)]
@@ -67,7 +67,7 @@ pub enum PullCause {
         diff: Digest,
         /// Why.
         #[source]
-        source: LayerError,
+        source: Box<LayerError>,
     },
     /// The node's store failed.
     #[error(transparent)]
@@ -104,14 +104,18 @@ impl PullError {
     /// What can be done about it.
     pub fn kind(&self) -> PullErrorKind {
         match &self.cause {
-            PullCause::Resolve { source, .. } | PullCause::Copy { source, .. } => registry_kind(source),
+            PullCause::Resolve { source, .. } | PullCause::Copy { source, .. } => {
+                registry_kind(source)
+            }
             PullCause::Manifest(ManifestError::NoPlatform { .. }) | PullCause::NoBuiltin { .. } => {
                 PullErrorKind::NotFound
             }
             PullCause::Manifest(_) | PullCause::Config(_) => PullErrorKind::BadImage,
-            PullCause::Unpack { source, .. } => match source {
+            PullCause::Unpack { source, .. } => match source.as_ref() {
                 LayerError::DiffId { .. } => PullErrorKind::Integrity,
-                LayerError::Io { .. } | LayerError::Store(_) | LayerError::Cancelled => PullErrorKind::Node,
+                LayerError::Io { .. } | LayerError::Store(_) | LayerError::Cancelled => {
+                    PullErrorKind::Node
+                }
                 _ => PullErrorKind::BadImage,
             },
             PullCause::Store(source) if source.is_integrity() => PullErrorKind::Integrity,

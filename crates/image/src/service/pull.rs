@@ -73,7 +73,7 @@ where
 
 fn copy_error(digest: &Digest) -> impl FnOnce(RegistryError) -> PullCause {
     let digest = digest.clone();
-    move |source| PullCause::Copy { digest, source }
+    move |source| PullCause::Copy { digest, source: Box::new(source) }
 }
 
 /// The documents of an image, verified and kept.
@@ -116,11 +116,10 @@ impl Puller<'_> {
             return id.ok_or(PullCause::NoBuiltin { reference: canonical });
         }
         let inner = &self.service.inner;
-        let resolved = inner
-            .registry
-            .resolve(self.reference, credentials)
-            .await
-            .map_err(|source| PullCause::Resolve { reference: canonical, source })?;
+        let resolved =
+            inner.registry.resolve(self.reference, credentials).await.map_err(|source| {
+                PullCause::Resolve { reference: canonical, source: Box::new(source) }
+            })?;
         let top = resolved.descriptor;
         (self.progress)(Progress::Resolved(top.digest.clone()));
 
@@ -159,7 +158,8 @@ impl Puller<'_> {
                 }
                 Document::Manifest(manifest) => manifest,
             };
-            let parts = manifest.layers.iter().chain([&manifest.config]).map(|part| part.digest.clone());
+            let parts =
+                manifest.layers.iter().chain([&manifest.config]).map(|part| part.digest.clone());
             blobs.extend(parts.clone());
             lease.hold(parts);
             let config = self.config(session, &manifest.config).await?;
@@ -185,28 +185,31 @@ impl Puller<'_> {
         if let Some(kept) = self.kept(&digest, max).await {
             return Ok(kept);
         }
-        let bytes = match body {
-            Some(body) => body,
-            None => {
-                let (bytes, content_type) =
-                    session.manifest(descriptor).await.map_err(copy_error(&digest))?;
-                if descriptor.media_type.is_empty() {
-                    descriptor.media_type = content_type;
-                }
-                bytes
+        let bytes = if let Some(body) = body {
+            body
+        } else {
+            let (bytes, content_type) =
+                session.manifest(descriptor).await.map_err(copy_error(&digest))?;
+            if descriptor.media_type.is_empty() {
+                descriptor.media_type = content_type;
             }
+            bytes
         };
         self.keep(&digest, bytes).await
     }
 
-    async fn config(&self, session: &Session, descriptor: &Descriptor) -> Result<ImageConfig, PullCause> {
+    async fn config(
+        &self,
+        session: &Session,
+        descriptor: &Descriptor,
+    ) -> Result<ImageConfig, PullCause> {
         let digest = &descriptor.digest;
-        let bytes = match self.kept(digest, self.service.inner.config.limits.config_bytes).await {
-            Some(kept) => kept,
-            None => {
-                let bytes = session.small_blob(descriptor).await.map_err(copy_error(digest))?;
-                self.keep(digest, bytes).await?
-            }
+        let kept = self.kept(digest, self.service.inner.config.limits.config_bytes).await;
+        let bytes = if let Some(kept) = kept {
+            kept
+        } else {
+            let bytes = session.small_blob(descriptor).await.map_err(copy_error(digest))?;
+            self.keep(digest, bytes).await?
         };
         Ok(ImageConfig::parse(&bytes)?)
     }
@@ -230,9 +233,15 @@ impl Puller<'_> {
     }
 
     /// Downloads in parallel and unpacks from the bottom up as layers come in.
-    async fn layers(&self, session: &Session, found: &Found, chains: &[Digest]) -> Result<(), PullCause> {
+    async fn layers(
+        &self,
+        session: &Session,
+        found: &Found,
+        chains: &[Digest],
+    ) -> Result<(), PullCause> {
         let layers = &found.manifest.layers;
-        let (arrived, arrivals): (Vec<_>, Vec<_>) = layers.iter().map(|_| oneshot::channel::<()>()).unzip();
+        let (arrived, arrivals): (Vec<_>, Vec<_>) =
+            layers.iter().map(|_| oneshot::channel::<()>()).unzip();
         let downloads = layers.iter().zip(arrived).map(|(layer, arrived)| async move {
             self.download(session, layer).await?;
             // Nobody listens any more if unpacking failed; that error is the one to tell.
@@ -276,7 +285,11 @@ impl Puller<'_> {
         });
         let tell = |done_bytes: u64| {
             let layer_digest = layer.digest.clone();
-            (self.progress)(Progress::Downloading { layer: layer_digest, done_bytes, total_bytes: size });
+            (self.progress)(Progress::Downloading {
+                layer: layer_digest,
+                done_bytes,
+                total_bytes: size,
+            });
         };
         let send = async {
             let sent = session.blob(layer, &pieces, &tell).await;
@@ -294,8 +307,17 @@ impl Puller<'_> {
         }
     }
 
-    async fn unpack(&self, found: &Found, chains: &[Digest], index: usize) -> Result<(), PullCause> {
-        let part = (chains.get(index), found.config.rootfs.diff_ids.get(index), found.manifest.layers.get(index));
+    async fn unpack(
+        &self,
+        found: &Found,
+        chains: &[Digest],
+        index: usize,
+    ) -> Result<(), PullCause> {
+        let part = (
+            chains.get(index),
+            found.config.rootfs.diff_ids.get(index),
+            found.manifest.layers.get(index),
+        );
         let (Some(chain), Some(diff), Some(layer)) = part else { return Ok(()) };
         let claim = self.service.inner.flights.claim(chain).await;
         if self.service.inner.layers.get(chain).is_none() {
@@ -367,5 +389,5 @@ pub(crate) fn unpack_blob(
     if is_bad {
         inner.content.remove(blob).map_err(|error: StoreError| PullCause::Store(error))?;
     }
-    Err(PullCause::Unpack { diff: identity.1.clone(), source })
+    Err(PullCause::Unpack { diff: identity.1.clone(), source: Box::new(source) })
 }

@@ -51,10 +51,10 @@ pub(super) struct System<'a> {
 /// file systems shows those of its maker.
 pub(super) fn system_mounts(root: BorrowedFd<'_>, parts: &System<'_>) -> Result<(), Fault> {
     let strict = NOSUID | NODEV | NOEXEC;
-    system(root, &filesystem("proc", &[], strict as u32)?, "/proc")?;
+    system(root, &filesystem("proc", &[], strict)?, "/proc")?;
     system(root, parts.dev, "/dev")?;
     system(root, parts.terminals, "/dev/pts")?;
-    system(root, &filesystem("mqueue", &[], strict as u32)?, "/dev/mqueue")?;
+    system(root, &filesystem("mqueue", &[], strict)?, "/dev/mqueue")?;
     system(root, parts.shm, "/dev/shm")?;
     if let Some(terminal) = parts.console {
         let step = "mount /dev/console";
@@ -63,15 +63,15 @@ pub(super) fn system_mounts(root: BorrowedFd<'_>, parts: &System<'_>) -> Result<
         onto(copy.as_fd(), place.as_fd()).at(FaultKind::Mount, step)?;
     }
     let sys = if parts.is_privileged { strict } else { strict | RDONLY };
-    system(root, &filesystem("sysfs", &[], sys as u32)?, "/sys")?;
+    system(root, &filesystem("sysfs", &[], sys)?, "/sys")?;
     cgroups(root, parts.layout, sys)
 }
 
 fn cgroups(root: BorrowedFd<'_>, layout: &Layout, attributes: u64) -> Result<(), Fault> {
     if layout.has_v2_controllers() {
-        return system(root, &filesystem("cgroup2", &[], attributes as u32)?, "/sys/fs/cgroup");
+        return system(root, &filesystem("cgroup2", &[], attributes)?, "/sys/fs/cgroup");
     }
-    let top = filesystem("tmpfs", &[("mode", "755"), ("size", "64k")], (NOSUID | NODEV | NOEXEC) as u32)?;
+    let top = filesystem("tmpfs", &[("mode", "755"), ("size", "64k")], NOSUID | NODEV | NOEXEC)?;
     system(root, &top, "/sys/fs/cgroup")?;
     for (mount, controllers) in layout.v1() {
         if !controllers.iter().all(|name| SHOWN_CONTROLLERS.contains(&name.as_str())) {
@@ -79,7 +79,7 @@ fn cgroups(root: BorrowedFd<'_>, layout: &Layout, attributes: u64) -> Result<(),
         }
         let Some(name) = mount.file_name().and_then(|name| name.to_str()) else { continue };
         let options: Vec<(&str, &str)> = controllers.iter().map(|controller| (controller.as_str(), "")).collect();
-        system(root, &filesystem("cgroup", &options, attributes as u32)?, &format!("/sys/fs/cgroup/{name}"))?;
+        system(root, &filesystem("cgroup", &options, attributes)?, &format!("/sys/fs/cgroup/{name}"))?;
         for controller in controllers.iter().filter(|controller| *controller != name) {
             let _ = rustix::fs::symlinkat(name, &top, controller.as_str()); // A convenience, as hosts have it.
         }

@@ -72,7 +72,7 @@ impl ContainerPlan<'_> {
         self.cgroup.join(self.is_born_there).at(FaultKind::Cgroup, "join the cgroup")?;
         let (namespace, user) = (self.user.map(|(fd, _)| fd), self.user.map(|(_, user)| user));
         let taken = Taken {
-            root: rootfs::prepare(&spec.rootfs, namespace)?,
+            root: rootfs::prepare(&spec.rootfs, self.user)?,
             dev: device::prepare(&spec.devices, spec.privileged, spec.tty, user)?,
             shm: prepare::bind(&self.shm)?,
             mounts: prepare::prepare(&spec.mounts, namespace, user)?,

@@ -33,7 +33,7 @@ pub(super) fn prepare(
 ) -> Result<OwnedFd, Fault> {
     let (uid, gid) = user.map_or((0, 0), UserNamespace::root_ids);
     let options = [("mode", "755"), ("size", "65536k"), ("uid", &uid.to_string()), ("gid", &gid.to_string())];
-    let dev = filesystem("tmpfs", &options, (NOSUID) as u32)?;
+    let dev = filesystem("tmpfs", &options, NOSUID)?;
     let here = dev.as_fd();
     for (name, major, minor) in crate::defaults::DEVICES {
         node(here, Path::new(name), FileType::CharacterDevice, (major, minor), 0o666, (uid, gid))?;
@@ -144,7 +144,7 @@ impl Terminals {
         let owner = user.map_or((0, 0), UserNamespace::root_ids);
         let gid = (owner.1 + TTY_GROUP).to_string();
         let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", &gid)];
-        let mount = filesystem("devpts", &options, (NOSUID | NOEXEC) as u32)?;
+        let mount = filesystem("devpts", &options, NOSUID | NOEXEC)?;
         Ok(Self { mount, owner })
     }
 

@@ -49,7 +49,7 @@ impl Masks {
             let Some(place) = find(root, path)? else { continue };
             let cover = if paths::is_directory(place.as_fd()).at(FaultKind::Mount, step())? {
                 if empty.is_none() {
-                    let attributes = (RDONLY | NOSUID | NODEV | NOEXEC) as u32;
+                    let attributes = RDONLY | NOSUID | NODEV | NOEXEC;
                     empty = Some(Cover::Detached(filesystem("tmpfs", &[("size", "4k"), ("mode", "555")], attributes)?));
                 }
                 empty.as_mut()

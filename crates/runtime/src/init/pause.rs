@@ -2,17 +2,20 @@
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
+use rustix::fs::Mode;
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::Signal;
 
 use super::rootfs::{self, filesystem};
-use super::{Report, Streams, prepare, program};
+use super::{Report, Streams, attach, prepare, program};
 use crate::error::{At, Fault, FaultKind};
+use crate::paths;
 use crate::spec::{NetworkMode, SandboxSpec};
-use crate::sys::mount_attr::{self, MountChange, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::sys;
+use crate::sys::mount_attr::{self, MountChange, NODEV, NOEXEC, NOSUID, RDONLY};
 
 /// Everything that the new process needs from the shim. Its namespaces are already its own.
 pub(crate) struct PausePlan<'a> {
@@ -64,23 +67,38 @@ impl PausePlan<'_> {
         }
     }
 
-    /// An empty root: a mount namespace that containers' are copied from without any of the host's mounts.
+    /// An empty root: a mount namespace that containers' are copied from without any of the host's mounts. An image's pause
+    /// runs in its own root below it.
     fn change_root(&self) -> Result<(), Fault> {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private).at(FaultKind::Mount, "make the mounts private")?;
-        let empty;
-        let root = match &self.root {
-            Some(root) => root,
-            None => {
-                let options = [("size", "4k"), ("mode", "555")];
-                empty = filesystem("tmpfs", &options, (NOSUID | NODEV | NOEXEC) as u32)?;
-                &empty
-            }
+        let strict = NOSUID | NODEV | NOEXEC;
+        let base = filesystem("tmpfs", &[("size", "16k"), ("mode", "755")], NOSUID | NODEV | NOEXEC)?;
+        for name in ["proc", "sys", "root"] {
+            let mode = Mode::from_raw_mode(0o755);
+            rustix::fs::mkdirat(&base, name, mode).at(FaultKind::Mount, "make the pause's root")?;
+        }
+        // In a user namespace the kernel lets a container mount these only where they are seen whole already.
+        let (proc, sys) = match self.spec.user_namespace {
+            Some(_) => (Some(filesystem("proc", &[], strict)?), Some(filesystem("sysfs", &[], strict)?)),
+            None => (None, None),
         };
-        super::cover_root(root)?;
+        super::cover_root(&base)?;
+        for (mount, name) in [(proc.as_ref(), "proc"), (sys.as_ref(), "sys"), (self.root.as_ref(), "root")] {
+            let Some(mount) = mount else { continue };
+            let step = "mount below the pause's root";
+            let place = paths::open_without_links(base.as_fd(), Path::new(name)).at(FaultKind::Mount, step)?;
+            attach::onto(mount.as_fd(), place.as_fd()).at(FaultKind::Mount, step)?;
+        }
         let change = MountChange { set: RDONLY, ..MountChange::default() };
-        mount_attr::change(root.as_fd(), &change).at(FaultKind::Mount, "make the root read-only")?;
-        super::pivot(root)
+        mount_attr::change(base.as_fd(), &change).at(FaultKind::Mount, "make the root read-only")?;
+        super::pivot(&base)?;
+        if let Some(root) = &self.root {
+            mount_attr::change(root.as_fd(), &change).at(FaultKind::Mount, "make the root read-only")?;
+            rustix::process::chroot("/root").at(FaultKind::Mount, "enter the image's root")?;
+            rustix::process::chdir("/").at(FaultKind::Mount, "enter the image's root")?;
+        }
+        Ok(())
     }
 
     /// This program in its pause role, with no capability.

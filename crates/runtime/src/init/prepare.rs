@@ -40,7 +40,7 @@ fn one(mount: &Mount, namespace: Option<&OwnedFd>, user: Option<&UserNamespace>)
                 options.push(("size", size_bytes.to_string()));
             }
             let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            (filesystem("tmpfs", &options, (NOSUID | NODEV) as u32)?, true, Propagation::Private, false)
+            (filesystem("tmpfs", &options, NOSUID | NODEV)?, true, Propagation::Private, false)
         }
         MountKind::Bind { source, propagation, idmap } => {
             let handle = open(source)?;

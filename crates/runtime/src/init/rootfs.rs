@@ -10,11 +10,11 @@ use rustix::mount::{
 };
 
 use crate::error::{At, Fault, FaultKind};
-use crate::spec::{Overlay, Rootfs};
+use crate::spec::{Overlay, Rootfs, UserNamespace};
 use crate::sys::mount_attr::{self, MountChange};
 
 /// A new detached mount of a file system without a source.
-pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u32) -> Result<OwnedFd, Fault> {
+pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u64) -> Result<OwnedFd, Fault> {
     let step = |what: &str| format!("{what} {kind}");
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step("open"))?;
     for (name, value) in options {
@@ -26,7 +26,8 @@ pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u32) 
         set.at(FaultKind::Mount, format!("set {name}={value} of {kind}"))?;
     }
     fsconfig_create(&context).at(FaultKind::Mount, step("make"))?;
-    let attributes = MountAttrFlags::from_bits_retain(attributes);
+    // fsmount(2) takes the low half of what mount_setattr(2) takes.
+    let attributes = MountAttrFlags::from_bits_truncate(u32::try_from(attributes).unwrap_or(0));
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).at(FaultKind::Mount, step("mount"))
 }
 
@@ -56,9 +57,10 @@ fn layer(path: &Path, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault
 }
 
 /// The root file system of a spec, detached, with private propagation.
-pub(crate) fn prepare(rootfs: &Rootfs, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
+pub(crate) fn prepare(rootfs: &Rootfs, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<OwnedFd, Fault> {
+    let user_namespace = user.map(|(namespace, _)| namespace);
     let mount = match rootfs {
-        Rootfs::Overlay(overlay) => overlayfs(overlay, user_namespace)?,
+        Rootfs::Overlay(overlay) => overlayfs(overlay, user)?,
         Rootfs::Directory(path) => {
             let copy = copy_tree(&directory(path)?, false);
             let copy = copy.at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
@@ -74,13 +76,20 @@ pub(crate) fn prepare(rootfs: &Rootfs, user_namespace: Option<&OwnedFd>) -> Resu
 }
 
 /// Layers are named by descriptor: short, and resolved once.
-fn overlayfs(overlay: &Overlay, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
-    let lower = overlay.lower.iter().map(|path| layer(path, user_namespace)).collect::<Result<Vec<_>, _>>()?;
+fn overlayfs(overlay: &Overlay, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<OwnedFd, Fault> {
+    let namespace = user.map(|(namespace, _)| namespace);
+    let lower = overlay.lower.iter().map(|path| layer(path, namespace)).collect::<Result<Vec<_>, _>>()?;
     let changes = match (&overlay.upper, &overlay.work) {
-        (Some(upper), Some(work)) => Some((writable(upper, user_namespace)?, work)),
+        (Some(upper), Some(work)) => Some((directory(upper)?, directory(work)?)),
         (None, _) => None,
         (Some(_), None) => return Err(Fault::new(FaultKind::Invalid, "an overlay's upper needs its work directory")),
     };
+    if let (Some(upper), Some((_, user))) = (&overlay.upper, user) {
+        // The layers' ids are mapped; new files keep the host's ids of who makes them, and so must the directory above.
+        let (uid, gid) = user.root_ids();
+        let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+        rustix::fs::chown(upper.as_path(), Some(uid), Some(gid)).at(FaultKind::Mount, format!("give {upper:?} to the user namespace"))?;
+    }
     let name = |handle: &OwnedFd| format!("/proc/self/fd/{}", handle.as_raw_fd());
     let step = "make the overlay";
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step)?;
@@ -91,10 +100,8 @@ fn overlayfs(overlay: &Overlay, user_namespace: Option<&OwnedFd>) -> Result<Owne
         fsconfig_set_string(&context, "lowerdir", names.join(":")).at(FaultKind::Mount, step)?;
     }
     if let Some((upper, work)) = &changes {
-        // Both through one mount, as overlayfs demands.
-        let parent = name(&upper.parent);
-        for (key, leaf) in [("upperdir", &upper.leaf), ("workdir", &relative(work, &upper.base)?)] {
-            fsconfig_set_string(&context, key, format!("{parent}/{leaf}")).at(FaultKind::Mount, step)?;
+        for (key, handle) in [("upperdir", upper), ("workdir", work)] {
+            fsconfig_set_string(&context, key, name(handle)).at(FaultKind::Mount, step)?;
         }
         if overlay.volatile {
             fsconfig_set_flag(&context, "volatile").at(FaultKind::Mount, step)?;
@@ -102,24 +109,4 @@ fn overlayfs(overlay: &Overlay, user_namespace: Option<&OwnedFd>) -> Result<Owne
     }
     fsconfig_create(&context).at(FaultKind::Mount, step)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).at(FaultKind::Mount, step)
-}
-
-/// The directory above an upper layer, and the layer's name in it.
-struct Writable {
-    parent: OwnedFd,
-    base: std::path::PathBuf,
-    leaf: String,
-}
-
-fn writable(upper: &Path, user_namespace: Option<&OwnedFd>) -> Result<Writable, Fault> {
-    let invalid = || Fault::new(FaultKind::Invalid, format!("upper {upper:?} has no parent directory"));
-    let base = upper.parent().ok_or_else(invalid)?.to_path_buf();
-    let leaf = upper.file_name().and_then(|name| name.to_str()).ok_or_else(invalid)?.to_owned();
-    Ok(Writable { parent: layer(&base, user_namespace)?, base, leaf })
-}
-
-fn relative(work: &Path, base: &Path) -> Result<String, Fault> {
-    let inside = work.strip_prefix(base).ok().and_then(Path::to_str).filter(|name| !name.is_empty());
-    let message = || Fault::new(FaultKind::Invalid, format!("work directory {work:?} must lie beside the upper layer"));
-    inside.map(str::to_owned).ok_or_else(message)
 }

@@ -26,7 +26,8 @@ impl Default for Rootfs {
 pub struct Overlay {
     /// Read-only layers, the topmost first; at least one.
     pub lower: Vec<PathBuf>,
-    /// Where changes go; none makes the whole read-only.
+    /// Where changes go; none makes the whole read-only. In a user namespace it is given to the root of that namespace, and
+    /// new files have the host's ids of who makes them; the lower layers keep the image's.
     pub upper: Option<PathBuf>,
     /// overlayfs' work directory, on the file system of `upper`; needed with it.
     pub work: Option<PathBuf>,

@@ -6,6 +6,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::Pid;
 
+/// CLONE_INTO_CGROUP of `linux/sched.h`; libc's constant is too narrow for it.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// What the child gets that fork(2) would not give it.
 #[derive(Default)]
 pub(crate) struct CloneSpec<'a> {
@@ -39,7 +42,7 @@ pub(crate) fn spawn(spec: &CloneSpec<'_>, body: impl FnOnce() -> i32) -> io::Res
         args.exit_signal = libc::SIGCHLD as u64;
     }
     if let Some(cgroup) = spec.cgroup {
-        flags |= libc::CLONE_INTO_CGROUP as u64;
+        flags |= INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     args.flags = flags;

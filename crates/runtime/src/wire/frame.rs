@@ -31,7 +31,7 @@ fn broken(what: &'static str) -> io::Error {
 }
 
 /// Puts frames together from what has arrived.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct FrameReader {
     bytes: Vec<u8>,
     descriptors: VecDeque<OwnedFd>,
@@ -87,7 +87,7 @@ impl FrameReader {
 }
 
 /// Sends frames as far as the socket takes them and keeps the rest.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct FrameWriter {
     queue: VecDeque<(Vec<u8>, usize, Vec<OwnedFd>)>,
     queued_bytes: usize,

@@ -21,13 +21,14 @@ struct State {
     random: Random,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
-    /// The names after each change since they were last synced.
-    unsynced_names: Vec<BTreeMap<String, usize>>,
+    /// What happened to names since they were last synced.
+    unsynced_names: Vec<Name>,
     inodes: Vec<Inode>,
     operations: u64,
     power_off_at: Option<u64>,
     failing_syncs: u32,
     capacity: usize,
+    can_allocate: bool,
     is_locked: bool,
 }
 
@@ -38,6 +39,30 @@ struct Inode {
     /// What is left after a power cut.
     device: Vec<u8>,
     unsynced: Vec<Unsynced>,
+}
+
+#[derive(Clone)]
+enum Name {
+    Create(String, usize),
+    Rename(String, String, usize),
+    Remove(String),
+}
+
+impl Name {
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Self::Create(name, inode) => {
+                names.insert(name.clone(), *inode);
+            }
+            Self::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
+            }
+            Self::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
 }
 
 enum Unsynced {
@@ -57,6 +82,7 @@ impl FaultyDisk {
             power_off_at: None,
             failing_syncs: 0,
             capacity: usize::MAX,
+            can_allocate: true,
             is_locked: false,
         })))
     }
@@ -85,6 +111,16 @@ impl FaultyDisk {
         self.0.lock().capacity = bytes;
     }
 
+    /// The file system takes no space ahead: a full disk shows in the middle of a write.
+    pub(crate) fn forbid_allocating(&self) {
+        self.0.lock().can_allocate = false;
+    }
+
+    /// A process ended at [`FaultyDisk::power_off_at`], not the machine: all it wrote is still cached.
+    pub(crate) fn power_stays(&self) {
+        self.0.lock().power_off_at = None;
+    }
+
     pub(crate) fn used(&self) -> usize {
         self.0.lock().used()
     }
@@ -92,11 +128,11 @@ impl FaultyDisk {
     /// The power goes and comes back.
     pub(crate) fn power_cut(&self) {
         let state = &mut *self.0.lock();
-        let kept = state.random.below(state.unsynced_names.len() as u64 + 1) as usize;
-        if let Some(names) = kept.checked_sub(1).map(|last| state.unsynced_names[last].clone()) {
-            state.durable_names = names;
+        for change in std::mem::take(&mut state.unsynced_names) {
+            if state.random.below(2) == 0 {
+                change.apply(&mut state.durable_names);
+            }
         }
-        state.unsynced_names.clear();
         state.names = state.durable_names.clone();
         let habit = state.random.below(4);
         for inode in &mut state.inodes {
@@ -191,9 +227,9 @@ impl State {
         self.names.values().map(|id| self.inodes[*id].cached.len()).sum()
     }
 
-    fn change_names(&mut self, change: impl FnOnce(&mut BTreeMap<String, usize>)) {
-        change(&mut self.names);
-        self.unsynced_names.push(self.names.clone());
+    fn change_names(&mut self, change: Name) {
+        change.apply(&mut self.names);
+        self.unsynced_names.push(change);
     }
 }
 
@@ -247,28 +283,21 @@ impl Disk for Attached {
         let mut state = self.powered()?;
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
-        state.change_names(|names| {
-            names.insert(name.to_owned(), inode);
-        });
+        state.change_names(Name::Create(name.to_owned(), inode));
         Ok(Box::new(FaultyFile { state: Arc::clone(&self.state), inode }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.powered()?;
         let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
-        state.change_names(|names| {
-            names.remove(from);
-            names.insert(to.to_owned(), inode);
-        });
+        state.change_names(Name::Rename(from.to_owned(), to.to_owned(), inode));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.powered()?;
         state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        state.change_names(|names| {
-            names.remove(name);
-        });
+        state.change_names(Name::Remove(name.to_owned()));
         Ok(())
     }
 
@@ -330,6 +359,9 @@ impl DiskFile for FaultyFile {
         let mut state = self.state.lock();
         if !state.has_power() {
             return Err(power_is_off());
+        }
+        if !state.can_allocate {
+            return Ok(());
         }
         let growth = (len as usize).saturating_sub(state.inodes[self.inode].cached.len());
         if state.used() + growth > state.capacity {

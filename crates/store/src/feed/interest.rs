@@ -22,12 +22,12 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Remembers whom to wake; without a waker (a look that does not wait) nobody new.
-    pub(super) fn wait(&mut self, waker: Option<&Waker>) {
-        let Some(waker) = waker else { return };
-        match &mut self.waker {
-            Some(known) => known.clone_from(waker),
-            None => self.waker = Some(waker.clone()),
+    /// Remembers whom to wake, and gives back whom it had remembered; without a waker (a look that does not wait) nobody new.
+    pub(super) fn wait(&mut self, waker: Option<&Waker>) -> Option<Waker> {
+        let waker = waker?;
+        match &self.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.waker.replace(waker.clone()),
         }
     }
 }
@@ -66,8 +66,8 @@ impl Interest {
         id
     }
 
-    pub(super) fn remove(&mut self, id: usize) {
-        let Some(slot) = self.slots.get_mut(id).and_then(Option::take) else { return };
+    pub(super) fn remove(&mut self, id: usize) -> Option<Slot> {
+        let slot = self.slots.get_mut(id).and_then(Option::take)?;
         self.free.push(id);
         let (index, text) = self.index(&slot.filter);
         if let Some(ids) = index.get_mut(&text) {
@@ -80,6 +80,7 @@ impl Interest {
         if self.is_empty() {
             *self = Self::default(); // A crowd has gone: so does its memory.
         }
+        Some(slot)
     }
 
     fn index(&mut self, filter: &Filter) -> (&mut ByText, Box<str>) {

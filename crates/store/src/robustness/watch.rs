@@ -251,3 +251,23 @@ fn an_events_cache_is_shared_by_all_its_receivers() {
     next().cache.get_or_init(|| "encoded once".to_owned());
     assert_eq!(next().cache.get().map(String::as_str), Some("encoded once"));
 }
+
+/// Owns a watcher, as the waker of a task does that is kept alive by nothing else.
+struct Owner(#[expect(dead_code, reason = "it is there to be dropped")] Watcher<Text>);
+
+impl std::task::Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_own_a_watcher_of_the_same_bucket() {
+    let store = memory();
+    let mut watcher = watch_all(&store, "pods", Revision(0));
+    for _ in 0..3 {
+        let waker = Waker::from(Arc::new(Owner(watch_all(&store, "pods", Revision(0)))));
+        // Replaces the one before, which drops the watcher that it owns.
+        assert!(watcher.poll_next(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(watcher);
+    put(&store, "pods/a", "1");
+}

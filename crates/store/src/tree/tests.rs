@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::Tree;
 use crate::key::{Key, Revision};
+use crate::testing::Random;
 use crate::value::Entry;
 
 fn entry(rest: &str, value: u32) -> Arc<Entry<u32>> {
@@ -114,4 +115,28 @@ fn keys_written_in_order_fill_their_nodes() {
     let super::Node::Inner(children) = &*tree.root else { panic!("it has more than one node") };
     assert_eq!(children.len(), 64);
     assert!(children.iter().all(|child| child.count == 64));
+}
+
+#[test]
+fn a_tall_tree_finds_every_key_after_any_growing_and_shrinking() {
+    let mut random = Random(11);
+    let (mut tree, mut model) = (Tree::default(), BTreeMap::new());
+    for round in 0..120 {
+        let start = u16::try_from(random.below(30_000)).expect("it is small");
+        // Most keys go and come by long runs from either end, so that inner nodes merge and split as well.
+        let run: Vec<u16> = (start..start + 6000).collect();
+        let is_growing = random.below(5) < if round % 40 < 20 { 4 } else { 1 };
+        for key in if random.below(2) == 0 { run.clone() } else { run.into_iter().rev().collect() }
+        {
+            match (is_growing, random.below(8)) {
+                (_, 0) => {}
+                (true, _) => put(&mut tree, &mut model, key, 1),
+                (false, _) => remove(&mut tree, &mut model, key),
+            }
+        }
+        check(&tree, &model, &name(start));
+        for key in model.keys() {
+            assert!(tree.get(key).is_some(), "round {round}: {key} is lost");
+        }
+    }
 }

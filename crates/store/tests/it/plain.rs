@@ -17,9 +17,8 @@ impl Value for Number {
 
     fn to_log(&self, out: &mut Vec<u8>) {
         // Padded, so that records cross sectors and pages.
-        out.extend(
-            format!("{:0>width$}", self.0, width = 20 + (self.0 as usize * 37) % 900).bytes(),
-        );
+        let width = 20 + usize::try_from(self.0 * 37 % 900).unwrap_or(0);
+        out.extend(format!("{:0>width$}", self.0).bytes());
     }
 
     fn from_log(_key: &Key, _revision: Revision, bytes: &[u8]) -> Result<Self, DecodeError> {

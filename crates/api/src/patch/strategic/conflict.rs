@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::PatchError;
 use super::lists::{self, Kind};
 use super::lookup::{Lookup, Rule};
 
 /// Whether two patches of the same type contradict each other.
-pub(super) fn conflicts(left: &Value, right: &Value, lookup: Lookup<'_>) -> Result<bool, Error> {
+pub(super) fn conflicts(
+    left: &Value,
+    right: &Value,
+    lookup: Lookup<'_>,
+) -> Result<bool, PatchError> {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => maps_conflict(left, right, lookup),
         (left, right) => Ok(left != right),
@@ -20,7 +24,7 @@ fn maps_conflict(
     left: &Map<String, Value>,
     right: &Map<String, Value>,
     lookup: Lookup<'_>,
-) -> Result<bool, Error> {
+) -> Result<bool, PatchError> {
     if left.get("$patch") != right.get("$patch") {
         return Ok(true);
     }
@@ -39,7 +43,7 @@ fn values_conflict(
     left: &Value,
     right: &Value,
     lookup: Lookup<'_>,
-) -> Result<bool, Error> {
+) -> Result<bool, PatchError> {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {
             let rule = lookup.map(key)?;
@@ -55,7 +59,7 @@ fn values_conflict(
     }
 }
 
-fn lists_conflict(left: &[Value], right: &[Value], rule: Rule<'_>) -> Result<bool, Error> {
+fn lists_conflict(left: &[Value], right: &[Value], rule: Rule<'_>) -> Result<bool, PatchError> {
     let kind = lists::kind(&[left, right])?;
     match (rule.merges, kind) {
         (true, Kind::Scalar(_)) => Ok(false),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::PatchError;
 use super::lists::{self, Kind, Ranks};
 use super::lookup::Lookup;
 use crate::patch::go;
@@ -26,7 +26,7 @@ pub(super) fn diff_maps(
     modified: &Map<String, Value>,
     lookup: Lookup<'_>,
     options: Options,
-) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, PatchError> {
     let mut patch = Map::new();
     for (key, new) in go::sorted(modified) {
         match original.get(key) {
@@ -73,10 +73,10 @@ fn diff_entry(
     new: &Value,
     lookup: Lookup<'_>,
     options: Options,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     if key == "$patch" {
         if !old.is_string() || !new.is_string() {
-            return Err(Error::DirectiveValue);
+            return Err(PatchError::DirectiveValue);
         }
         if old != new {
             patch.insert(key.to_owned(), new.clone());
@@ -106,7 +106,7 @@ fn diff_structs(
     new: &Map<String, Value>,
     lookup: Lookup<'_>,
     options: Options,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let rule = match lookup.map(key) {
         Ok(rule) => rule,
         // What the schema does not know is no trouble while it stays as it is.
@@ -134,7 +134,7 @@ fn diff_list_entry(
     new: &[Value],
     lookup: Lookup<'_>,
     options: Options,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let rule = match lookup.list(key) {
         Ok(rule) => rule,
         Err(_) if old == new => return Ok(()),
@@ -177,7 +177,7 @@ fn diff_lists(
     lookup: Lookup<'_>,
     merge_key: Option<&str>,
     options: Options,
-) -> Result<ListDifference, Error> {
+) -> Result<ListDifference, PatchError> {
     if old.is_empty() {
         let items = if options.ignores_changes { Vec::new() } else { new.to_vec() };
         return Ok(ListDifference { items, ..ListDifference::default() });
@@ -194,7 +194,7 @@ fn diff_lists_of_maps(
     lookup: Lookup<'_>,
     merge_key: &str,
     options: Options,
-) -> Result<ListDifference, Error> {
+) -> Result<ListDifference, PatchError> {
     let (changes, deletions) = pair_maps(old, new, lookup, merge_key, options)?;
     let ranks = Ranks::new(new, Some(merge_key))?;
     let mut items = lists::sort_by_ranks(changes, &ranks, Some(merge_key));
@@ -226,7 +226,7 @@ fn pair_maps(
     lookup: Lookup<'_>,
     merge_key: &str,
     options: Options,
-) -> Result<(Vec<Value>, Vec<Value>), Error> {
+) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut old = by_key(old, merge_key)?.into_iter().peekable();
     let mut new = by_key(new, merge_key)?.into_iter().peekable();
     let (mut changes, mut deletions) = (Vec::new(), Vec::new());
@@ -261,18 +261,18 @@ fn pair_maps(
     }
 }
 
+/// A map with what `%v` prints for its key.
+type Keyed<'a> = (String, &'a Map<String, Value>);
+
 /// The maps with what `%v` prints for their keys, in that order.
-fn by_key<'a>(
-    items: &'a [Value],
-    merge_key: &str,
-) -> Result<Vec<(String, &'a Map<String, Value>)>, Error> {
+fn by_key<'a>(items: &'a [Value], merge_key: &str) -> Result<Vec<Keyed<'a>>, PatchError> {
     let mut keyed = Vec::with_capacity(items.len());
     for item in items {
-        let map = item.as_object().ok_or(Error::Type {
+        let map = item.as_object().ok_or(PatchError::Type {
             expected: "map[string]interface {}",
             received: go::go_type(item),
         })?;
-        let key = map.get(merge_key).ok_or_else(|| Error::merge_key(item, merge_key))?;
+        let key = map.get(merge_key).ok_or_else(|| PatchError::merge_key(item, merge_key))?;
         keyed.push((go::text(key), map));
     }
     keyed.sort_by(|left, right| left.0.cmp(&right.0));
@@ -283,7 +283,7 @@ fn diff_lists_of_scalars(
     old: &[Value],
     new: &[Value],
     options: Options,
-) -> Result<ListDifference, Error> {
+) -> Result<ListDifference, PatchError> {
     let (old_sorted, new_sorted) = (lists::sorted_by_text(old), lists::sorted_by_text(new));
     let (mut added, mut gone) = (Vec::new(), Vec::new());
     let mut left = old_sorted.iter().peekable();

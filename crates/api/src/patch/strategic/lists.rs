@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::Error;
+use super::PatchError;
 use crate::patch::go;
 
 /// What the items of a list are.
@@ -19,20 +19,20 @@ pub(super) enum Kind {
 }
 
 /// The kind of the items of all these lists: they must agree.
-pub(super) fn kind(lists: &[&[Value]]) -> Result<Kind, Error> {
+pub(super) fn kind(lists: &[&[Value]]) -> Result<Kind, PatchError> {
     let mut found = None;
     for value in lists.iter().flat_map(|list| list.iter()) {
         let kind = match value {
-            Value::Array(_) if found.is_none() => return Err(Error::ListOfLists),
+            Value::Array(_) if found.is_none() => return Err(PatchError::ListOfLists),
             Value::Object(_) => Kind::Map,
             other => Kind::Scalar(go::go_type(other)),
         };
         if *found.get_or_insert(kind) != kind {
             let lists: Vec<String> = lists.iter().map(|list| go::list_text(list)).collect();
-            return Err(Error::ItemTypes { lists: format!("[{}]", lists.join(" ")) });
+            return Err(PatchError::ItemTypes { lists: format!("[{}]", lists.join(" ")) });
         }
     }
-    found.ok_or(Error::NoItems)
+    found.ok_or(PatchError::NoItems)
 }
 
 /// What tells an item apart, as text: the merge key's value, or the item itself. `None` for a map without the key.
@@ -45,10 +45,15 @@ pub(super) fn identity(item: &Value, merge_key: Option<&str>) -> Option<String> 
 }
 
 /// As [`identity`], an error where there is none.
-pub(super) fn require_identity(item: &Value, merge_key: Option<&str>) -> Result<String, Error> {
+pub(super) fn require_identity(
+    item: &Value,
+    merge_key: Option<&str>,
+) -> Result<String, PatchError> {
     identity(item, merge_key).ok_or_else(|| match item {
-        Value::Object(_) => Error::merge_key(item, merge_key.unwrap_or_default()),
-        other => Error::Type { expected: "map[string]interface {}", received: go::go_type(other) },
+        Value::Object(_) => PatchError::merge_key(item, merge_key.unwrap_or_default()),
+        other => {
+            PatchError::Type { expected: "map[string]interface {}", received: go::go_type(other) }
+        }
     })
 }
 
@@ -57,7 +62,7 @@ pub(super) fn require_identity(item: &Value, merge_key: Option<&str>) -> Result<
 pub(super) struct Ranks(HashMap<String, usize>);
 
 impl Ranks {
-    pub(super) fn new(order: &[Value], merge_key: Option<&str>) -> Result<Self, Error> {
+    pub(super) fn new(order: &[Value], merge_key: Option<&str>) -> Result<Self, PatchError> {
         let mut ranks = HashMap::with_capacity(order.len());
         for (rank, item) in order.iter().enumerate() {
             ranks.entry(require_identity(item, merge_key)?).or_insert(rank);
@@ -77,7 +82,7 @@ pub(super) fn enforce_order(
     patch_order: &[Value],
     server_ranks: &Ranks,
     merge_key: Option<&str>,
-) -> Result<Vec<Value>, Error> {
+) -> Result<Vec<Value>, PatchError> {
     let patch_ranks = Ranks::new(patch_order, merge_key)?;
     let mut patch_items = Vec::new();
     let mut server_items = Vec::new();

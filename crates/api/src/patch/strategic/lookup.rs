@@ -1,6 +1,6 @@
 //! What the schema table says about the field that a patch goes into.
 
-use super::Error;
+use super::PatchError;
 use crate::schema::{Field, PatchStrategy, Presence, Scalar, Schema, Shape, TypeRef};
 
 /// The type at hand: what Go's reflection would see.
@@ -43,16 +43,16 @@ impl<'a> Lookup<'a> {
     }
 
     /// The rule for a map in a field.
-    pub(super) fn map(self, name: &str) -> Result<Rule<'a>, Error> {
+    pub(super) fn map(self, name: &str) -> Result<Rule<'a>, PatchError> {
         let (ty, field) = self.field(name)?;
         Ok(rule(field, of_shape(&field.shape, ty.schema(), &field.go_type)))
     }
 
     /// The rule for a list in a field.
-    pub(super) fn list(self, name: &str) -> Result<Rule<'a>, Error> {
+    pub(super) fn list(self, name: &str) -> Result<Rule<'a>, PatchError> {
         let (ty, field) = self.field(name)?;
         match &field.shape {
-            Shape::List(item) if matches!(**item, Shape::List(_)) => Err(Error::ListOfLists),
+            Shape::List(item) if matches!(**item, Shape::List(_)) => Err(PatchError::ListOfLists),
             Shape::List(item) => Ok(rule(field, of_shape(item, ty.schema(), ""))),
             shape @ Shape::Scalar(Scalar::Bytes) => {
                 Ok(rule(field, of_shape(shape, ty.schema(), "")))
@@ -60,13 +60,13 @@ impl<'a> Lookup<'a> {
             shape if matches!(field.presence, Presence::Pointer | Presence::NullablePointer) => {
                 Ok(rule(field, of_shape(shape, ty.schema(), &field.go_type)))
             }
-            _ => Err(Error::NotList),
+            _ => Err(PatchError::NotList),
         }
     }
 
-    fn field(self, name: &str) -> Result<(TypeRef<'a>, &'a Field), Error> {
+    fn field(self, name: &str) -> Result<(TypeRef<'a>, &'a Field), PatchError> {
         let missing =
-            |owner: &str| Error::Field { owner: owner.to_owned(), field: name.to_owned() };
+            |owner: &str| PatchError::Field { owner: owner.to_owned(), field: name.to_owned() };
         match self {
             Self::Struct(ty) => {
                 // Go falls back to a name that differs in case.
@@ -76,7 +76,7 @@ impl<'a> Lookup<'a> {
                 Ok((ty, field.ok_or_else(|| missing(ty.get().short_name()))?))
             }
             Self::Opaque(owner) => Err(missing(owner)),
-            Self::Other(kind) => Err(Error::NotStruct { kind }),
+            Self::Other(kind) => Err(PatchError::NotStruct { kind }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::Error;
+use super::PatchError;
 use super::lists::{self, Kind, Ranks};
 use super::lookup::{Lookup, Rule};
 use crate::patch::go;
@@ -36,7 +36,7 @@ pub(super) fn merge_map(
     patch: &mut Map<String, Value>,
     lookup: Lookup<'_>,
     mode: Mode,
-) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, PatchError> {
     if let Some(directive) = patch.get(DIRECTIVE) {
         return match directive.as_str() {
             Some("replace") => {
@@ -62,14 +62,14 @@ fn sorted_keys(map: &Map<String, Value>) -> Vec<String> {
 }
 
 /// The unknown directive as Go prints it with `%s`.
-fn bad_directive(directive: &Value, map: &Map<String, Value>) -> Error {
+fn bad_directive(directive: &Value, map: &Map<String, Value>) -> PatchError {
     let directive = match directive {
         Value::String(text) => text.clone(),
         Value::Null => "%!s(<nil>)".to_owned(),
         Value::Array(_) | Value::Object(_) => go::text(directive),
         other => format!("%!s({}={})", go::go_type(other), go::text(other)),
     };
-    Error::Directive { directive, map: go::map_text(map) }
+    PatchError::Directive { directive, map: go::map_text(map) }
 }
 
 /// Obeys `$retainKeys`: drops what it does not name. Between patches it is carried over.
@@ -77,14 +77,14 @@ fn retain_keys(
     original: &mut Map<String, Value>,
     patch: &mut Map<String, Value>,
     mode: Mode,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let Some(keys) = patch.remove(RETAIN_KEYS) else {
         return Ok(());
     };
     if !mode.obeys {
         return match original.get(RETAIN_KEYS) {
             Some(theirs) if *theirs != keys => {
-                Err(Error::RetainKeysDiffer { left: go::text(theirs), right: go::text(&keys) })
+                Err(PatchError::RetainKeysDiffer { left: go::text(theirs), right: go::text(&keys) })
             }
             Some(_) => Ok(()),
             None => {
@@ -94,14 +94,14 @@ fn retain_keys(
         };
     }
     let Value::Array(keys) = keys else {
-        return Err(Error::RetainKeys);
+        return Err(PatchError::RetainKeys);
     };
     let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
     let needs_naming = |key: &str, value: &Value| {
         !value.is_null() && !key.starts_with(DELETE_FROM) && !key.starts_with(SET_ORDER)
     };
     if patch.iter().any(|(key, value)| needs_naming(key, value) && !keys.contains(key.as_str())) {
-        return Err(Error::RetainKeys);
+        return Err(PatchError::RetainKeys);
     }
     original.retain(|key, _| keys.contains(key.as_str()));
     Ok(())
@@ -113,19 +113,19 @@ fn merge_ordered_lists(
     patch: &mut Map<String, Value>,
     lookup: Lookup<'_>,
     mode: Mode,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     for key in sorted_keys(patch).into_iter().filter(|key| key.starts_with(SET_ORDER)) {
         let order = patch.remove(&key).unwrap_or(Value::Null);
         if !mode.obeys {
             let theirs = original.entry(key.clone()).or_insert_with(|| order.clone());
             if *theirs != order {
-                return Err(Error::SetElementOrder);
+                return Err(PatchError::SetElementOrder);
             }
         }
         let Value::Array(order) = order else {
-            return Err(Error::not_list(&order));
+            return Err(PatchError::not_list(&order));
         };
-        let field = parallel_field(&key, SET_ORDER).ok_or(Error::SetElementOrder)?;
+        let field = parallel_field(&key, SET_ORDER).ok_or(PatchError::SetElementOrder)?;
         merge_ordered_list(original, patch, field, &order, lookup, mode)?;
     }
     Ok(())
@@ -138,7 +138,7 @@ fn merge_ordered_list(
     order: &[Value],
     lookup: Lookup<'_>,
     mode: Mode,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let server = original.get(field).map(list_items).transpose()?;
     let wanted = patch.get(field).map(list_items).transpose()?;
     let rule = lookup.list(field)?;
@@ -159,15 +159,15 @@ fn merge_ordered_list(
     };
     patch.remove(field);
     let Value::Array(merged) = merged else {
-        return Err(Error::not_list(&merged));
+        return Err(PatchError::not_list(&merged));
     };
     let ordered = lists::enforce_order(merged, order, &server_ranks, rule.merge_key)?;
     original.insert(field.to_owned(), Value::Array(ordered));
     Ok(())
 }
 
-fn list_items(value: &Value) -> Result<&[Value], Error> {
-    value.as_array().map(Vec::as_slice).ok_or_else(|| Error::not_list(value))
+fn list_items(value: &Value) -> Result<&[Value], PatchError> {
+    value.as_array().map(Vec::as_slice).ok_or_else(|| PatchError::not_list(value))
 }
 
 /// The items of the patch must stand in the order that it gives, all of them.
@@ -175,7 +175,7 @@ fn check_order(
     patch: Option<&[Value]>,
     order: &[Value],
     merge_key: Option<&str>,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let patch = patch.unwrap_or_default();
     if patch.is_empty() || order.is_empty() {
         return Ok(());
@@ -185,7 +185,7 @@ fn check_order(
         let identity = lists::require_identity(item, merge_key)?;
         loop {
             let Some(next) = order_left.next() else {
-                return Err(Error::Order {
+                return Err(PatchError::Order {
                     patch: go::list_text(patch),
                     order: go::list_text(order),
                 });
@@ -209,7 +209,7 @@ fn merge_entry(
     key: &str,
     lookup: Lookup<'_>,
     mode: Mode,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     let Some(new) = patch.get_mut(key) else {
         return Ok(());
     };
@@ -218,8 +218,11 @@ fn merge_entry(
         original.insert(key.to_owned(), new.clone());
         return Ok(());
     }
-    let field =
-        if deletes { parallel_field(key, DELETE_FROM).ok_or(Error::PrimitiveList)? } else { key };
+    let field = if deletes {
+        parallel_field(key, DELETE_FROM).ok_or(PatchError::PrimitiveList)?
+    } else {
+        key
+    };
     if new.is_null() {
         original.remove(field);
         if mode.drops_nulls {
@@ -248,7 +251,7 @@ fn merge_struct(
     new: &mut Map<String, Value>,
     rule: Rule<'_>,
     mode: Mode,
-) -> Result<Map<String, Value>, Error> {
+) -> Result<Map<String, Value>, PatchError> {
     if rule.replaces { Ok(new.clone()) } else { merge_map(old, new, rule.inner, mode) }
 }
 
@@ -291,9 +294,9 @@ fn merge_list(
     rule: Rule<'_>,
     deletes: bool,
     mode: Mode,
-) -> Result<Value, Error> {
+) -> Result<Value, PatchError> {
     let (Value::Array(original), Value::Array(patch)) = (original, &mut *patch) else {
-        return Err(Error::not_list(patch));
+        return Err(PatchError::not_list(patch));
     };
     if !rule.merges && !deletes {
         return Ok(Value::Array(patch.clone()));
@@ -321,9 +324,9 @@ fn merge_maps(
     patch: &mut [Value],
     rule: Rule<'_>,
     mode: Mode,
-) -> Result<Vec<Value>, Error> {
+) -> Result<Vec<Value>, PatchError> {
     let Some(merge_key) = rule.merge_key else {
-        return Err(Error::NoMergeKey { kind: rule.inner.kind() });
+        return Err(PatchError::NoMergeKey { kind: rule.inner.kind() });
     };
     let (original, replaces) = obey_item_directives(original, patch, merge_key)?;
     let plain = |item: &&mut Value| item.get(DIRECTIVE).is_none();
@@ -342,12 +345,11 @@ fn merge_maps(
     for item in patch.iter_mut().filter(plain) {
         let identity = lists::require_identity(item, rule.merge_key)?;
         order.push(item.clone());
-        match places.get(&identity) {
-            Some(&place) => merge_item(&mut merged[place], item, rule.inner, mode)?,
-            None => {
-                places.insert(identity, merged.len());
-                merged.push(item.clone());
-            }
+        if let Some(&place) = places.get(&identity) {
+            merge_item(&mut merged[place], item, rule.inner, mode)?;
+        } else {
+            places.insert(identity, merged.len());
+            merged.push(item.clone());
         }
     }
     lists::enforce_order(merged, &order, &server_ranks, rule.merge_key)
@@ -358,7 +360,7 @@ fn merge_item(
     new: &mut Value,
     lookup: Lookup<'_>,
     mode: Mode,
-) -> Result<(), Error> {
+) -> Result<(), PatchError> {
     if let (Value::Object(map), Value::Object(new)) = (&mut *old, new) {
         *old = Value::Object(merge_map(std::mem::take(map), new, lookup, mode)?);
     }
@@ -370,7 +372,7 @@ fn obey_item_directives(
     mut original: Vec<Value>,
     patch: &[Value],
     merge_key: &str,
-) -> Result<(Vec<Value>, bool), Error> {
+) -> Result<(Vec<Value>, bool), PatchError> {
     let mut replaces = false;
     let mut gone = HashSet::new();
     for item in patch {
@@ -380,7 +382,7 @@ fn obey_item_directives(
                 gone.insert(lists::require_identity(item, Some(merge_key))?);
             }
             Some((_, Some("replace"))) => replaces = true,
-            Some((_, Some("merge"))) => return Err(Error::MergeDirective),
+            Some((_, Some("merge"))) => return Err(PatchError::MergeDirective),
             Some((directive, _)) => {
                 let map = item.as_object().cloned().unwrap_or_default();
                 return Err(bad_directive(directive, &map));

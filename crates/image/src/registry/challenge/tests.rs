@@ -7,8 +7,11 @@ fn reads(header: &str, expected: &str) {
     let text: Vec<String> = parse(header)
         .iter()
         .map(|challenge| {
-            let parameters: Vec<String> =
-                challenge.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let parameters: Vec<String> = challenge
+                .parameters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!("{}({})", challenge.scheme, parameters.join("; "))
         })
         .collect();
@@ -22,7 +25,10 @@ fn the_forms_that_registries_send_are_read() {
         "bearer(realm=https://auth.docker.io/token; scope=repository:a/b:pull,push; service=registry.docker.io)",
     );
     reads(r#"Basic realm="Registry Realm""#, "basic(realm=Registry Realm)");
-    reads(r#"Bearer realm="a", error="invalid_token", Basic realm="b""#, "bearer(error=invalid_token; realm=a) basic(realm=b)");
+    reads(
+        r#"Bearer realm="a", error="invalid_token", Basic realm="b""#,
+        "bearer(error=invalid_token; realm=a) basic(realm=b)",
+    );
     reads("Negotiate, Basic realm=plain", "negotiate() basic(realm=plain)");
     reads(r#"Bearer realm = "a\"b""#, "bearer(realm=a\"b)");
 }

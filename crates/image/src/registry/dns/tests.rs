@@ -18,7 +18,10 @@ fn the_hosts_file_is_read_with_comments_and_aliases() {
 fn resolv_conf_gives_servers_search_and_options() {
     let text = "; c\nnameserver 10.0.0.53\nnameserver fe80::1%eth0\nnameserver x\nsearch a.io b.io.\noptions ndots:5 timeout:99 attempts:0 rotate\n";
     let settings = parse_resolv_conf(text);
-    assert_eq!(settings.servers, ["10.0.0.53:53".parse().expect("v4"), "[fe80::1]:53".parse().expect("v6")]);
+    assert_eq!(
+        settings.servers,
+        ["10.0.0.53:53".parse().expect("v4"), "[fe80::1]:53".parse().expect("v6")]
+    );
     assert_eq!(settings.search, strings(&["a.io", "b.io"]));
     assert_eq!((settings.dots_min, settings.timeout.as_secs(), settings.attempts), (5, 30, 1));
     assert_eq!(parse_resolv_conf("").servers, ["127.0.0.1:53".parse().expect("loopback")]);
@@ -53,8 +56,14 @@ fn addresses_behind_aliases_are_found_and_failures_told() {
     assert_eq!(message::answer(&good, &asked, RecordType::A), expected);
     let none = reply(&asked, [0x81, 0x83], &[10, 0, 0, 1]);
     assert_eq!(message::answer(&none, &asked, RecordType::A), Answer::Addresses(Vec::new()));
-    assert_eq!(message::answer(&reply(&asked, [0x81, 0x82], &[1; 4]), &asked, RecordType::A), Answer::Failed);
-    assert_eq!(message::answer(&reply(&asked, [0x83, 0x80], &[1; 4]), &asked, RecordType::A), Answer::Truncated);
+    assert_eq!(
+        message::answer(&reply(&asked, [0x81, 0x82], &[1; 4]), &asked, RecordType::A),
+        Answer::Failed
+    );
+    assert_eq!(
+        message::answer(&reply(&asked, [0x83, 0x80], &[1; 4]), &asked, RecordType::A),
+        Answer::Truncated
+    );
     let cut = good.get(..good.len() - 1).expect("long enough");
     assert_eq!(message::answer(cut, &asked, RecordType::A), Answer::Failed);
 }
@@ -76,7 +85,10 @@ fn answers_to_other_questions_are_not_believed() {
 #[tokio::test]
 async fn addresses_and_localhost_need_no_server() {
     let resolver = Resolver::new(Path::new("/nonexistent"), Path::new("/nonexistent"));
-    assert_eq!(resolver.lookup("192.0.2.1").await.expect("literal"), ["192.0.2.1".parse::<IpAddr>().expect("v4")]);
+    assert_eq!(
+        resolver.lookup("192.0.2.1").await.expect("literal"),
+        ["192.0.2.1".parse::<IpAddr>().expect("v4")]
+    );
     assert!(resolver.lookup("localhost").await.is_ok_and(|it| it.iter().all(IpAddr::is_loopback)));
 }
 

@@ -42,5 +42,9 @@ fn a_plain_mirror_elsewhere_gets_no_credentials() {
     assert!(Mirror::new("*", "http://127.0.0.1:5000").is_ok_and(|it| it.has_credentials));
     assert!(Mirror::new("*", "https://mirror.io").is_ok_and(|it| it.has_credentials));
     assert!(Mirror::new("*", "http://mirror.io").is_ok_and(|it| !it.has_credentials));
-    assert!(Mirror::new("*", "ftp://x").is_err() && Mirror::new("*", "x:5000").is_err() && Mirror::new("*", "").is_err());
+    assert!(
+        Mirror::new("*", "ftp://x").is_err()
+            && Mirror::new("*", "x:5000").is_err()
+            && Mirror::new("*", "").is_err()
+    );
 }

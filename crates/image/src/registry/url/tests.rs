@@ -6,7 +6,9 @@ fn uri(text: &str) -> Uri {
 
 #[test]
 fn loopback_is_told_from_its_look_alikes() {
-    for host in ["localhost", "localhost:5000", "127.0.0.1", "127.9.9.9:80", "[::1]:5000", "a.localhost"] {
+    for host in
+        ["localhost", "localhost:5000", "127.0.0.1", "127.9.9.9:80", "[::1]:5000", "a.localhost"]
+    {
         assert!(is_loopback(host), "{host}");
     }
     for host in ["127.0.0.1.evil.io", "localhost.evil.io", "10.0.0.1", "[::2]:5000", "docker.io"] {
@@ -26,7 +28,11 @@ fn locations_are_resolved_and_strange_schemes_refused() {
         ("gopher://x/", None),
         ("http://", None),
     ] {
-        assert_eq!(redirect(&from, location).map(|it| it.to_string()).as_deref(), expected, "{location}");
+        assert_eq!(
+            redirect(&from, location).map(|it| it.to_string()).as_deref(),
+            expected,
+            "{location}"
+        );
     }
 }
 

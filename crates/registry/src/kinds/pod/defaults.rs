@@ -55,9 +55,7 @@ pub(crate) fn pod_spec(spec: &mut Value) {
             container_defaults(container);
         }
     }
-    for name in ["overhead"] {
-        resources::round_up(spec.get_mut(name));
-    }
+    resources::round_up(spec.get_mut("overhead"));
     if let Some(pod_resources) = spec.get_mut("resources") {
         resources::round_up_requirements(pod_resources);
     }
@@ -71,7 +69,9 @@ fn field<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
 }
 
 fn drop_annotations(pod: &mut Value) {
-    if let Some(annotations) = meta::of_mut(pod).get_mut("annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) =
+        meta::of_mut(pod).get_mut("annotations").and_then(Value::as_object_mut)
+    {
         annotations.retain(|key, _| !DROPPED_ANNOTATIONS.contains(&key.as_str()));
         if annotations.is_empty() {
             meta::set(pod, "annotations", Value::Null);
@@ -93,7 +93,8 @@ fn service_account(spec: &mut Value) {
 }
 
 fn container_defaults(container: &mut Value) {
-    let policy = if image_name::is_latest(text(container, "image")) { "Always" } else { "IfNotPresent" };
+    let policy =
+        if image_name::is_latest(text(container, "image")) { "Always" } else { "IfNotPresent" };
     tree::set_default(container, "imagePullPolicy", policy);
     tree::set_default(container, "terminationMessagePath", "/dev/termination-log");
     tree::set_default(container, "terminationMessagePolicy", "File");

@@ -36,7 +36,9 @@ fn is_tag(tag: &str) -> bool {
 
 fn is_digest(digest: &str) -> bool {
     digest.split_once(':').is_some_and(|(algorithm, hex)| {
-        !algorithm.is_empty() && hex.len() >= 32 && hex.chars().all(|letter| letter.is_ascii_hexdigit())
+        !algorithm.is_empty()
+            && hex.len() >= 32
+            && hex.chars().all(|letter| letter.is_ascii_hexdigit())
     })
 }
 
@@ -56,7 +58,9 @@ fn is_repository(repository: &str) -> bool {
 
 /// Whether the first part of a name is a registry rather than a part of the repository.
 fn is_domain_like(part: &str) -> bool {
-    part.contains(['.', ':']) || part == "localhost" || part.chars().any(|letter| letter.is_ascii_uppercase())
+    part.contains(['.', ':'])
+        || part == "localhost"
+        || part.chars().any(|letter| letter.is_ascii_uppercase())
 }
 
 fn is_domain(domain: &str) -> bool {
@@ -64,7 +68,8 @@ fn is_domain(domain: &str) -> bool {
         Some((host, port)) if !host.ends_with(':') && !port.contains(']') => (host, Some(port)),
         _ => (domain, None),
     };
-    let is_port = |port: &str| !port.is_empty() && port.chars().all(|letter| letter.is_ascii_digit());
+    let is_port =
+        |port: &str| !port.is_empty() && port.chars().all(|letter| letter.is_ascii_digit());
     let is_host = if let Some(inner) = host.strip_prefix('[') {
         inner.strip_suffix(']').is_some_and(|address| {
             address.chars().all(|letter| letter.is_ascii_hexdigit() || letter == ':')
@@ -83,8 +88,7 @@ fn is_domain(domain: &str) -> bool {
 /// Words of lower-case letters and digits, joined by one dot, one or two underscores or any number of dashes.
 fn is_component(component: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-    let joints: Vec<&str> =
-        component.split(is_letter).filter(|joint| !joint.is_empty()).collect();
+    let joints: Vec<&str> = component.split(is_letter).filter(|joint| !joint.is_empty()).collect();
     component.starts_with(is_letter)
         && component.ends_with(is_letter)
         && joints.iter().all(|joint| {
@@ -98,7 +102,14 @@ mod tests {
 
     #[test]
     fn an_image_is_pulled_each_time_if_its_tag_is_latest_or_left_out() {
-        for image in ["a", "a/b", "localhost/a", "registry.example:5000/a/b", "a:latest", "[::1]:5000/a:latest"] {
+        for image in [
+            "a",
+            "a/b",
+            "localhost/a",
+            "registry.example:5000/a/b",
+            "a:latest",
+            "[::1]:5000/a:latest",
+        ] {
             assert!(is_latest(image), "{image}");
         }
         let digest = format!("a@sha256:{}", "0".repeat(64));

@@ -225,7 +225,9 @@ impl<'a> Writer<'a> {
             self.label(go, is_first);
             match at(self.host, json) {
                 Value::Null if is_pointer => self.out.push_str("null"),
-                value => self.out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" }),
+                value => {
+                    self.out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" })
+                }
             }
         }
     }
@@ -260,8 +262,7 @@ impl<'a> Writer<'a> {
     }
 
     fn value(&mut self, value: &'a Value, field: &Field, ty: TypeRef<'_>) {
-        let is_pointer =
-            matches!(field.presence, Presence::Pointer | Presence::NullablePointer);
+        let is_pointer = matches!(field.presence, Presence::Pointer | Presence::NullablePointer);
         match &field.shape {
             _ if value.is_null() && is_pointer => self.out.push_str("null"),
             shape => self.shape(value, shape, ty),
@@ -390,7 +391,8 @@ mod tests {
 
     #[test]
     fn host_namespaces_are_part_of_the_security_context() {
-        let spec = json!({"hostPID": true, "hostUsers": false, "containers": [], "securityContext": {}});
+        let spec =
+            json!({"hostPID": true, "hostUsers": false, "containers": [], "securityContext": {}});
         let text = compact(&spec, "core/v1.PodSpec");
         assert!(
             text.contains(
@@ -405,7 +407,9 @@ mod tests {
         let term = json!({"topologyKey": "k", "labelSelector": {"matchLabels": {"a": "b"}}});
         let text = pretty(&term, "core/v1.PodAffinityTerm");
         assert!(
-            text.starts_with("{\n \"LabelSelector\": {\n  \"matchLabels\": {\n   \"a\": \"b\"\n  }\n },\n"),
+            text.starts_with(
+                "{\n \"LabelSelector\": {\n  \"matchLabels\": {\n   \"a\": \"b\"\n  }\n },\n"
+            ),
             "{text}"
         );
     }

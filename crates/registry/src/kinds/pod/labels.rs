@@ -58,11 +58,17 @@ pub(crate) fn operator(errors: &mut Errors, requirement: &Value, path: &Path, of
             errors.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
         }
         "Exists" | "DoesNotExist" if count > 0 => {
-            errors.forbidden(&values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+            errors.forbidden(
+                &values,
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            );
         }
         "Gt" | "Lt" if of_nodes => {
             if count != 1 {
-                errors.required(&values, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+                errors.required(
+                    &values,
+                    "must be specified single value when `operator` is 'Lt' or 'Gt'",
+                );
             }
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
@@ -71,7 +77,12 @@ pub(crate) fn operator(errors: &mut Errors, requirement: &Value, path: &Path, of
 }
 
 /// The key of a requirement, and its values where they must be label values.
-pub(crate) fn key_and_values(errors: &mut Errors, requirement: &Value, path: &Path, with_values: bool) {
+pub(crate) fn key_and_values(
+    errors: &mut Errors,
+    requirement: &Value,
+    path: &Path,
+    with_values: bool,
+) {
     let key = text(requirement, "key");
     check(errors, &path.child("key"), key, names::qualified_name(key));
     if with_values {

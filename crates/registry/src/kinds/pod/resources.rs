@@ -100,7 +100,10 @@ pub(crate) fn is_pod_level(name: &str) -> bool {
 
 /// The amounts of a list (`requests` or `limits`) of resource requirements.
 pub(crate) fn amounts(requirements: &Value, list: &str) -> Amounts {
-    entries(requirements, list).into_iter().map(|(name, amount)| (name.to_owned(), parse(amount))).collect()
+    entries(requirements, list)
+        .into_iter()
+        .map(|(name, amount)| (name.to_owned(), parse(amount)))
+        .collect()
 }
 
 /// The quantity of a tree; nothing if it is none, which decoding rules out.
@@ -195,7 +198,10 @@ mod tests {
     }
 
     fn list(text: &str) -> Value {
-        text.split_whitespace().filter_map(|entry| entry.split_once('=')).map(|(k, v)| (k.to_owned(), json!(v))).collect()
+        text.split_whitespace()
+            .filter_map(|entry| entry.split_once('='))
+            .map(|(k, v)| (k.to_owned(), json!(v)))
+            .collect()
     }
 
     #[test]

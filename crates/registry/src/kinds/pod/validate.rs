@@ -15,7 +15,7 @@ mod os;
 mod paths;
 pub(crate) mod resources;
 mod restart;
-mod security;
+pub(crate) mod security;
 mod spread;
 pub(crate) mod tolerations;
 mod volumes;
@@ -70,7 +70,10 @@ pub(crate) fn create(pod: &Value, errors: &mut Errors) {
         errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
     }
     if !text(spec, "nodeName").is_empty() && !list(spec, "schedulingGates").is_empty() {
-        errors.forbidden(&path.child("nodeName"), "cannot be set until all schedulingGates have been cleared");
+        errors.forbidden(
+            &path.child("nodeName"),
+            "cannot be set until all schedulingGates have been cleared",
+        );
     }
     annotations::match_fields(pod, errors);
 }
@@ -140,7 +143,12 @@ fn host_network_ports(spec: &Value, owner: Owner<'_>, path: &Path, errors: &mut 
 
 fn policies(spec: &Value, path: &Path, errors: &mut Errors) {
     let restart = text(spec, "restartPolicy");
-    required_one_of(errors, &path.child("restartPolicy"), restart, &["Always", "OnFailure", "Never"]);
+    required_one_of(
+        errors,
+        &path.child("restartPolicy"),
+        restart,
+        &["Always", "OnFailure", "Never"],
+    );
     const DNS: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     required_one_of(errors, &path.child("dnsPolicy"), text(spec, "dnsPolicy"), &DNS);
 }
@@ -169,7 +177,9 @@ fn host_users(spec: &Value, path: &Path, errors: &mut Errors) {
     if at(spec, "hostUsers").as_bool() != Some(false) {
         return;
     }
-    for (name, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
+    for (name, shown) in
+        [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")]
+    {
         if is_on(spec, name) {
             errors.forbidden(&path.child(shown), WHY);
         }
@@ -183,7 +193,7 @@ fn host_users(spec: &Value, path: &Path, errors: &mut Errors) {
 
 /// Names of other objects, and of the Pod in the network.
 fn references(spec: &Value, path: &Path, errors: &mut Errors) {
-    let mut name = |field: &str, rule: fn(&str) -> names::Problems, errors: &mut Errors| {
+    let name = |field: &str, rule: fn(&str) -> names::Problems, errors: &mut Errors| {
         let value = text(spec, field);
         if !value.is_empty() {
             check(errors, &path.child(field), value, rule(value));
@@ -235,7 +245,13 @@ fn pull_policy(owner: &Value, path: &Path, name: &str, errors: &mut Errors) {
 }
 
 /// A field that, if set, is one of a few words.
-fn optional_one_of(owner: &Value, path: &Path, name: &str, supported: &[&str], errors: &mut Errors) {
+fn optional_one_of(
+    owner: &Value,
+    path: &Path,
+    name: &str,
+    supported: &[&str],
+    errors: &mut Errors,
+) {
     if let Some(value) = get(owner, name).and_then(Value::as_str) {
         one_of(errors, &path.child(name), value, supported);
     }

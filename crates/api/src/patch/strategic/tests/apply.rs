@@ -137,7 +137,7 @@ fn finalizers_merge_as_a_set() {
         META,
         meta(json!(["a.b/c", "d.e/f"])),
         meta(json!(["g.h/i", "d.e/f"])),
-        meta(json!(["a.b/c", "g.h/i", "d.e/f"])),
+        meta(json!(["g.h/i", "a.b/c", "d.e/f"])),
     );
     check(
         META,

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::patch::Precondition;
-use crate::patch::strategic::{Error, apply, create_three_way, create_two_way};
+use crate::patch::strategic::{PatchError, apply, create_three_way, create_two_way};
 use crate::schema::{self, TypeRef};
 
 fn ty(name: &str) -> TypeRef<'static> {
@@ -149,10 +149,10 @@ fn without_overwriting_foreign_changes_are_a_conflict() {
         )
     };
     assert_eq!(run(true), Ok(json!({"nodeName": "b"})));
-    assert!(matches!(run(false), Err(Error::Conflict { .. })));
+    assert!(matches!(run(false), Err(PatchError::Conflict { .. })));
     let unrelated =
         create_three_way(&spec("a", "x"), &spec("b", "x"), &spec("a", "y"), ty(SPEC), false, &[]);
-    assert!(matches!(unrelated, Err(Error::Conflict { .. })), "the patch sets the class back");
+    assert!(matches!(unrelated, Err(PatchError::Conflict { .. })), "the patch sets the class back");
 }
 
 #[test]
@@ -166,6 +166,6 @@ fn a_precondition_stops_a_patch_that_changes_the_kind() {
         true,
         &[Precondition::Field("kind")],
     );
-    let expected = Error::Precondition { patch: "map[kind:B]".to_owned() };
+    let expected = PatchError::Precondition { patch: "map[kind:B]".to_owned() };
     assert_eq!(error, Err(expected));
 }

@@ -23,7 +23,10 @@ fn the_old_name_of_the_service_account_is_an_alias() {
 
 #[test]
 fn a_negative_grace_period_becomes_one_second() {
-    assert_eq!(defaulted(json!({"terminationGracePeriodSeconds": -5}))["terminationGracePeriodSeconds"], 1);
+    assert_eq!(
+        defaulted(json!({"terminationGracePeriodSeconds": -5}))["terminationGracePeriodSeconds"],
+        1
+    );
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn the_older_field_of_the_pod_address_wins() {
             json!({"podIP": "1.2.3.4", "podIPs": [{"ip": "5.6.7.8"}]}),
             json!({"podIP": "1.2.3.4", "podIPs": [{"ip": "1.2.3.4"}]}),
         ),
-        (json!({"podIPs": [{"ip": "5.6.7.8"}]}), json!({"podIP": "5.6.7.8", "podIPs": [{"ip": "5.6.7.8"}]})),
+        (
+            json!({"podIPs": [{"ip": "5.6.7.8"}]}),
+            json!({"podIP": "5.6.7.8", "podIPs": [{"ip": "5.6.7.8"}]}),
+        ),
         (json!({}), json!({})),
     ] {
         let mut value = json!({ "status": status });

@@ -43,8 +43,9 @@ enum Plain {
 
 /// Sets the defaults of a volume.
 pub(super) fn volume(volume: &mut Value) {
-    let has_source =
-        volume.as_object().is_some_and(|map| map.iter().any(|(key, value)| key != "name" && !value.is_null()));
+    let has_source = volume
+        .as_object()
+        .is_some_and(|map| map.iter().any(|(key, value)| key != "name" && !value.is_null()));
     if !has_source {
         tree::set(volume, "emptyDir", Value::Object(Map::new()));
     }
@@ -61,7 +62,8 @@ pub(super) fn volume(volume: &mut Value) {
     }
     if get(volume, "image").is_some() {
         let image = field(volume, "image");
-        let policy = if image_name::is_latest(text(image, "reference")) { "Always" } else { "IfNotPresent" };
+        let policy =
+            if image_name::is_latest(text(image, "reference")) { "Always" } else { "IfNotPresent" };
         tree::set_default(image, "pullPolicy", policy);
     }
     claim_template(volume);
@@ -78,7 +80,11 @@ fn plain(source: &mut Value, name: &str, default: Plain) {
 
 fn projection(source: &mut Value) {
     if get(source, "serviceAccountToken").is_some() {
-        tree::set_default_pointer(field(source, "serviceAccountToken"), "expirationSeconds", TOKEN_SECONDS);
+        tree::set_default_pointer(
+            field(source, "serviceAccountToken"),
+            "expirationSeconds",
+            TOKEN_SECONDS,
+        );
     }
     files(source.get_mut("downwardAPI"));
 }
@@ -94,7 +100,8 @@ fn files(source: Option<&mut Value>) {
 }
 
 fn claim_template(volume: &mut Value) {
-    let Some(template) = volume.pointer_mut("/ephemeral/volumeClaimTemplate").filter(|template| !template.is_null())
+    let Some(template) =
+        volume.pointer_mut("/ephemeral/volumeClaimTemplate").filter(|template| !template.is_null())
     else {
         return;
     };

@@ -218,7 +218,8 @@ pub(super) fn mount_propagation(mode: &str, container: &Value, path: &Path, erro
     let is_privileged = get(container, "securityContext")
         .is_some_and(|context| at(context, "privileged").as_bool() == Some(true));
     if mode == "Bidirectional" && !is_privileged {
-        const WHY: &str = "Bidirectional mount propagation is available only to privileged containers";
+        const WHY: &str =
+            "Bidirectional mount propagation is available only to privileged containers";
         errors.forbidden(path, WHY);
     }
 }

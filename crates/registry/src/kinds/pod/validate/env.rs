@@ -23,8 +23,13 @@ const ENV_FIELDS: &[&str] = &[
 ];
 
 /// Fields of a Pod that a file can show.
-pub(super) const VOLUME_FIELDS: &[&str] =
-    &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+pub(super) const VOLUME_FIELDS: &[&str] = &[
+    "metadata.annotations",
+    "metadata.labels",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+];
 
 /// Fields of a Pod whose paths Kubernetes knows, wherever they may be used.
 const KNOWN_FIELDS: &[&str] = &[
@@ -140,7 +145,12 @@ pub(super) fn file_volumes(spec: &Value, path: &Path, errors: &mut Errors) {
         for (index, variable) in list(container, "env").iter().enumerate() {
             let Some(reference) = get(at(variable, "valueFrom"), "fileKeyRef") else { continue };
             let name = text(reference, "volumeName");
-            let path = path.child("env").index(index).child("valueFrom").child("fileKeyRef").child("volumeName");
+            let path = path
+                .child("env")
+                .index(index)
+                .child("valueFrom")
+                .child("fileKeyRef")
+                .child("volumeName");
             let volume = list(spec, "volumes").iter().rfind(|volume| text(volume, "name") == name);
             match volume {
                 None => errors.not_found(&path, name),
@@ -229,7 +239,9 @@ fn divisor(reference: &Value, name: &str, path: &Path, errors: &mut Errors) {
     let (kind, supported) = match name {
         "limits.cpu" | "requests.cpu" => ("cpu", CPU_DIVISORS),
         "limits.memory" | "requests.memory" => ("memory", BYTE_DIVISORS),
-        "limits.ephemeral-storage" | "requests.ephemeral-storage" => ("local ephemeral storage", BYTE_DIVISORS),
+        "limits.ephemeral-storage" | "requests.ephemeral-storage" => {
+            ("local ephemeral storage", BYTE_DIVISORS)
+        }
         name if is_hugepages(name) => ("hugepages", BYTE_DIVISORS),
         _ => return,
     };

@@ -52,9 +52,9 @@ fn without_service(container: &Value, path: &Path, errors: &mut Errors) {
     for &name in FORBIDDEN {
         let is_set = match get(container, name) {
             None => false,
-            Some(Value::Object(_)) if name == "resources" => {
-                ["limits", "requests", "claims"].iter().any(|list| get(at(container, name), list).is_some())
-            }
+            Some(Value::Object(_)) if name == "resources" => ["limits", "requests", "claims"]
+                .iter()
+                .any(|list| get(at(container, name), list).is_some()),
             Some(_) => true,
         };
         if is_set {

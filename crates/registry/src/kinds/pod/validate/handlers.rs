@@ -7,7 +7,6 @@ use podo_api::names;
 use super::super::labels::check;
 use super::super::view::{at, get, int, list, non_negative, one_of, text};
 use super::containers::port_number;
-use super::os;
 
 /// What a handler can do, in the order of its checks.
 const ACTIONS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
@@ -22,7 +21,6 @@ pub(super) fn all(container: &Value, spec: &Value, path: &Path, errors: &mut Err
                 handler(hook, grace, &path.child(name), errors);
             }
         }
-        os::stop_signal(lifecycle, spec, &path, errors);
     }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(value) = get(container, name) {
@@ -33,7 +31,13 @@ pub(super) fn all(container: &Value, spec: &Value, path: &Path, errors: &mut Err
 
 fn probe(probe: &Value, kind: &str, grace: Option<i64>, path: &Path, errors: &mut Errors) {
     handler(probe, grace, path, errors);
-    for name in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+    for name in [
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ] {
         non_negative(errors, &path.child(name), int(probe, name).unwrap_or(0));
     }
     let own_grace = int(probe, "terminationGracePeriodSeconds");
@@ -64,7 +68,9 @@ fn handler(handler: &Value, grace: Option<i64>, path: &Path, errors: &mut Errors
             continue;
         }
         match name {
-            "exec" if list(action, "command").is_empty() => errors.required(&path.child("command"), ""),
+            "exec" if list(action, "command").is_empty() => {
+                errors.required(&path.child("command"), "")
+            }
             "httpGet" => http_get(action, &path, errors),
             "tcpSocket" => port(at(action, "port"), &path.child("port"), errors),
             "grpc" => port_number(int(action, "port").unwrap_or(0), &path.child("port"), errors),
@@ -100,7 +106,8 @@ fn port(port: &Value, path: &Path, errors: &mut Errors) {
 fn sleep(action: &Value, grace: Option<i64>, path: &Path, errors: &mut Errors) {
     let seconds = int(action, "seconds").unwrap_or(0);
     if let Some(grace) = grace.filter(|&grace| seconds < 0 || seconds > grace) {
-        let why = format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
+        let why =
+            format!("must be non-negative and less than terminationGracePeriodSeconds ({grace})");
         errors.invalid_value(path, seconds, why);
     }
 }

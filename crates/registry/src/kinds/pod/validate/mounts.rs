@@ -30,7 +30,11 @@ pub(super) fn mounts(container: &Value, scope: &Scope<'_>, path: &Path, errors: 
             errors.invalid(&at_index.child("mountPath"), place, "must be unique");
         }
         if devices.contains_key(name) {
-            errors.invalid(&at_index.child("name"), name, "must not already exist in volumeDevices");
+            errors.invalid(
+                &at_index.child("name"),
+                name,
+                "must not already exist in volumeDevices",
+            );
         }
         if devices.values().any(|device| *device == place) {
             const WHY: &str = "must not already exist as a path in volumeDevices";
@@ -67,7 +71,8 @@ fn recursive_read_only(mount: &Value, path: &Path, errors: &mut Errors) {
                 errors.forbidden(path, "may only be specified when readOnly is true");
             }
             if !matches!(text(mount, "mountPropagation"), "" | "None") {
-                const WHY: &str = "may only be specified when mountPropagation is None or not specified";
+                const WHY: &str =
+                    "may only be specified when mountPropagation is None or not specified";
                 errors.forbidden(path, WHY);
             }
         }
@@ -92,8 +97,7 @@ pub(super) fn devices(container: &Value, scope: &Scope<'_>, path: &Path, errors:
         match scope.volumes.get(name) {
             None => errors.not_found(&name_path, name),
             Some(volume) if !has(volume, "persistentVolumeClaim") && !has(volume, "ephemeral") => {
-                const WHY: &str =
-                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                const WHY: &str = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 errors.invalid(&name_path, name, WHY);
             }
             Some(_) => {}

@@ -1,0 +1,87 @@
+//! `/healthz`, `/livez` and `/readyz`: whether the server lives and can be used.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::http::{Response, text};
+use crate::options::Options;
+use crate::server::Server;
+
+/// What is known of the server's health beside what can be asked at once.
+#[derive(Debug, Default)]
+pub struct Health {
+    is_started: AtomicBool,
+    is_stopping: AtomicBool,
+}
+
+/// One check: its name and, if it fails, why it counts as failed.
+type Check = (&'static str, bool);
+
+impl Health {
+    /// What must be there at the start is there.
+    pub fn started(&self) {
+        self.is_started.store(true, Ordering::Release);
+    }
+
+    /// The server is going down: it is not ready any more, but lives.
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    /// Answers a health path; `None` for any other.
+    pub(crate) fn serve(&self, server: &Server, path: &str, options: &Options) -> Option<Response> {
+        let (endpoint, rest) = ["/healthz", "/livez", "/readyz"]
+            .into_iter()
+            .find_map(|endpoint| path.strip_prefix(endpoint).map(|rest| (&endpoint[1..], rest)))?;
+        let checks = self.checks(server, endpoint);
+        match rest.strip_prefix('/') {
+            None if rest.is_empty() => Some(report(endpoint, &checks, options)),
+            Some(name) => checks.iter().find(|(check, _)| *check == name).map(|(name, is_well)| single(name, *is_well)),
+            None => None,
+        }
+    }
+
+    fn checks(&self, server: &Server, endpoint: &str) -> Vec<Check> {
+        let is_stored = server.api.store.poison().is_none();
+        let is_started = self.is_started.load(Ordering::Acquire);
+        let mut checks = vec![("ping", true), ("log", true), ("etcd", is_stored)];
+        if endpoint == "readyz" {
+            checks.push(("etcd-readiness", is_stored));
+            checks.push(("informer-sync", is_started));
+        }
+        checks.push(("poststarthook/rbac/bootstrap-roles", is_started));
+        checks.push(("poststarthook/scheduling/bootstrap-system-priority-classes", is_started));
+        if endpoint == "readyz" {
+            checks.push(("shutdown", !self.is_stopping.load(Ordering::Acquire)));
+        }
+        checks
+    }
+}
+
+fn single(name: &str, is_well: bool) -> Response {
+    if is_well { text(200, "ok") } else { text(500, format!("internal server error: {name}: reason withheld\n")) }
+}
+
+fn report(endpoint: &str, checks: &[Check], options: &Options) -> Response {
+    let excluded: Vec<&str> = options.all("exclude").collect();
+    let mut lines = String::new();
+    let mut is_well = true;
+    for (name, passes) in checks {
+        // Writing to a string cannot fail.
+        let _infallible = match (excluded.contains(name), passes) {
+            (true, _) => writeln!(lines, "[+]{name} excluded: ok"),
+            (false, true) => writeln!(lines, "[+]{name} ok"),
+            (false, false) => {
+                is_well = false;
+                writeln!(lines, "[-]{name} failed: reason withheld")
+            }
+        };
+    }
+    if !is_well {
+        return text(500, format!("{lines}{endpoint} check failed\n"));
+    }
+    if options.get("verbose").is_some() {
+        return text(200, format!("{lines}{endpoint} check passed\n"));
+    }
+    text(200, "ok")
+}

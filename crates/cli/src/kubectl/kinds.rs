@@ -1,0 +1,34 @@
+//! What this program knows of built-in kinds by itself: their structure, and selectors over their labels.
+
+use podo_api::schema::{TypeRef, builtin};
+use podo_api::selector::LabelSelector;
+use serde_json::Value;
+
+use super::discovery::Resource;
+use super::fault::Fault;
+use super::value::Look;
+
+/// The structure of a built-in kind; `None` for custom ones.
+pub(crate) fn schema_of(resource: &Resource) -> Option<TypeRef<'static>> {
+    let (first, rest) = resource.group.split_once('.').unwrap_or((&resource.group, ""));
+    if !matches!(rest, "" | "k8s.io" | "authorization.k8s.io" | "apiserver.k8s.io") {
+        return None;
+    }
+    let group = match first {
+        "" => "core",
+        "internal" => "apiserverinternal",
+        other => other,
+    };
+    builtin().get(&format!("{group}/{}.{}", resource.version, resource.kind))
+}
+
+/// Reads a label selector.
+pub(crate) fn parse_selector(text: &str) -> Result<LabelSelector, Fault> {
+    LabelSelector::parse(text).map_err(|error| Fault::refused(error.to_string()))
+}
+
+/// Whether an object's labels fit a selector.
+pub(crate) fn matches(selector: &LabelSelector, object: &Value) -> bool {
+    let labels = object.at("/metadata/labels");
+    selector.matches(|key| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str))
+}
