@@ -25,6 +25,7 @@ mod column {
     pub(super) const TYPE: usize = 4;
     pub(super) const GO_KIND: usize = 5;
     pub(super) const OMIT_EMPTY: usize = 6;
+    pub(super) const REQUIRED: usize = 7;
     pub(super) const LIST_TYPE: usize = 8;
     pub(super) const DEFAULT: usize = 13;
 }
@@ -97,7 +98,8 @@ fn position(name: &str, row: &[&str], go: &HashMap<String, GoField>) -> (usize, 
     }
 }
 
-/// `*` a pointer, `?` a value left out when zero, `!` a value always written, `0` left out when zero even as a struct.
+/// `*` a pointer, `?` a value left out when zero, `!` a value always written, `0` left out when zero even as a struct; an `r` behind
+/// it says that OpenAPI lists the field as required.
 fn presence(row: &[&str], go: Option<&GoField>) -> String {
     let omit_empty = row[column::OMIT_EMPTY] == "1";
     let mark = match (row[column::GO_KIND], omit_empty) {
@@ -107,7 +109,8 @@ fn presence(row: &[&str], go: Option<&GoField>) -> String {
         (_, true) => "?",
         (_, false) => "!",
     };
-    mark.to_owned()
+    let required = if row[column::REQUIRED] == "1" { "r" } else { "" };
+    format!("{mark}{required}")
 }
 
 /// `core/v1.PodSpec` for `api.core.v1.PodSpec`; the same for the other modules' groups.

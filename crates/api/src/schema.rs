@@ -53,6 +53,8 @@ pub struct Field {
     pub shape: Shape,
     /// When the field is written.
     pub presence: Presence,
+    /// Whether OpenAPI lists the field as required.
+    pub is_required: bool,
     /// How the items of a list are told apart.
     pub list: ListType,
     /// The keys that tell the items of a [`ListType::Map`] apart.

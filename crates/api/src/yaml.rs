@@ -12,7 +12,9 @@ mod construct;
 mod documents;
 mod number;
 mod print;
+mod reader;
 mod resolve;
+mod scan;
 
 use serde_json::Value;
 
@@ -21,7 +23,10 @@ pub use print::from_json;
 
 /// The levels of nesting that are read. Upstream reads ten thousand; the trees here are walked recursively, and a thread's
 /// stack of 2 MiB must do.
-pub const DEPTH_MAX: usize = 1_000;
+pub const DEPTH_MAX: usize = 512;
+
+/// What goyaml says of its own limit.
+const DEPTH_TEXT: &str = "exceeded max depth of 10000";
 
 /// Why a text is no usable YAML. The text of each is goyaml's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

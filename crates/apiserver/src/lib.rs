@@ -1,1 +1,38 @@
-//! apiserver
+//! The API server: one request pipeline for every kind and every transport.
+//!
+//! A request comes in by HTTP ([`Server`]) or from a component of this process ([`Api`]); either way it becomes a [`Call`], which
+//! [`verbs`] authorizes and carries out: decode, default, admit, validate, store. What comes out is an [`Outcome`], which HTTP renders.
+
+mod admission;
+mod api;
+pub mod authn;
+mod authz;
+mod bootstrap;
+mod call;
+mod discovery;
+mod health;
+mod http;
+mod metrics;
+mod nodes;
+mod openapi;
+mod options;
+pub mod pki;
+mod reviews;
+mod selection;
+mod server;
+mod service;
+mod storage;
+mod subresources;
+mod token;
+mod verbs;
+mod version;
+
+pub use api::{Api, Settings};
+pub use authn::User;
+pub use call::{Body, Call, Encoding, List, Outcome, PatchKind, Target, Warnings};
+pub use http::{Front, FrontConfig};
+pub use options::Options;
+pub use server::Server;
+pub use storage::Store;
+pub use verbs::watch::{EventKind, Watch, WatchItem};
+pub use version::KUBERNETES_VERSION;

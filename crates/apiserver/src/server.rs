@@ -11,7 +11,7 @@ use crate::call::Warnings;
 use crate::discovery;
 use crate::health::Health;
 use crate::http::{Peer, Resource, Response};
-use crate::metrics;
+use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
 use crate::options::Options;
@@ -23,6 +23,7 @@ pub struct Server {
     pub(crate) authenticator: Authenticator,
     pub(crate) health: Health,
     pub(crate) nodes: Nodes,
+    pub(crate) metrics: Metrics,
 }
 
 impl std::fmt::Debug for Server {

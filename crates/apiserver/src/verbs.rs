@@ -11,6 +11,7 @@ mod get;
 mod list;
 mod patch;
 mod produce;
+mod tracking;
 mod update;
 pub mod watch;
 

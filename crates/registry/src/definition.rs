@@ -216,6 +216,8 @@ pub struct Definition {
     pub subresources: &'static [Subresource],
     /// How writes treat status.
     pub status: StatusPolicy,
+    /// The fields that a write of `/status` resets, and that nobody comes to own through it.
+    pub status_resets: &'static [&'static [&'static str]],
     /// When the generation grows.
     pub generation: Generation,
     /// What is wrong with a name; the flag says that it is a `generateName`, which may end in `-`.
@@ -278,6 +280,7 @@ impl Definition {
         storage: Storage::Own,
         subresources: &[],
         status: StatusPolicy::Whole,
+        status_resets: &[&["spec"]],
         generation: Generation::None,
         check_name: crate::name::dns_subdomain,
         columns: &[],

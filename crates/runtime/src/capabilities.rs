@@ -4,11 +4,46 @@
 
 /// Names without `CAP_`, in the order of their numbers.
 const NAMES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -17,8 +52,20 @@ pub const ALL: u64 = (1 << NAMES.len()) - 1;
 
 /// The set that containerd and Docker give by default.
 pub const DEFAULT: u64 = bits(&[
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
 ]);
 
 const fn bits(names: &[&str]) -> u64 {
@@ -67,10 +114,13 @@ pub fn names(set: u64) -> Vec<String> {
 pub fn adjust<'a>(base: u64, add: &[&'a str], drop: &[&'a str]) -> Result<u64, &'a str> {
     let is_all = |name: &&str| name.eq_ignore_ascii_case("ALL");
     let set_of = |list: &[&'a str]| {
-        list.iter().filter(|name| !is_all(name)).try_fold(0, |set, name| Ok(set | bit(name).ok_or(*name)?))
+        list.iter()
+            .filter(|name| !is_all(name))
+            .try_fold(0, |set, name| Ok(set | bit(name).ok_or(*name)?))
     };
     let start = if add.iter().any(is_all) { ALL } else { base };
-    let start = if drop.iter().any(is_all) { if add.iter().any(is_all) { ALL } else { 0 } } else { start };
+    let start =
+        if drop.iter().any(is_all) { if add.iter().any(is_all) { ALL } else { 0 } } else { start };
     Ok((start & !set_of(drop)?) | set_of(add)?)
 }
 

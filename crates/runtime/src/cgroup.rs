@@ -80,7 +80,9 @@ impl Cgroup {
                 let parent = directory.clone();
                 directory.push(name);
                 match fs::create_dir(&directory) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
                     made => {
                         if has_cpuset && made.is_ok() {
                             inherit_cpuset(&parent, &directory)?;
@@ -104,7 +106,9 @@ impl Cgroup {
 
     /// Denies every device but those that the rules, in their order, allow.
     pub(crate) fn set_devices(&self, rules: &[DeviceRule]) -> io::Result<()> {
-        if let Some(directory) = self.layout.v1_mount_of("devices").map(|mount| self.directory(mount)) {
+        if let Some(directory) =
+            self.layout.v1_mount_of("devices").map(|mount| self.directory(mount))
+        {
             return device::apply_v1(&directory, rules);
         }
         match self.unified() {
@@ -116,7 +120,11 @@ impl Cgroup {
     /// The v2 directory in which a process can be born, where there is one.
     pub(crate) fn birthplace(&self) -> io::Result<Option<OwnedFd>> {
         let Some(directory) = self.unified() else { return Ok(None) };
-        Ok(Some(rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+        Ok(Some(rustix::fs::open(
+            directory,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?))
     }
 
     /// Moves the calling process into it in every v1 hierarchy (and on v2, unless it was born there).
@@ -137,7 +145,9 @@ impl Cgroup {
         let mut pids: Vec<i32> = Vec::new();
         for directory in self.directories() {
             let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-            pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+            pids.extend(
+                text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0),
+            );
         }
         pids.sort_unstable();
         pids.dedup();
@@ -159,11 +169,18 @@ impl Cgroup {
 
     /// Stops or continues all its processes.
     pub fn freeze(&self, freeze: bool) -> io::Result<()> {
-        if let Some(directory) = self.layout.v1_mount_of("freezer").map(|mount| self.directory(mount)) {
-            return write(&directory.join("freezer.state"), if freeze { "FROZEN" } else { "THAWED" });
+        if let Some(directory) =
+            self.layout.v1_mount_of("freezer").map(|mount| self.directory(mount))
+        {
+            return write(
+                &directory.join("freezer.state"),
+                if freeze { "FROZEN" } else { "THAWED" },
+            );
         }
         match self.unified() {
-            Some(directory) => write(&directory.join("cgroup.freeze"), if freeze { "1" } else { "0" }),
+            Some(directory) => {
+                write(&directory.join("cgroup.freeze"), if freeze { "1" } else { "0" })
+            }
             None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
@@ -201,7 +218,8 @@ impl Cgroup {
             let pid = rustix::process::Pid::from_raw(pid)?;
             rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
         });
-        let mut fds: Vec<PollFd<'_>> = ends.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            ends.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         let limit = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
         let _ = poll(&mut fds, Some(&limit));
     }
@@ -210,14 +228,19 @@ impl Cgroup {
     pub fn oom_kills(&self) -> u64 {
         let Some(directory) = self.of("memory") else { return 0 };
         let file = if self.layout.is_v2("memory") { "memory.events" } else { "memory.oom_control" };
-        stats::field(&fs::read_to_string(directory.join(file)).unwrap_or_default(), "oom_kill").unwrap_or(0)
+        stats::field(&fs::read_to_string(directory.join(file)).unwrap_or_default(), "oom_kill")
+            .unwrap_or(0)
     }
 
     /// Something to wait on for a want of memory; `None` where memory is not accounted.
     pub(crate) fn watch_oom(&self) -> io::Result<Option<OomWatch>> {
         let Some(directory) = self.of("memory") else { return Ok(None) };
         let open = |name: &str| -> io::Result<OwnedFd> {
-            Ok(rustix::fs::open(directory.join(name), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+            Ok(rustix::fs::open(
+                directory.join(name),
+                OFlags::RDONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
         };
         if self.layout.is_v2("memory") {
             return Ok(Some(OomWatch { fd: open("memory.events")?, is_v2: true }));
@@ -242,9 +265,17 @@ pub fn attach_default_devices(directory: &Path) -> io::Result<()> {
 
 /// Writes a control file in one call, as the kernel wants it.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {}", path.display(), crate::error::plain(&error)));
-    match fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes())) {
-        Err(error) if error.raw_os_error().is_none_or(|code| code == libc::EINVAL) => Err(named(error)),
+    let named = |error: io::Error| {
+        io::Error::new(error.kind(), format!("{}: {}", path.display(), crate::error::plain(&error)))
+    };
+    match fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+    {
+        Err(error) if error.raw_os_error().is_none_or(|code| code == libc::EINVAL) => {
+            Err(named(error))
+        }
         result => result,
     }
 }
@@ -254,7 +285,8 @@ fn enable_controllers(directory: &Path) -> io::Result<()> {
     let available = fs::read_to_string(directory.join("cgroup.controllers"))?;
     let enabled = fs::read_to_string(directory.join("cgroup.subtree_control"))?;
     let is_missing = |name: &&str| !enabled.split_whitespace().any(|known| known == *name);
-    let missing: Vec<String> = available.split_whitespace().filter(is_missing).map(|name| format!("+{name}")).collect();
+    let missing: Vec<String> =
+        available.split_whitespace().filter(is_missing).map(|name| format!("+{name}")).collect();
     if missing.is_empty() {
         return Ok(());
     }

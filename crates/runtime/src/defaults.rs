@@ -5,8 +5,17 @@ use crate::spec::{DeviceKind, DeviceRule};
 /// Paths that containerd hides in a container that is not privileged (CRI `masked_paths` default).
 pub fn masked_paths() -> Vec<String> {
     [
-        "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-        "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
+        "/proc/asound",
+        "/proc/acpi",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
         "/sys/devices/virtual/powercap",
     ]
     .map(str::to_owned)
@@ -15,12 +24,20 @@ pub fn masked_paths() -> Vec<String> {
 
 /// Paths that containerd makes read-only in a container that is not privileged (CRI `readonly_paths` default).
 pub fn read_only_paths() -> Vec<String> {
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// Devices that every container has: name below `/dev`, major, minor.
-pub(crate) const DEVICES: [(&str, u32, u32); 6] =
-    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+pub(crate) const DEVICES: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+];
 
 /// Rules that every container has after "deny all": any node may be made, the standard devices and terminals used.
 pub(crate) fn device_rules() -> Vec<DeviceRule> {
@@ -31,8 +48,10 @@ pub(crate) fn device_rules() -> Vec<DeviceRule> {
         access: access.to_owned(),
         allow: true,
     };
-    let mut rules =
-        vec![rule(DeviceKind::Character, None, None, "m"), rule(DeviceKind::Block, None, None, "m")];
+    let mut rules = vec![
+        rule(DeviceKind::Character, None, None, "m"),
+        rule(DeviceKind::Block, None, None, "m"),
+    ];
     let nodes = DEVICES.iter().map(|(_, major, minor)| (*major, Some(*minor)));
     // 5:1 is the console, 5:2 the terminal multiplexer, 136 the terminals themselves.
     for (major, minor) in nodes.chain([(5, Some(1)), (5, Some(2)), (136, None)]) {

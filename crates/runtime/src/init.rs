@@ -94,7 +94,8 @@ fn finish(report: &Report, steps: Result<std::convert::Infallible, Fault>) -> i3
 /// The first steps of every new process.
 fn begin(oom_score_adj: Option<i32>) -> Result<(), Fault> {
     // Nobody in the container may look into this process while it still has the host's files open (CVE-2016-9962).
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(FaultKind::Kernel, "hide the process")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .at(FaultKind::Kernel, "hide the process")?;
     rustix::process::umask(rustix::fs::Mode::empty());
     let Some(score) = oom_score_adj else { return Ok(()) };
     match fs::write("/proc/self/oom_score_adj", score.to_string()) {
@@ -126,6 +127,12 @@ fn pivot(root: &OwnedFd) -> Result<(), Fault> {
 /// Puts the detached mount `mount` over "/".
 fn cover_root(mount: &OwnedFd) -> Result<(), Fault> {
     use rustix::mount::{MoveMountFlags, move_mount};
-    let done = move_mount(mount.as_fd(), "", rustix::fs::CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH);
+    let done = move_mount(
+        mount.as_fd(),
+        "",
+        rustix::fs::CWD,
+        "/",
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    );
     done.at(FaultKind::Mount, "mount the root")
 }

@@ -35,7 +35,9 @@ pub mod wire;
 pub use client::{Attached, Connection, ExecHandle, Incoming, Launcher, Sandbox};
 pub use error::{Error, Fault, FaultKind};
 pub use pause::pause_main;
-pub use records::{ContainerState, CreateRecord, ExitRecord, Phase, SandboxRecord, SandboxState, StartRecord};
+pub use records::{
+    ContainerState, CreateRecord, ExitRecord, Phase, SandboxRecord, SandboxState, StartRecord,
+};
 pub use rediscovery::{Found, Health, list, purge};
 pub use shim::shim_main;
 pub use spec::*;

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn lines_are_entries_however_they_arrive() {
         let whole = cut(&[b"one\n\ntwo\nthree"]);
-        assert_eq!(whole, [entry("F", 3, "one"), entry("F", 0, ""), entry("F", 3, "two"), entry("F", 5, "three")]);
+        assert_eq!(
+            whole,
+            [entry("F", 3, "one"), entry("F", 0, ""), entry("F", 3, "two"), entry("F", 5, "three")]
+        );
         assert_eq!(cut(&[b"on", b"e\n\nt", b"wo\n", b"three"]), whole);
     }
 
@@ -92,7 +95,10 @@ mod tests {
     fn a_line_of_exactly_the_bound_is_one_entry() {
         let line = [vec![b'x'; CONTENT_BYTES_MAX], vec![b'\n']].concat();
         assert_eq!(cut(&[&line]), [entry("F", CONTENT_BYTES_MAX, "xxxxx")]);
-        assert_eq!(cut(&[&line[..CONTENT_BYTES_MAX], b"\n"]), [entry("F", CONTENT_BYTES_MAX, "xxxxx")]);
+        assert_eq!(
+            cut(&[&line[..CONTENT_BYTES_MAX], b"\n"]),
+            [entry("F", CONTENT_BYTES_MAX, "xxxxx")]
+        );
     }
 
     #[test]

@@ -27,7 +27,12 @@ pub(crate) enum Want {
     File,
 }
 
-fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, how: ResolveFlags) -> io::Result<OwnedFd> {
+fn open_with(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    how: ResolveFlags,
+) -> io::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     for _ in 0..RETRIES_MAX {
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
@@ -59,7 +64,8 @@ pub(crate) fn open_without_links(root: BorrowedFd<'_>, path: &Path) -> io::Resul
 
 /// Opens a relative path that, links included, never leaves `root`.
 pub(crate) fn open_beneath(root: &Path, path: &Path) -> io::Result<OwnedFd> {
-    let root = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let root =
+        rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     open_with(root.as_fd(), path, OFlags::PATH, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
 }
 
@@ -109,7 +115,8 @@ fn make(directory: BorrowedFd<'_>, name: &OsStr, want: Want) -> io::Result<()> {
     let made = match want {
         Want::Directory => rustix::fs::mkdirat(directory, name, Mode::from_raw_mode(0o755)),
         Want::File => {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags =
+                OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o644)).map(drop)
         }
     };

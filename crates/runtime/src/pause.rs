@@ -17,5 +17,8 @@ pub fn pause_main() -> ExitCode {
 }
 
 fn reap_one() -> bool {
-    matches!(rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG), Ok(Some(_)))
+    matches!(
+        rustix::process::waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG),
+        Ok(Some(_))
+    )
 }

@@ -183,7 +183,8 @@ pub(crate) fn read_sandbox(dir: &Path) -> io::Result<Option<SandboxState>> {
         containers.extend(if id.starts_with('.') { None } else { read_container(dir, id)? });
     }
     containers.sort_by(|a, b| {
-        let key = |state: &ContainerState| (state.created.created_at_ns, state.created.spec.id.clone());
+        let key =
+            |state: &ContainerState| (state.created.created_at_ns, state.created.spec.id.clone());
         key(a).cmp(&key(b))
     });
     Ok(Some(SandboxState { record, exited, containers }))
@@ -210,5 +211,9 @@ pub(crate) fn start_ticks(pid: i32) -> io::Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name, field 2, is in parentheses and may hold anything; the start time is field 22.
     let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-    after.split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    after
+        .split_whitespace()
+        .nth(19)
+        .and_then(|ticks| ticks.parse().ok())
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

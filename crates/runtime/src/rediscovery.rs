@@ -63,11 +63,14 @@ pub fn list(run_dir: &Path) -> Result<Vec<Found>, Error> {
 fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, Error> {
     // The door first: what it left is then complete if it does not answer.
     let connection = Connection::open(directory);
-    let state = records::read_sandbox(directory).step(|| format!("read the records in {directory:?}"))?;
+    let state =
+        records::read_sandbox(directory).step(|| format!("read the records in {directory:?}"))?;
     let health = match (&state, connection) {
         (None, _) => Health::Unfinished,
         (Some(state), _) if state.record.boot_id != boot_id => Health::OtherBoot,
-        (Some(_), Ok(connection)) => Health::Alive(Sandbox::reconnected(directory, &id, connection)),
+        (Some(_), Ok(connection)) => {
+            Health::Alive(Sandbox::reconnected(directory, &id, connection))
+        }
         (Some(_), Err(_)) => Health::ShimGone,
     };
     Ok(Found { id, health, state })
@@ -85,8 +88,13 @@ pub fn purge(run_dir: &Path, id: &str) -> Result<(), Error> {
     let wanted = records::read::<SandboxSpec>(&directory, records::WANTED);
     if let Some(spec) = &wanted.step(|| format!("read the records in {directory:?}"))? {
         let layout = Layout::detect().step(|| "find the cgroups".into())?;
-        let containers = state.iter().flat_map(|state| &state.containers).map(|container| &container.created.spec);
-        let named = containers.map(|container| if container.cgroup.is_empty() { &container.id } else { &container.cgroup });
+        let containers = state
+            .iter()
+            .flat_map(|state| &state.containers)
+            .map(|container| &container.created.spec);
+        let named = containers.map(|container| {
+            if container.cgroup.is_empty() { &container.id } else { &container.cgroup }
+        });
         for name in named.chain([&spec.id]) {
             let cgroup = Cgroup::new(&layout, format!("{}/{name}", spec.cgroup));
             cgroup.remove().step(|| format!("remove the cgroup {:?}", cgroup.path()))?;
@@ -132,7 +140,9 @@ pub(crate) fn make_directory(run_dir: &Path, id: &str) -> Result<PathBuf, Error>
     }
     let directory = run_dir.join(id);
     match make(false).create(&directory) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Exists { id: id.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::Exists { id: id.to_owned() })
+        }
         made => made.step(|| format!("make {directory:?}")).map(|()| directory),
     }
 }

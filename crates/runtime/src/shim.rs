@@ -94,7 +94,8 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is the sandbox's shim.log.
-            let _ = rustix::io::write(rustix::stdio::stderr(), format!("shim: {error}\n").as_bytes());
+            let _ =
+                rustix::io::write(rustix::stdio::stderr(), format!("shim: {error}\n").as_bytes());
             ExitCode::from(70)
         }
     }
@@ -119,7 +120,8 @@ impl Shim {
         }
         let signals = signals::signal_fd(&[libc::SIGCHLD])?;
         let listener = listen(&directory)?;
-        let open = |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+        let open =
+            |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
         let mut shim = Self {
             executable: open("/proc/self/exe", OFlags::PATH)?,
             own_pids: open("/proc/self/ns/pid", OFlags::RDONLY)?,
@@ -163,7 +165,11 @@ impl Shim {
             }
             events.clear();
             let limit = self.next_timer();
-            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), limit.as_ref()) {
+            match epoll::wait(
+                &self.epoll,
+                rustix::buffer::spare_capacity(&mut events),
+                limit.as_ref(),
+            ) {
                 Err(rustix::io::Errno::INTR) => continue,
                 waited => waited?,
             };

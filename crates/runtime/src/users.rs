@@ -83,31 +83,45 @@ fn resolve_in(passwd: &str, group: &str, spec: &UserSpec) -> Result<Identity, Fa
         None => (spec.user.as_str(), None),
     };
     let unknown = |what: &str, name: &str| {
-        Fault::new(FaultKind::User, format!("unable to find {what} {name}: no matching entries in its file"))
+        Fault::new(
+            FaultKind::User,
+            format!("unable to find {what} {name}: no matching entries in its file"),
+        )
     };
     let wanted = id(if user.is_empty() { "0" } else { user })?;
     let account = accounts(passwd).find(|account| match wanted {
         Some(uid) => account.uid == uid,
         None => account.name == user,
     });
-    let uid = wanted.or(account.as_ref().map(|account| account.uid)).ok_or_else(|| unknown("user", user))?;
+    let uid = wanted
+        .or(account.as_ref().map(|account| account.uid))
+        .ok_or_else(|| unknown("user", user))?;
     let gid = match (spec.gid, group_name.filter(|name| !name.is_empty())) {
         (Some(gid), _) => gid,
         (None, Some(name)) => match id(name)? {
             Some(gid) => gid,
-            None => groups(group).find(|(known, ..)| *known == name).ok_or_else(|| unknown("group", name))?.1,
+            None => {
+                groups(group)
+                    .find(|(known, ..)| *known == name)
+                    .ok_or_else(|| unknown("group", name))?
+                    .1
+            }
         },
         (None, None) => account.as_ref().map_or(0, |account| account.gid),
     };
     let mut all = spec.groups.clone();
     if let Some(account) = account.as_ref().filter(|_| spec.merge_image_groups) {
-        let member = groups(group).filter(|(.., members)| members.split(',').any(|name| name == account.name));
+        let member = groups(group)
+            .filter(|(.., members)| members.split(',').any(|name| name == account.name));
         all.extend(member.map(|(_, gid, _)| gid));
     }
     all.sort_unstable();
     all.dedup();
     if all.len() > GROUPS_MAX {
-        return Err(Fault::new(FaultKind::User, format!("more than {GROUPS_MAX} supplementary groups")));
+        return Err(Fault::new(
+            FaultKind::User,
+            format!("more than {GROUPS_MAX} supplementary groups"),
+        ));
     }
     let home = account.map_or("/", |account| account.home);
     Ok(Identity { uid, gid, groups: all, home: home.to_owned() })

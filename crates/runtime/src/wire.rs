@@ -8,6 +8,6 @@
 mod frame;
 mod messages;
 
-pub(crate) use frame::{FrameReader, FrameWriter};
 pub use frame::{DESCRIPTORS_MAX, FRAME_BYTES_MAX};
+pub(crate) use frame::{FrameReader, FrameWriter};
 pub use messages::{Event, Message, Reply, Request, RequestFrame};

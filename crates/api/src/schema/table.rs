@@ -70,12 +70,18 @@ pub(super) fn parse(text: &'static str) -> Schema {
 fn parse_field(line: &'static str, names: &mut Names) -> Field {
     let mut columns = line.split('\t');
     let mut next = || columns.next().unwrap_or("");
+    let is_required;
     Field {
         name: Cow::Borrowed(next()),
         tag: next().parse().unwrap_or(0),
         wrapper: next().split(',').filter_map(|tag| tag.parse().ok()).collect(),
         shape: parse_shape(next(), names),
-        presence: parse_presence(next()),
+        presence: {
+            let mark;
+            (mark, is_required) = split_required(next());
+            parse_presence(mark)
+        },
+        is_required,
         list: parse_list(next()),
         keys: next().split(',').filter(|key| !key.is_empty()).map(Cow::Borrowed).collect(),
         is_atomic: next() == "atomic",
@@ -97,6 +103,11 @@ fn parse_shape(text: &'static str, names: &mut Names) -> Shape {
         Some(&(_, scalar)) => Shape::Scalar(scalar),
         None => Shape::Struct(names.id(text)),
     }
+}
+
+/// A required field has an `r` behind its presence.
+fn split_required(mark: &str) -> (&str, bool) {
+    mark.strip_suffix('r').map_or((mark, false), |mark| (mark, true))
 }
 
 fn parse_presence(mark: &str) -> Presence {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::compose::{Kind, NodeId, Tree};
 use super::resolve::{Resolved, resolve};
-use super::{DEPTH_MAX, Decoded, YamlError};
+use super::{DEPTH_MAX, DEPTH_TEXT, Decoded, YamlError};
 use crate::field::quoted;
 
 /// The bytes of scalars that aliases may repeat. goyaml shares them and has no bound; here they are copied.
@@ -63,7 +63,7 @@ impl<'a> Constructor<'a> {
             }
         }
         if depth > DEPTH_MAX {
-            return Err(YamlError::Syntax { line: 0, problem: "exceeded max depth of 10000" });
+            return Err(YamlError::Syntax { line: 0, problem: DEPTH_TEXT });
         }
         Ok(())
     }

@@ -6,8 +6,7 @@ use podo_api::{Reason, Status, Value, json, meta, tree};
 use podo_registry::{Generation, StatusPolicy, metadata};
 use podo_store::{CommitError, Expect, Txn};
 
-use super::body;
-use super::produce;
+use super::{body, produce, tracking};
 use crate::admission::{self, Operation};
 use crate::api::Api;
 use crate::call::{Call, Outcome};
@@ -41,7 +40,7 @@ pub(super) async fn create_object(
     produce::dedup_owners(call, &mut value);
     let version = meta::str(&value, "resourceVersion").to_owned();
     wipe_system_fields(&mut value);
-    produce::track_create(api, call, write, &mut value);
+    tracking::create(api, call, write, &mut value);
     let mut request = admission::Request::new(api, call, Operation::Create, write.is_dry_run);
     admission::mutate(&mut request, &mut value, None).await?;
     meta::set(&mut value, "uid", podo_base::uid());

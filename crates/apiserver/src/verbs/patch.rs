@@ -172,10 +172,10 @@ fn unusable(shown: &str, why: String) -> Status {
     Status::invalid(GroupResource { group: "", resource: "" }, "", errors)
 }
 
-fn strategic_failed(error: &strategic::Error) -> Status {
+fn strategic_failed(error: &strategic::PatchError) -> Status {
     match error.class() {
         strategic::ErrorClass::BadRequest => Status::bad_request(error.to_string()),
-        strategic::ErrorClass::Invalid => rejected(),
+        strategic::ErrorClass::Unprocessable => rejected(),
         strategic::ErrorClass::Internal => Status::failure(Reason::Unknown, error.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use podo_api::{Object, Reason, Status, Value, json, managed_fields, meta, tree};
 use podo_registry::{Definition, Generation, StatusPolicy, metadata};
 use podo_store::{CommitError, Expect, Txn};
 
-use super::get;
+use super::{get, tracking};
 use crate::admission::{self, Operation};
 use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
@@ -119,7 +119,7 @@ fn check_preconditions(target: &Target, new: &Value, old: &Value) -> Result<bool
 async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Attempt) -> Result<Finished, Status> {
     let definition = call.target.definition;
     let (old, new) = (&attempt.old, &mut attempt.new);
-    track_update(api, call, write, new, old);
+    tracking::update(api, call, write, old, new);
     carry(new, old);
     let mut request = admission::Request::new(api, call, Operation::Update, write.is_dry_run);
     admission::mutate(&mut request, new, Some(old)).await?;
@@ -133,9 +133,10 @@ async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Atte
     json::settle(new, definition.schema()).map_err(Status::internal)?;
     validate(call, new, old)?;
     admission::validate(&request, new, Some(old)).await?;
+    managed_fields::keep_times_if_unchanged(old, new);
     let finished = if should_delete(definition, new) {
         Finished::Deleted
-    } else if managed_fields::is_same_but_for_times(old, new) {
+    } else if new == old {
         Finished::Unchanged
     } else {
         Finished::Changed
@@ -333,32 +334,5 @@ pub(super) fn dedup_owners(call: &Call, value: &mut Value) {
              such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
             repeated.join(",")
         ));
-    }
-}
-
-/// Who manages the fields that a call changes: as it says, else after its user agent.
-fn manager<'a>(call: &'a Call, write: &'a WriteOptions) -> &'a str {
-    if write.manager.is_empty() { &call.agent } else { &write.manager }
-}
-
-/// Notes in `managedFields` who created the fields of a new object.
-pub(super) fn track_create(api: &Api, call: &Call, write: &WriteOptions, value: &mut Value) {
-    let definition = call.target.definition;
-    let live = serde_json::json!({});
-    managed_fields::track(&live, value, definition.schema(), &tracking(api, call, write));
-}
-
-fn track_update(api: &Api, call: &Call, write: &WriteOptions, new: &mut Value, old: &Value) {
-    managed_fields::track(old, new, call.target.definition.schema(), &tracking(api, call, write));
-}
-
-fn tracking<'a>(api: &Api, call: &'a Call, write: &'a WriteOptions) -> managed_fields::Tracking<'a> {
-    let definition = call.target.definition;
-    managed_fields::Tracking {
-        manager: manager(call, write),
-        api_version: definition.names.api_version(),
-        subresource: call.target.subresource_name(),
-        now: api.clock.now(),
-        has_status: definition.status == StatusPolicy::Separate,
     }
 }

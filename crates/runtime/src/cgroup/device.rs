@@ -23,7 +23,11 @@ pub(super) fn apply_v1(directory: &Path, rules: &[DeviceRule]) -> io::Result<()>
 
 fn is_everything_allowed(rules: &[DeviceRule]) -> bool {
     rules.first().is_some_and(|rule| {
-        rule.allow && rule.kind.is_none() && rule.major.is_none() && rule.minor.is_none() && access(rule) == 7
+        rule.allow
+            && rule.kind.is_none()
+            && rule.major.is_none()
+            && rule.minor.is_none()
+            && access(rule) == 7
     })
 }
 

@@ -48,7 +48,8 @@ impl Layout {
 
     fn add_v1(&mut self, point: &str, options: &str) {
         let is_new = |name: &&str| V1_USED.contains(name) && self.v1_mount_of(name).is_none();
-        let controllers: Vec<String> = options.split(',').filter(is_new).map(str::to_owned).collect();
+        let controllers: Vec<String> =
+            options.split(',').filter(is_new).map(str::to_owned).collect();
         if !controllers.is_empty() {
             self.v1.push((point.into(), controllers));
         }
@@ -60,7 +61,9 @@ impl Layout {
 
     /// Whether v2 has the controllers, and is not merely beside v1.
     pub(crate) fn has_v2_controllers(&self) -> bool {
-        self.unified.is_some() && self.v1_mount_of("memory").is_none() && self.v1_mount_of("cpu").is_none()
+        self.unified.is_some()
+            && self.v1_mount_of("memory").is_none()
+            && self.v1_mount_of("cpu").is_none()
     }
 
     pub(crate) fn v1_mounts(&self) -> impl Iterator<Item = &Path> {
@@ -87,7 +90,11 @@ impl Layout {
 
     /// Where a controller is; on a v2 without it, its files are simply not there.
     pub(crate) fn mount_of(&self, controller: &str) -> Option<&Path> {
-        self.v1_mount_of(controller).or(if self.has_v2_controllers() { self.unified() } else { None })
+        self.v1_mount_of(controller).or(if self.has_v2_controllers() {
+            self.unified()
+        } else {
+            None
+        })
     }
 
     pub(crate) fn is_v2(&self, controller: &str) -> bool {

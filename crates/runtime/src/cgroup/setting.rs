@@ -14,7 +14,9 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> io::Result<()> {
         write(&directory.join("pids.max"), &limit_text(limit))?;
     }
     if let Some(directory) = cgroup.of("cpuset") {
-        for (file, list) in [("cpuset.cpus", &resources.cpuset_cpus), ("cpuset.mems", &resources.cpuset_mems)] {
+        for (file, list) in
+            [("cpuset.cpus", &resources.cpuset_cpus), ("cpuset.mems", &resources.cpuset_mems)]
+        {
             match list {
                 Some(list) if !list.is_empty() => write(&directory.join(file), list)?,
                 _ => {}
@@ -26,7 +28,10 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &Resources) -> io::Result<()> {
         for (file, text) in &resources.unified {
             let is_name = !file.is_empty() && !file.contains('/') && file.contains('.');
             if !is_name {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{file:?} is not a control file")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{file:?} is not a control file"),
+                ));
             }
             write(&directory.join(file), text)?;
         }
@@ -55,9 +60,11 @@ fn cpu(cgroup: &Cgroup, resources: &Resources) -> io::Result<()> {
     }
     let quota_text = quota.map(|quota| if quota > 0 { quota } else { -1 }.to_string());
     let period_text = resources.cpu_period_us.map(|period| period.to_string());
-    let (quota_file, period_file) = (directory.join("cpu.cfs_quota_us"), directory.join("cpu.cfs_period_us"));
+    let (quota_file, period_file) =
+        (directory.join("cpu.cfs_quota_us"), directory.join("cpu.cfs_period_us"));
     // A quota may not exceed what the parent gives in the period of the moment: one order works where the other is refused.
-    let is_refused = period_text.as_ref().is_some_and(|period| write(&period_file, period).is_err());
+    let is_refused =
+        period_text.as_ref().is_some_and(|period| write(&period_file, period).is_err());
     if let Some(quota) = quota_text {
         write(&quota_file, &quota)?;
     }
@@ -83,7 +90,11 @@ pub(super) fn weight_of_shares(shares: u64) -> u64 {
     let exponent = log.mul_add(log, 125.0 * log) / 612.0 - 7.0 / 34.0;
     let weight = 10_f64.powf(exponent);
     // Rounding up must not turn an exact 100 that came out as 100.00000000000001 into 101.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 10000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and 10000"
+    )]
     let weight = (weight - 1e-9).ceil() as u64;
     weight.clamp(1, 10_000)
 }
@@ -94,13 +105,20 @@ fn memory(cgroup: &Cgroup, resources: &Resources) -> io::Result<()> {
         return memory_v2(&directory, resources);
     }
     let text = |limit: i64| if limit > 0 { limit.to_string() } else { "-1".to_owned() };
-    let limit = resources.memory_limit_bytes.map(|limit| (directory.join("memory.limit_in_bytes"), text(limit)));
+    let limit = resources
+        .memory_limit_bytes
+        .map(|limit| (directory.join("memory.limit_in_bytes"), text(limit)));
     let swap_file = directory.join("memory.memsw.limit_in_bytes");
-    let swap = resources.memory_swap_bytes.filter(|_| swap_file.exists()).map(|limit| (swap_file, text(limit)));
+    let swap = resources
+        .memory_swap_bytes
+        .filter(|_| swap_file.exists())
+        .map(|limit| (swap_file, text(limit)));
     // The limit with swap may never be below the one without: try one order, then the other.
     match (limit, swap) {
         (Some(limit), Some(swap)) => in_either_order(&limit, &swap),
-        (one, other) => one.into_iter().chain(other).try_for_each(|(file, text)| write(&file, &text)),
+        (one, other) => {
+            one.into_iter().chain(other).try_for_each(|(file, text)| write(&file, &text))
+        }
     }
 }
 

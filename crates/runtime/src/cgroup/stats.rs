@@ -63,7 +63,8 @@ fn read_v1(cgroup: &Cgroup, stats: &mut Stats) -> io::Result<()> {
     let Some(directory) = cgroup.of("memory") else { return Ok(()) };
     let text = fs::read_to_string(directory.join("memory.stat"))?;
     stats.memory_usage_bytes = number(&directory, "memory.usage_in_bytes")?;
-    stats.memory_limit_bytes = Some(number(&directory, "memory.limit_in_bytes")?).filter(|limit| *limit < V1_UNLIMITED);
+    stats.memory_limit_bytes =
+        Some(number(&directory, "memory.limit_in_bytes")?).filter(|limit| *limit < V1_UNLIMITED);
     let inactive = field(&text, "total_inactive_file").unwrap_or(0);
     stats.memory_working_set_bytes = stats.memory_usage_bytes.saturating_sub(inactive);
     stats.memory_rss_bytes = field(&text, "total_rss").unwrap_or(0);

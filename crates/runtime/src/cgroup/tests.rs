@@ -31,7 +31,9 @@ fn the_layout_is_read_from_mountinfo() {
 
 #[test]
 fn shares_become_weights_by_the_curve_of_runc_1_3_2() {
-    for (shares, weight) in [(0, 1), (2, 1), (102, 17), (1024, 100), (2048, 174), (262_144, 10_000), (u64::MAX, 10_000)] {
+    for (shares, weight) in
+        [(0, 1), (2, 1), (102, 17), (1024, 100), (2048, 174), (262_144, 10_000), (u64::MAX, 10_000)]
+    {
         assert_eq!(weight_of_shares(shares), weight, "{shares}");
     }
 }
@@ -41,7 +43,8 @@ struct Fake(PathBuf);
 
 impl Fake {
     fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("podotest-runtime-cgroup-{}-{name}", std::process::id()));
+        let root = std::env::temp_dir()
+            .join(format!("podotest-runtime-cgroup-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
         for directory in [root.clone(), root.join("pods"), root.join("pods/c")] {
             fs::create_dir_all(&directory).unwrap();
@@ -58,7 +61,10 @@ impl Fake {
                 ("memory.swap.max", ""),
                 ("memory.oom.group", ""),
                 ("memory.current", "3000\n"),
-                ("memory.stat", "anon 1000\nfile 2000\ninactive_file 500\npgfault 7\npgmajfault 2\n"),
+                (
+                    "memory.stat",
+                    "anon 1000\nfile 2000\ninactive_file 500\npgfault 7\npgmajfault 2\n",
+                ),
                 ("memory.events", "low 0\noom 3\noom_kill 2\noom_group_kill 0\n"),
                 ("pids.max", ""),
                 ("pids.current", "5\n"),

@@ -51,12 +51,18 @@ impl Connection {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let handle = rustix::fs::open(directory, flags, Mode::empty())?;
             let path = format!("/proc/self/fd/{}/{}", handle.as_raw_fd(), records::SOCKET);
-            let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            let socket = rustix::net::socket_with(
+                AddressFamily::UNIX,
+                SocketType::STREAM,
+                SocketFlags::CLOEXEC,
+                None,
+            )?;
             rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
             rustix::io::ioctl_fionbio(&socket, true)?;
             Ok(socket)
         };
-        let socket = connect().map_err(|source| Error::ShimGone { sandbox: directory.to_owned(), source })?;
+        let socket = connect()
+            .map_err(|source| Error::ShimGone { sandbox: directory.to_owned(), source })?;
         Ok(Self::over(directory, socket))
     }
 
@@ -77,7 +83,8 @@ impl Connection {
         let id = self.next_id;
         self.next_id += 1;
         let body = serde_json::to_vec(&RequestFrame { id, request }).map_err(io::Error::from);
-        body.and_then(|body| self.writer.push(&body, descriptors)).step(|| "queue a request".into())?;
+        body.and_then(|body| self.writer.push(&body, descriptors))
+            .step(|| "queue a request".into())?;
         self.flush()?;
         Ok(id)
     }
@@ -90,10 +97,14 @@ impl Connection {
     /// The next message, if it has arrived. `None`: call it again when the descriptor is readable.
     pub fn try_recv(&mut self) -> Result<Option<Incoming>, Error> {
         loop {
-            let frame = self.reader.next().map_err(|error| Error::Protocol { what: error.to_string().into() })?;
+            let frame = self
+                .reader
+                .next()
+                .map_err(|error| Error::Protocol { what: error.to_string().into() })?;
             if let Some((body, descriptors)) = frame {
                 let message = serde_json::from_slice(&body);
-                let message = message.map_err(|error| Error::Protocol { what: error.to_string().into() })?;
+                let message =
+                    message.map_err(|error| Error::Protocol { what: error.to_string().into() })?;
                 return Ok(Some(Incoming { message, descriptors }));
             }
             match self.reader.fill(self.socket.as_fd()) {

@@ -97,7 +97,8 @@ impl ExecHandle {
 
     /// Sets the size of its terminal.
     pub fn resize(&mut self, size: WindowSize) -> Result<(), Error> {
-        let request = Request::Resize { container: self.container.clone(), exec: Some(self.number), size };
+        let request =
+            Request::Resize { container: self.container.clone(), exec: Some(self.number), size };
         self.connection.call(request, Vec::new(), CALL_LIMIT).map(drop)
     }
 }

@@ -39,8 +39,10 @@ impl Launcher {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let mount = open_tree(rustix::fs::CWD, executable, flags);
         let mount = mount.step(|| format!("copy the mount of {executable:?}"))?;
-        let change = MountChange { set: RDONLY, propagation: libc::MS_PRIVATE, ..MountChange::default() };
-        mount_attr::change(mount.as_fd(), &change).step(|| "make the executable's mount read-only".into())?;
+        let change =
+            MountChange { set: RDONLY, propagation: libc::MS_PRIVATE, ..MountChange::default() };
+        mount_attr::change(mount.as_fd(), &change)
+            .step(|| "make the executable's mount read-only".into())?;
         Ok(Self { executable: mount, run_dir: run_dir.into(), children: Mutex::default() })
     }
 
@@ -65,10 +67,15 @@ impl Launcher {
     }
 
     fn create_in(&self, directory: &Path, spec: &SandboxSpec) -> Result<Sandbox, Error> {
-        records::write(directory, records::WANTED, spec).step(|| "write the sandbox's record".into())?;
+        records::write(directory, records::WANTED, spec)
+            .step(|| "write the sandbox's record".into())?;
         let socket = self.spawn(directory).step(|| "start the shim".into())?;
         let mut connection = Connection::over(directory, socket);
-        match connection.call(Request::CreateSandbox(Box::new(spec.clone())), Vec::new(), CALL_LIMIT)? {
+        match connection.call(
+            Request::CreateSandbox(Box::new(spec.clone())),
+            Vec::new(),
+            CALL_LIMIT,
+        )? {
             (Reply::Sandbox { pause_pid }, mut descriptors) => {
                 Ok(Sandbox::created(directory, &spec.id, connection, pause_pid, descriptors.pop()))
             }
@@ -77,9 +84,14 @@ impl Launcher {
     }
 
     fn spawn(&self, directory: &Path) -> io::Result<OwnedFd> {
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        let log = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(directory.join(records::LOG))?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(directory.join(records::LOG))?;
         // The path is looked up before close-on-exec closes the descriptor.
         let child = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()))
             .arg0("podo")

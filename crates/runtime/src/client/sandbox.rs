@@ -39,11 +39,21 @@ impl Sandbox {
         _pause_pid: i32,
         network: Option<OwnedFd>,
     ) -> Self {
-        Self { directory: directory.to_owned(), id: id.to_owned(), connection: Mutex::new(connection), network }
+        Self {
+            directory: directory.to_owned(),
+            id: id.to_owned(),
+            connection: Mutex::new(connection),
+            network,
+        }
     }
 
     pub(crate) fn reconnected(directory: &Path, id: &str, connection: Connection) -> Self {
-        Self { directory: directory.to_owned(), id: id.to_owned(), connection: Mutex::new(connection), network: None }
+        Self {
+            directory: directory.to_owned(),
+            id: id.to_owned(),
+            connection: Mutex::new(connection),
+            network: None,
+        }
     }
 
     /// Connects to a sandbox of a run directory.
@@ -110,7 +120,11 @@ impl Sandbox {
 
     /// Kills every process of a container.
     pub fn kill_all(&self, container: &str) -> Result<(), Error> {
-        self.done(Request::Kill { container: container.to_owned(), signal: libc::SIGKILL, all: true })
+        self.done(Request::Kill {
+            container: container.to_owned(),
+            signal: libc::SIGKILL,
+            all: true,
+        })
     }
 
     /// Asks a container to end with its stop signal, and kills it when it has not within `grace`.
@@ -136,7 +150,11 @@ impl Sandbox {
     /// Waits for a container's end, on a connection of its own.
     pub fn wait(&self, container: &str, limit: Duration) -> Result<ExitRecord, Error> {
         let mut connection = Connection::open(&self.directory)?;
-        match connection.call(Request::Wait { container: container.to_owned() }, Vec::new(), limit)? {
+        match connection.call(
+            Request::Wait { container: container.to_owned() },
+            Vec::new(),
+            limit,
+        )? {
             (Reply::Exited(exit), _) => Ok(exit),
             _ => unexpected(),
         }
@@ -158,7 +176,9 @@ impl Sandbox {
     /// Joins a container's streams.
     pub fn attach(&self, container: &str, stdin: bool) -> Result<Attached, Error> {
         match self.call(Request::Attach { container: container.to_owned(), stdin })? {
-            (Reply::Attached { stdin, stderr }, descriptors) => Ok(Attached::from_parts(stdin, stderr, descriptors)),
+            (Reply::Attached { stdin, stderr }, descriptors) => {
+                Ok(Attached::from_parts(stdin, stderr, descriptors))
+            }
             _ => unexpected(),
         }
     }

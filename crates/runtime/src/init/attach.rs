@@ -58,7 +58,8 @@ pub(super) fn system_mounts(root: BorrowedFd<'_>, parts: &System<'_>) -> Result<
     system(root, parts.shm, "/dev/shm")?;
     if let Some(terminal) = parts.console {
         let step = "mount /dev/console";
-        let place = paths::open_without_links(root, Path::new("/dev/console")).at(FaultKind::Mount, step)?;
+        let place = paths::open_without_links(root, Path::new("/dev/console"))
+            .at(FaultKind::Mount, step)?;
         let copy = copy_tree(terminal, false).at(FaultKind::Mount, step)?;
         onto(copy.as_fd(), place.as_fd()).at(FaultKind::Mount, step)?;
     }
@@ -78,8 +79,13 @@ fn cgroups(root: BorrowedFd<'_>, layout: &Layout, attributes: u64) -> Result<(),
             continue;
         }
         let Some(name) = mount.file_name().and_then(|name| name.to_str()) else { continue };
-        let options: Vec<(&str, &str)> = controllers.iter().map(|controller| (controller.as_str(), "")).collect();
-        system(root, &filesystem("cgroup", &options, attributes)?, &format!("/sys/fs/cgroup/{name}"))?;
+        let options: Vec<(&str, &str)> =
+            controllers.iter().map(|controller| (controller.as_str(), "")).collect();
+        system(
+            root,
+            &filesystem("cgroup", &options, attributes)?,
+            &format!("/sys/fs/cgroup/{name}"),
+        )?;
         for controller in controllers.iter().filter(|controller| *controller != name) {
             let _ = rustix::fs::symlinkat(name, &top, controller.as_str()); // A convenience, as hosts have it.
         }
@@ -94,7 +100,10 @@ pub(super) fn requested(root: BorrowedFd<'_>, prepared: &Prepared) -> Result<(),
     let place = paths::ensure_in(root, &prepared.destination, want).at(FaultKind::Mount, step())?;
     let filesystem = rustix::fs::fstatfs(&place).at(FaultKind::Mount, step())?;
     if filesystem.f_type == PROC_SUPER_MAGIC {
-        return Err(Fault::new(FaultKind::Mount, format!("{}: nothing can be mounted inside /proc", step())));
+        return Err(Fault::new(
+            FaultKind::Mount,
+            format!("{}: nothing can be mounted inside /proc", step()),
+        ));
     }
     onto(prepared.mount.as_fd(), place.as_fd()).at(FaultKind::Mount, step())
 }

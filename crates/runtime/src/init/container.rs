@@ -56,7 +56,10 @@ impl ContainerPlan<'_> {
                 return fault.kind.exit_code();
             }
         };
-        let streams = std::mem::replace(&mut self.streams, Streams::Pipes { stdin: None, stdout: None, stderr: None });
+        let streams = std::mem::replace(
+            &mut self.streams,
+            Streams::Pipes { stdin: None, stdout: None, stderr: None },
+        );
         if self.user.is_some() {
             return self.continue_inside(taken, streams);
         }
@@ -90,19 +93,21 @@ impl ContainerPlan<'_> {
         let namespaces = libc::CLONE_NEWNS | libc::CLONE_NEWCGROUP | pids;
         // The second process goes on when its id has been reported: `go` closes.
         let (wait, go) = match super::become_root_inside().and_then(|()| {
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(FaultKind::Kernel, "make a pipe")
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .at(FaultKind::Kernel, "make a pipe")
         }) {
             Ok(pipe) => pipe,
             Err(fault) => return super::finish(&self.report, Err(fault)),
         };
         let report = rustix::io::fcntl_dupfd_cloexec(&self.report.0, 3).map(Report);
         let mut go = Some(go);
-        let born = clone::spawn(&CloneSpec { namespaces, sibling: true, ..CloneSpec::default() }, || {
-            go.take();
-            let _ = rustix::io::read(&wait, &mut [0_u8; 1]);
-            let steps = super::begin(None).and_then(|()| self.inside(taken, streams));
-            super::finish(&self.report, steps)
-        });
+        let born =
+            clone::spawn(&CloneSpec { namespaces, sibling: true, ..CloneSpec::default() }, || {
+                go.take();
+                let _ = rustix::io::read(&wait, &mut [0_u8; 1]);
+                let steps = super::begin(None).and_then(|()| self.inside(taken, streams));
+                super::finish(&self.report, steps)
+            });
         match (born, report) {
             (Ok(child), Ok(report)) => {
                 report.pid(child.pid.as_raw_nonzero().get());

@@ -32,7 +32,8 @@ pub(super) fn prepare(
     user: Option<&UserNamespace>,
 ) -> Result<OwnedFd, Fault> {
     let (uid, gid) = user.map_or((0, 0), UserNamespace::root_ids);
-    let options = [("mode", "755"), ("size", "65536k"), ("uid", &uid.to_string()), ("gid", &gid.to_string())];
+    let options =
+        [("mode", "755"), ("size", "65536k"), ("uid", &uid.to_string()), ("gid", &gid.to_string())];
     let dev = filesystem("tmpfs", &options, NOSUID)?;
     let here = dev.as_fd();
     for (name, major, minor) in crate::defaults::DEVICES {
@@ -46,21 +47,26 @@ pub(super) fn prepare(
         ("ptmx", "pts/ptmx"),
         ("core", "/proc/kcore"),
     ] {
-        rustix::fs::symlinkat(target, here, name).at(FaultKind::Mount, format!("link /dev/{name}"))?;
+        rustix::fs::symlinkat(target, here, name)
+            .at(FaultKind::Mount, format!("link /dev/{name}"))?;
     }
     for name in ["pts", "shm", "mqueue"] {
-        rustix::fs::mkdirat(here, name, Mode::from_raw_mode(0o755)).at(FaultKind::Mount, "make a directory in /dev")?;
+        rustix::fs::mkdirat(here, name, Mode::from_raw_mode(0o755))
+            .at(FaultKind::Mount, "make a directory in /dev")?;
     }
     if has_terminal {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        rustix::fs::openat(here, "console", flags, Mode::from_raw_mode(0o600)).at(FaultKind::Mount, "make /dev/console")?;
+        rustix::fs::openat(here, "console", flags, Mode::from_raw_mode(0o600))
+            .at(FaultKind::Mount, "make /dev/console")?;
     }
     if is_privileged {
         host_devices(here, Path::new("/dev"), Path::new(""), &mut 0)?;
     }
     for device in devices {
         let inside = device.path.strip_prefix("/dev/").map(Path::new);
-        let inside = inside.ok_or_else(|| Fault::new(FaultKind::Invalid, format!("device {:?} is not below /dev", device.path)))?;
+        let inside = inside.ok_or_else(|| {
+            Fault::new(FaultKind::Invalid, format!("device {:?} is not below /dev", device.path))
+        })?;
         let kind = match device.kind {
             DeviceKind::Character => FileType::CharacterDevice,
             DeviceKind::Block => FileType::BlockDevice,
@@ -104,11 +110,17 @@ fn node(
 }
 
 /// The host's devices with their numbers, modes and owners.
-fn host_devices(dev: BorrowedFd<'_>, host: &Path, inside: &Path, count: &mut usize) -> Result<(), Fault> {
+fn host_devices(
+    dev: BorrowedFd<'_>,
+    host: &Path,
+    inside: &Path,
+    count: &mut usize,
+) -> Result<(), Fault> {
     let Ok(entries) = fs::read_dir(host.join(inside)) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        if inside.as_os_str().is_empty() && NOT_HOST_DEVICES.iter().any(|skipped| name == *skipped) {
+        if inside.as_os_str().is_empty() && NOT_HOST_DEVICES.iter().any(|skipped| name == *skipped)
+        {
             continue;
         }
         let path = inside.join(&name);
@@ -123,7 +135,10 @@ fn host_devices(dev: BorrowedFd<'_>, host: &Path, inside: &Path, count: &mut usi
         };
         *count += 1;
         if *count > HOST_DEVICES_MAX {
-            return Err(Fault::new(FaultKind::Mount, format!("the host has more than {HOST_DEVICES_MAX} devices")));
+            return Err(Fault::new(
+                FaultKind::Mount,
+                format!("the host has more than {HOST_DEVICES_MAX} devices"),
+            ));
         }
         let number = (rustix::fs::major(data.rdev()), rustix::fs::minor(data.rdev()));
         node(dev, &path, kind, number, data.mode(), (data.uid(), data.gid()))?;
@@ -157,7 +172,8 @@ impl Terminals {
     pub(crate) fn open(&self, size: Option<WindowSize>) -> Result<(OwnedFd, OwnedFd), Fault> {
         let step = "open a terminal";
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let master = rustix::fs::openat(&self.mount, "ptmx", flags, Mode::empty()).at(FaultKind::Kernel, step)?;
+        let master = rustix::fs::openat(&self.mount, "ptmx", flags, Mode::empty())
+            .at(FaultKind::Kernel, step)?;
         rustix::pty::unlockpt(&master).at(FaultKind::Kernel, step)?;
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let peer = rustix::pty::ioctl_tiocgptpeer(&master, flags).at(FaultKind::Kernel, step)?;
@@ -174,6 +190,11 @@ impl Terminals {
 
 /// Sets a terminal's size.
 pub(crate) fn resize(terminal: BorrowedFd<'_>, size: WindowSize) -> Result<(), Fault> {
-    let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = rustix::termios::Winsize {
+        ws_row: size.rows,
+        ws_col: size.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     rustix::termios::tcsetwinsize(terminal, size).at(FaultKind::Kernel, "resize a terminal")
 }

@@ -20,12 +20,18 @@ pub(super) fn find(program: &str, env: &[String]) -> Result<CString, Fault> {
             Err(error) => Err(refused(program, &error)),
         };
     }
-    let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+    let path =
+        env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let candidates = path.split(':').map(|directory| {
         // An empty entry means the working directory.
-        if directory.is_empty() { PathBuf::from("./").join(program) } else { Path::new(directory).join(program) }
+        if directory.is_empty() {
+            PathBuf::from("./").join(program)
+        } else {
+            Path::new(directory).join(program)
+        }
     });
-    let found = candidates.into_iter().find(|candidate| !program.is_empty() && check(candidate).is_ok());
+    let found =
+        candidates.into_iter().find(|candidate| !program.is_empty() && check(candidate).is_ok());
     match found {
         Some(found) => CString::new(found.as_os_str().as_bytes()).map_err(|_| not_in_path(program)),
         None => Err(not_in_path(program)),
@@ -33,11 +39,15 @@ pub(super) fn find(program: &str, env: &[String]) -> Result<CString, Fault> {
 }
 
 fn not_in_path(program: &str) -> Fault {
-    Fault::new(FaultKind::ProgramNotFound, format!("exec: {program:?}: executable file not found in $PATH"))
+    Fault::new(
+        FaultKind::ProgramNotFound,
+        format!("exec: {program:?}: executable file not found in $PATH"),
+    )
 }
 
 fn c_string(text: &str) -> Result<CString, Fault> {
-    CString::new(text).map_err(|_| Fault::new(FaultKind::Invalid, format!("{text:?} has a NUL character")))
+    CString::new(text)
+        .map_err(|_| Fault::new(FaultKind::Invalid, format!("{text:?} has a NUL character")))
 }
 
 fn check(path: &Path) -> io::Result<()> {
@@ -50,13 +60,16 @@ fn check(path: &Path) -> io::Result<()> {
 
 fn refused(program: &str, error: &io::Error) -> Fault {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            Fault::new(FaultKind::ProgramNotFound, format!("exec: {program:?}: stat {program}: {}", plain(error)))
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Fault::new(
+            FaultKind::ProgramNotFound,
+            format!("exec: {program:?}: stat {program}: {}", plain(error)),
+        ),
         io::ErrorKind::IsADirectory => {
             Fault::new(FaultKind::ProgramPermission, format!("exec: {program:?}: is a directory"))
         }
-        _ => Fault::new(FaultKind::ProgramPermission, format!("exec: {program:?}: {}", plain(error))),
+        _ => {
+            Fault::new(FaultKind::ProgramPermission, format!("exec: {program:?}: {}", plain(error)))
+        }
     }
 }
 
@@ -72,6 +85,8 @@ pub(super) fn not_executed(path: &str, error: &io::Error) -> Fault {
 }
 
 /// Strings for the kernel.
-pub(super) fn c_strings<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<CString>, Fault> {
+pub(super) fn c_strings<'a>(
+    texts: impl Iterator<Item = &'a String>,
+) -> Result<Vec<CString>, Fault> {
     texts.map(|text| c_string(text)).collect()
 }

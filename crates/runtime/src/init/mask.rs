@@ -19,13 +19,18 @@ pub(super) fn null_device() -> Result<OwnedFd, Fault> {
     let step = "open the null device";
     let null = rustix::fs::openat(CWD, "/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
     let null = null.at(FaultKind::Mount, step)?;
-    if is_null(null.as_fd()) { Ok(null) } else { Err(Fault::new(FaultKind::Mount, "/dev/null is not the null device")) }
+    if is_null(null.as_fd()) {
+        Ok(null)
+    } else {
+        Err(Fault::new(FaultKind::Mount, "/dev/null is not the null device"))
+    }
 }
 
 /// Whether a descriptor is the null device, character 1:3.
 pub(super) fn is_null(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(file).is_ok_and(|data| {
-        FileType::from_raw_mode(data.st_mode) == FileType::CharacterDevice && data.st_rdev == rustix::fs::makedev(1, 3)
+        FileType::from_raw_mode(data.st_mode) == FileType::CharacterDevice
+            && data.st_rdev == rustix::fs::makedev(1, 3)
     })
 }
 
@@ -37,7 +42,9 @@ pub(super) struct Masks {
 impl Masks {
     /// Must be called where the host's mounts are seen.
     pub(super) fn prepare() -> Result<Self, Fault> {
-        Ok(Self { null: copy_tree(&null_device()?, false).at(FaultKind::Mount, "copy the null device")? })
+        Ok(Self {
+            null: copy_tree(&null_device()?, false).at(FaultKind::Mount, "copy the null device")?,
+        })
     }
 
     /// Covers paths; those that do not exist need no cover.
@@ -50,7 +57,11 @@ impl Masks {
             let cover = if paths::is_directory(place.as_fd()).at(FaultKind::Mount, step())? {
                 if empty.is_none() {
                     let attributes = RDONLY | NOSUID | NODEV | NOEXEC;
-                    empty = Some(Cover::Detached(filesystem("tmpfs", &[("size", "4k"), ("mode", "555")], attributes)?));
+                    empty = Some(Cover::Detached(filesystem(
+                        "tmpfs",
+                        &[("size", "4k"), ("mode", "555")],
+                        attributes,
+                    )?));
                 }
                 empty.as_mut()
             } else {
@@ -87,7 +98,9 @@ impl Cover {
 fn find(root: BorrowedFd<'_>, path: &str) -> Result<Option<OwnedFd>, Fault> {
     match paths::open_in(root, Path::new(path)) {
         Ok(place) => Ok(Some(place)),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => Ok(None),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+            Ok(None)
+        }
         Err(error) => Err(error).at(FaultKind::Mount, format!("find {path}")),
     }
 }

@@ -50,19 +50,28 @@ impl PausePlan<'_> {
             super::become_root_inside()?;
         }
         if spec.network != NetworkMode::Host {
-            let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+            let socket = rustix::net::socket_with(
+                AddressFamily::INET,
+                SocketType::DGRAM,
+                SocketFlags::CLOEXEC,
+                None,
+            );
             let socket = socket.at(FaultKind::Kernel, "open a socket")?;
-            sys::misc::loopback_up(socket.as_fd()).at(FaultKind::Kernel, "bring the loopback up")?;
+            sys::misc::loopback_up(socket.as_fd())
+                .at(FaultKind::Kernel, "bring the loopback up")?;
             if let Some(name) = &spec.hostname {
-                rustix::system::sethostname(name.as_bytes()).at(FaultKind::Kernel, "set the host name")?;
+                rustix::system::sethostname(name.as_bytes())
+                    .at(FaultKind::Kernel, "set the host name")?;
             }
         }
         prepare::sysctls(spec.sysctls.iter())?;
         self.change_root()?;
         match &spec.pause {
-            Some(image) => {
-                program::run(&image.process, Streams::Pipes { stdin: None, stdout: None, stderr: None }, &self.report)
-            }
+            Some(image) => program::run(
+                &image.process,
+                Streams::Pipes { stdin: None, stdout: None, stderr: None },
+                &self.report,
+            ),
             None => self.own_program(),
         }
     }
@@ -73,28 +82,36 @@ impl PausePlan<'_> {
         let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
         mount_change("/", private).at(FaultKind::Mount, "make the mounts private")?;
         let strict = NOSUID | NODEV | NOEXEC;
-        let base = filesystem("tmpfs", &[("size", "16k"), ("mode", "755")], NOSUID | NODEV | NOEXEC)?;
+        let base =
+            filesystem("tmpfs", &[("size", "16k"), ("mode", "755")], NOSUID | NODEV | NOEXEC)?;
         for name in ["proc", "sys", "root"] {
             let mode = Mode::from_raw_mode(0o755);
             rustix::fs::mkdirat(&base, name, mode).at(FaultKind::Mount, "make the pause's root")?;
         }
         // In a user namespace the kernel lets a container mount these only where they are seen whole already.
         let (proc, sys) = match self.spec.user_namespace {
-            Some(_) => (Some(filesystem("proc", &[], strict)?), Some(filesystem("sysfs", &[], strict)?)),
+            Some(_) => {
+                (Some(filesystem("proc", &[], strict)?), Some(filesystem("sysfs", &[], strict)?))
+            }
             None => (None, None),
         };
         super::cover_root(&base)?;
-        for (mount, name) in [(proc.as_ref(), "proc"), (sys.as_ref(), "sys"), (self.root.as_ref(), "root")] {
+        for (mount, name) in
+            [(proc.as_ref(), "proc"), (sys.as_ref(), "sys"), (self.root.as_ref(), "root")]
+        {
             let Some(mount) = mount else { continue };
             let step = "mount below the pause's root";
-            let place = paths::open_without_links(base.as_fd(), Path::new(name)).at(FaultKind::Mount, step)?;
+            let place = paths::open_without_links(base.as_fd(), Path::new(name))
+                .at(FaultKind::Mount, step)?;
             attach::onto(mount.as_fd(), place.as_fd()).at(FaultKind::Mount, step)?;
         }
         let change = MountChange { set: RDONLY, ..MountChange::default() };
-        mount_attr::change(base.as_fd(), &change).at(FaultKind::Mount, "make the root read-only")?;
+        mount_attr::change(base.as_fd(), &change)
+            .at(FaultKind::Mount, "make the root read-only")?;
         super::pivot(&base)?;
         if let Some(root) = &self.root {
-            mount_attr::change(root.as_fd(), &change).at(FaultKind::Mount, "make the root read-only")?;
+            mount_attr::change(root.as_fd(), &change)
+                .at(FaultKind::Mount, "make the root read-only")?;
             rustix::process::chroot("/root").at(FaultKind::Mount, "enter the image's root")?;
             rustix::process::chdir("/").at(FaultKind::Mount, "enter the image's root")?;
         }
@@ -104,7 +121,9 @@ impl PausePlan<'_> {
     /// This program in its pause role, with no capability.
     fn own_program(&self) -> Result<Infallible, Fault> {
         use rustix::thread::{CapabilitySet, CapabilitySets};
-        let null = || rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).at(FaultKind::Kernel, "null");
+        let null = || {
+            rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).at(FaultKind::Kernel, "null")
+        };
         rustix::stdio::dup2_stdout(null()?).at(FaultKind::Kernel, "null")?;
         rustix::stdio::dup2_stderr(null()?).at(FaultKind::Kernel, "null")?;
         rustix::thread::set_no_new_privs(true).at(FaultKind::Kernel, "set no_new_privs")?;
@@ -117,7 +136,8 @@ impl PausePlan<'_> {
         }
         let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
         rustix::thread::set_capabilities(None, sets).at(FaultKind::Kernel, "drop capabilities")?;
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(FaultKind::Kernel, "tie to the shim")?;
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+            .at(FaultKind::Kernel, "tie to the shim")?;
         sys::misc::close_on_exec_from(3).at(FaultKind::Kernel, "mark descriptors")?;
         let args = [c"podo".to_owned(), c"pause".to_owned()];
         let error = sys::exec::execve_fd(self.executable.as_fd(), &args, &[]);

@@ -25,21 +25,31 @@ pub(super) fn prepare(
     namespace: Option<&OwnedFd>,
     user: Option<&UserNamespace>,
 ) -> Result<Vec<Prepared>, Fault> {
-    let mut all = mounts.iter().map(|mount| one(mount, namespace, user)).collect::<Result<Vec<_>, _>>()?;
+    let mut all =
+        mounts.iter().map(|mount| one(mount, namespace, user)).collect::<Result<Vec<_>, _>>()?;
     all.sort_by_key(|prepared| prepared.destination.components().count());
     Ok(all)
 }
 
-fn one(mount: &Mount, namespace: Option<&OwnedFd>, user: Option<&UserNamespace>) -> Result<Prepared, Fault> {
+fn one(
+    mount: &Mount,
+    namespace: Option<&OwnedFd>,
+    user: Option<&UserNamespace>,
+) -> Result<Prepared, Fault> {
     let step = || format!("mount {:?}", mount.destination);
     let (detached, is_directory, propagation, idmap) = match &mount.kind {
         MountKind::Tmpfs { size_bytes, mode } => {
             let (uid, gid) = user.map_or((0, 0), UserNamespace::root_ids);
-            let mut options = vec![("mode", format!("{:o}", mode & 0o7777)), ("uid", uid.to_string()), ("gid", gid.to_string())];
+            let mut options = vec![
+                ("mode", format!("{:o}", mode & 0o7777)),
+                ("uid", uid.to_string()),
+                ("gid", gid.to_string()),
+            ];
             if *size_bytes > 0 {
                 options.push(("size", size_bytes.to_string()));
             }
-            let options: Vec<(&str, &str)> = options.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let options: Vec<(&str, &str)> =
+                options.iter().map(|(name, value)| (*name, value.as_str())).collect();
             (filesystem("tmpfs", &options, NOSUID | NODEV)?, true, Propagation::Private, false)
         }
         MountKind::Bind { source, propagation, idmap } => {
@@ -67,11 +77,12 @@ fn one(mount: &Mount, namespace: Option<&OwnedFd>, user: Option<&UserNamespace>)
 
 fn open(source: &MountSource) -> Result<OwnedFd, Fault> {
     match source {
-        MountSource::Path(path) => rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .at(FaultKind::Mount, format!("open the mount source {path:?}")),
-        MountSource::Beneath { root, path } => {
-            paths::open_beneath(root, path).at(FaultKind::Mount, format!("open {path:?} below {root:?}"))
+        MountSource::Path(path) => {
+            rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .at(FaultKind::Mount, format!("open the mount source {path:?}"))
         }
+        MountSource::Beneath { root, path } => paths::open_beneath(root, path)
+            .at(FaultKind::Mount, format!("open {path:?} below {root:?}")),
     }
 }
 
@@ -79,7 +90,8 @@ fn open(source: &MountSource) -> Result<OwnedFd, Fault> {
 pub(super) fn bind(path: &Path) -> Result<OwnedFd, Fault> {
     let step = || format!("copy the mount of {path:?}");
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let handle = rustix::fs::openat(CWD, path, flags, Mode::empty()).at(FaultKind::Mount, step())?;
+    let handle =
+        rustix::fs::openat(CWD, path, flags, Mode::empty()).at(FaultKind::Mount, step())?;
     let copy = copy_tree(&handle, false).at(FaultKind::Mount, step())?;
     let private = MountChange { propagation: libc::MS_PRIVATE, ..MountChange::default() };
     mount_attr::change(copy.as_fd(), &private).at(FaultKind::Mount, step())?;
@@ -88,7 +100,9 @@ pub(super) fn bind(path: &Path) -> Result<OwnedFd, Fault> {
 
 /// Writes the namespaced settings of this process' namespaces, through a procfs of its own making: nothing that is
 /// mounted anywhere can stand in its place (CVE-2019-16884, CVE-2025-52881).
-pub(super) fn sysctls<'a>(settings: impl Iterator<Item = (&'a String, &'a String)>) -> Result<(), Fault> {
+pub(super) fn sysctls<'a>(
+    settings: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Result<(), Fault> {
     let mut settings = settings.peekable();
     if settings.peek().is_none() {
         return Ok(());
@@ -98,8 +112,10 @@ pub(super) fn sysctls<'a>(settings: impl Iterator<Item = (&'a String, &'a String
         let step = || format!("set {name}={value}");
         let path = Path::new("sys").join(name.replace('.', "/"));
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&proc, &path, flags, Mode::empty()).at(FaultKind::Kernel, step())?;
-        std::io::Write::write_all(&mut fs::File::from(file), value.as_bytes()).at(FaultKind::Kernel, step())?;
+        let file =
+            rustix::fs::openat(&proc, &path, flags, Mode::empty()).at(FaultKind::Kernel, step())?;
+        std::io::Write::write_all(&mut fs::File::from(file), value.as_bytes())
+            .at(FaultKind::Kernel, step())?;
     }
     Ok(())
 }

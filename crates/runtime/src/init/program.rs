@@ -2,27 +2,32 @@
 //! process and for every further one (CVE-2022-29162).
 
 use std::convert::Infallible;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
-use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Report, Streams, lookup, mask};
 use crate::error::{At, Fault, FaultKind};
+use crate::paths;
 use crate::seccomp::Program;
 use crate::spec::ProcessSpec;
 use crate::sys;
 use crate::users::{self, Identity};
 
 /// Becomes the program, in whose root and namespaces this process already is.
-pub(super) fn run(process: &ProcessSpec, streams: Streams, report: &Report) -> Result<Infallible, Fault> {
-    let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+pub(super) fn run(
+    process: &ProcessSpec,
+    streams: Streams,
+    report: &Report,
+) -> Result<Infallible, Fault> {
+    let root =
+        rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let root = root.at(FaultKind::Mount, "open the root")?;
     let identity = users::resolve(root.as_fd(), &process.user)?;
-    drop(root);
     report.identity(&identity);
     let _ = rustix::process::setsid(); // A session leader already is fine.
     connect(streams, &identity)?;
@@ -33,15 +38,20 @@ pub(super) fn run(process: &ProcessSpec, streams: Streams, report: &Report) -> R
     // Keys of whoever started the shim are none of the container's business; without keyrings there are none.
     let _ = sys::misc::new_session_keyring();
     sys::signals::reset_all();
-    let was_entered = enter(&process.cwd);
+    let was_entered = enter(&root, &process.cwd);
     restrict(process, &identity)?;
     match was_entered {
-        Err(Errno::ACCESS | Errno::PERM) => enter(&process.cwd), // A directory that only its owner may enter.
+        // A directory that only its owner may enter.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => enter(&root, &process.cwd),
         entered => entered,
     }
-    .at(FaultKind::WorkingDirectory, format!("chdir to cwd ({:?}) set in config.json failed", directory(&process.cwd)))?;
+    .at(
+        FaultKind::WorkingDirectory,
+        format!("chdir to cwd ({:?}) set in config.json failed", directory(&process.cwd)),
+    )?;
     verify_directory()?;
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).at(FaultKind::Kernel, "tie to the shim")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .at(FaultKind::Kernel, "tie to the shim")?;
     let env = environment(process, &identity);
     let program = process.args.first().map_or("", String::as_str);
     let path = lookup::find(program, &env)?;
@@ -60,17 +70,23 @@ fn directory(cwd: &str) -> &str {
     if cwd.is_empty() { "/" } else { cwd }
 }
 
-fn enter(cwd: &str) -> rustix::io::Result<()> {
-    rustix::process::chdir(Path::new(directory(cwd)))
+/// Not through `/proc/self/fd` and its kin, which lead to whatever this process still has open (CVE-2024-21626).
+fn enter(root: &OwnedFd, cwd: &str) -> io::Result<()> {
+    let place = paths::open_in(root.as_fd(), Path::new(directory(cwd)))?;
+    Ok(rustix::process::fchdir(place)?)
 }
 
 /// A directory outside the root, reached by whatever trick, has no path that begins at the root (CVE-2024-21626).
 fn verify_directory() -> Result<(), Fault> {
-    let current = rustix::process::getcwd(Vec::new()).at(FaultKind::WorkingDirectory, "find the working directory")?;
+    let current = rustix::process::getcwd(Vec::new())
+        .at(FaultKind::WorkingDirectory, "find the working directory")?;
     if current.as_bytes().starts_with(b"/") {
         return Ok(());
     }
-    Err(Fault::new(FaultKind::WorkingDirectory, "the working directory is outside the container's root"))
+    Err(Fault::new(
+        FaultKind::WorkingDirectory,
+        "the working directory is outside the container's root",
+    ))
 }
 
 /// Standard streams become those given; who runs may reopen them (`/dev/stdout`).
@@ -79,8 +95,10 @@ fn connect(streams: Streams, identity: &Identity) -> Result<(), Fault> {
     let (stdin, stdout, stderr) = match streams {
         Streams::Pipes { stdin, stdout, stderr } => (stdin, stdout, stderr),
         Streams::Terminal(terminal) => {
-            rustix::process::ioctl_tiocsctty(&terminal).at(FaultKind::Kernel, "take the terminal")?;
-            let again = || rustix::io::fcntl_dupfd_cloexec(&terminal, 3).at(FaultKind::Kernel, step);
+            rustix::process::ioctl_tiocsctty(&terminal)
+                .at(FaultKind::Kernel, "take the terminal")?;
+            let again =
+                || rustix::io::fcntl_dupfd_cloexec(&terminal, 3).at(FaultKind::Kernel, step);
             (Some(again()?), Some(again()?), Some(again()?))
         }
     };
@@ -107,7 +125,8 @@ fn null() -> Result<OwnedFd, Fault> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     match rustix::fs::open("/dev/null", flags, Mode::empty()) {
         Ok(null) if mask::is_null(null.as_fd()) => Ok(null),
-        _ => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).at(FaultKind::Kernel, "open the null device"),
+        _ => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+            .at(FaultKind::Kernel, "open the null device"),
     }
 }
 
@@ -124,7 +143,9 @@ fn restrict(process: &ProcessSpec, identity: &Identity) -> Result<(), Fault> {
     // The bounding set: bits beyond the kernel's last capability are refused, which ends the loop.
     for number in 0..64_u32 {
         let bit = CapabilitySet::from_bits_retain(1 << number);
-        if wanted & (1 << number) == 0 && rustix::thread::remove_capability_from_bounding_set(bit).is_err() {
+        if wanted & (1 << number) == 0
+            && rustix::thread::remove_capability_from_bounding_set(bit).is_err()
+        {
             break;
         }
     }
@@ -132,9 +153,11 @@ fn restrict(process: &ProcessSpec, identity: &Identity) -> Result<(), Fault> {
     become_user(identity)?;
     rustix::thread::set_keep_capabilities(false).at(FaultKind::Kernel, "keep capabilities")?;
     let kept = CapabilitySet::from_bits_retain(kept);
-    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    let sets =
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).at(FaultKind::Kernel, "set capabilities")?;
-    rustix::thread::clear_ambient_capability_set().at(FaultKind::Kernel, "clear ambient capabilities")
+    rustix::thread::clear_ambient_capability_set()
+        .at(FaultKind::Kernel, "clear ambient capabilities")
 }
 
 fn become_user(identity: &Identity) -> Result<(), Fault> {
@@ -148,7 +171,9 @@ fn become_user(identity: &Identity) -> Result<(), Fault> {
 
 fn filter(program: Option<&Program>) -> Result<(), Fault> {
     match program {
-        Some(program) => sys::filter::install(&program.0).at(FaultKind::Kernel, "install the seccomp filter"),
+        Some(program) => {
+            sys::filter::install(&program.0).at(FaultKind::Kernel, "install the seccomp filter")
+        }
         None => Ok(()),
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, open_tree,
 };
 
 use crate::error::{At, Fault, FaultKind};
@@ -14,7 +14,11 @@ use crate::spec::{Overlay, Rootfs, UserNamespace};
 use crate::sys::mount_attr::{self, MountChange};
 
 /// A new detached mount of a file system without a source.
-pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u64) -> Result<OwnedFd, Fault> {
+pub(super) fn filesystem(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: u64,
+) -> Result<OwnedFd, Fault> {
     let step = |what: &str| format!("{what} {kind}");
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step("open"))?;
     for (name, value) in options {
@@ -33,7 +37,9 @@ pub(super) fn filesystem(kind: &str, options: &[(&str, &str)], attributes: u64) 
 
 /// A detached copy of what is mounted at a handle.
 pub(super) fn copy_tree(handle: &OwnedFd, is_recursive: bool) -> rustix::io::Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
     if is_recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
@@ -43,21 +49,27 @@ pub(super) fn copy_tree(handle: &OwnedFd, is_recursive: bool) -> rustix::io::Res
 /// Opens a directory of the host.
 fn directory(path: &Path) -> Result<OwnedFd, Fault> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, path, flags, Mode::empty()).at(FaultKind::Mount, format!("open {path:?}"))
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
+        .at(FaultKind::Mount, format!("open {path:?}"))
 }
 
 /// Opens a layer; through the user namespace's ids if there is one.
 fn layer(path: &Path, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
     let handle = directory(path)?;
     let Some(namespace) = user_namespace else { return Ok(handle) };
-    let copy = copy_tree(&handle, false).at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
+    let copy =
+        copy_tree(&handle, false).at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
     let change = MountChange { idmap: Some(namespace.as_fd()), ..MountChange::default() };
-    mount_attr::change(copy.as_fd(), &change).at(FaultKind::Mount, format!("map the ids of {path:?}"))?;
+    mount_attr::change(copy.as_fd(), &change)
+        .at(FaultKind::Mount, format!("map the ids of {path:?}"))?;
     Ok(copy)
 }
 
 /// The root file system of a spec, detached, with private propagation.
-pub(crate) fn prepare(rootfs: &Rootfs, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<OwnedFd, Fault> {
+pub(crate) fn prepare(
+    rootfs: &Rootfs,
+    user: Option<(&OwnedFd, &UserNamespace)>,
+) -> Result<OwnedFd, Fault> {
     let user_namespace = user.map(|(namespace, _)| namespace);
     let mount = match rootfs {
         Rootfs::Overlay(overlay) => overlayfs(overlay, user)?,
@@ -76,25 +88,36 @@ pub(crate) fn prepare(rootfs: &Rootfs, user: Option<(&OwnedFd, &UserNamespace)>)
 }
 
 /// Layers are named by descriptor: short, and resolved once.
-fn overlayfs(overlay: &Overlay, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<OwnedFd, Fault> {
+fn overlayfs(
+    overlay: &Overlay,
+    user: Option<(&OwnedFd, &UserNamespace)>,
+) -> Result<OwnedFd, Fault> {
     let namespace = user.map(|(namespace, _)| namespace);
-    let lower = overlay.lower.iter().map(|path| layer(path, namespace)).collect::<Result<Vec<_>, _>>()?;
+    let lower =
+        overlay.lower.iter().map(|path| layer(path, namespace)).collect::<Result<Vec<_>, _>>()?;
     let changes = match (&overlay.upper, &overlay.work) {
         (Some(upper), Some(work)) => Some((directory(upper)?, directory(work)?)),
         (None, _) => None,
-        (Some(_), None) => return Err(Fault::new(FaultKind::Invalid, "an overlay's upper needs its work directory")),
+        (Some(_), None) => {
+            return Err(Fault::new(
+                FaultKind::Invalid,
+                "an overlay's upper needs its work directory",
+            ));
+        }
     };
     if let (Some(upper), Some((_, user))) = (&overlay.upper, user) {
         // The layers' ids are mapped; new files keep the host's ids of who makes them, and so must the directory above.
         let (uid, gid) = user.root_ids();
         let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
-        rustix::fs::chown(upper.as_path(), Some(uid), Some(gid)).at(FaultKind::Mount, format!("give {upper:?} to the user namespace"))?;
+        rustix::fs::chown(upper.as_path(), Some(uid), Some(gid))
+            .at(FaultKind::Mount, format!("give {upper:?} to the user namespace"))?;
     }
     let name = |handle: &OwnedFd| format!("/proc/self/fd/{}", handle.as_raw_fd());
     let step = "make the overlay";
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step)?;
     let names: Vec<String> = lower.iter().map(name).collect();
-    let one_by_one = names.iter().try_for_each(|name| fsconfig_set_string(&context, "lowerdir+", name.as_str()));
+    let one_by_one =
+        names.iter().try_for_each(|name| fsconfig_set_string(&context, "lowerdir+", name.as_str()));
     if one_by_one.is_err() {
         // Before Linux 6.5: all in one value, of at most 255 bytes.
         fsconfig_set_string(&context, "lowerdir", names.join(":")).at(FaultKind::Mount, step)?;
@@ -108,5 +131,6 @@ fn overlayfs(overlay: &Overlay, user: Option<(&OwnedFd, &UserNamespace)>) -> Res
         }
     }
     fsconfig_create(&context).at(FaultKind::Mount, step)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).at(FaultKind::Mount, step)
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        .at(FaultKind::Mount, step)
 }

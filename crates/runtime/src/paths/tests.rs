@@ -7,7 +7,8 @@ struct Tree(PathBuf);
 
 impl Tree {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("podotest-runtime-paths-{}-{name}", std::process::id()));
+        let path = std::env::temp_dir()
+            .join(format!("podotest-runtime-paths-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("root")).unwrap();
         fs::create_dir_all(path.join("outside")).unwrap();

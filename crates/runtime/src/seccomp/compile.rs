@@ -87,12 +87,8 @@ fn encode(instruction: &Instruction) -> u64 {
         To::Next | To::Pass | To::Fail => 0,
     };
     let Instruction { code, operand, yes, no } = instruction;
-    let bytes = [
-        &code.to_ne_bytes()[..],
-        &[offset(*yes), offset(*no)],
-        &operand.to_ne_bytes()[..],
-    ]
-    .concat();
+    let bytes = [&code.to_ne_bytes()[..], &[offset(*yes), offset(*no)], &operand.to_ne_bytes()[..]]
+        .concat();
     u64::from_ne_bytes(bytes.try_into().unwrap_or_default())
 }
 
@@ -108,7 +104,10 @@ fn ranges(filter: &Filter) -> Vec<Range> {
         Some((_, last)) if *last == rules => {}
         _ => ranges.push((first, rules)),
     };
-    let known = filter.rules.iter().filter_map(|(number, rules)| Some((u32::try_from(*number).ok()?, rules)));
+    let known = filter
+        .rules
+        .iter()
+        .filter_map(|(number, rules)| Some((u32::try_from(*number).ok()?, rules)));
     let mut next = 0;
     for (number, rules) in known {
         if number > next {
@@ -183,17 +182,35 @@ fn condition_code(condition: &Condition) -> Vec<Instruction> {
     let at = ARGUMENTS + 8 * u32::from(condition.argument);
     let (load_high, load_low) = (plain(LOAD, at + 4), plain(LOAD, at));
     let ordered = |over: To, under: To, last: Instruction| {
-        vec![load_high, jump(JUMP_GREATER, high, over, Next), jump(JUMP_EQUAL, high, Next, under), load_low, last]
+        vec![
+            load_high,
+            jump(JUMP_GREATER, high, over, Next),
+            jump(JUMP_EQUAL, high, Next, under),
+            load_low,
+            last,
+        ]
     };
     match condition.comparison {
         Comparison::Equal => {
-            vec![load_high, jump(JUMP_EQUAL, high, Next, Fail), load_low, jump(JUMP_EQUAL, low, Pass, Fail)]
+            vec![
+                load_high,
+                jump(JUMP_EQUAL, high, Next, Fail),
+                load_low,
+                jump(JUMP_EQUAL, low, Pass, Fail),
+            ]
         }
         Comparison::NotEqual => {
-            vec![load_high, jump(JUMP_EQUAL, high, Next, Pass), load_low, jump(JUMP_EQUAL, low, Fail, Pass)]
+            vec![
+                load_high,
+                jump(JUMP_EQUAL, high, Next, Pass),
+                load_low,
+                jump(JUMP_EQUAL, low, Fail, Pass),
+            ]
         }
         Comparison::Greater => ordered(Pass, Fail, jump(JUMP_GREATER, low, Pass, Fail)),
-        Comparison::GreaterOrEqual => ordered(Pass, Fail, jump(JUMP_GREATER_EQUAL, low, Pass, Fail)),
+        Comparison::GreaterOrEqual => {
+            ordered(Pass, Fail, jump(JUMP_GREATER_EQUAL, low, Pass, Fail))
+        }
         Comparison::Less => ordered(Fail, Pass, jump(JUMP_GREATER_EQUAL, low, Fail, Pass)),
         Comparison::LessOrEqual => ordered(Fail, Pass, jump(JUMP_GREATER, low, Fail, Pass)),
         Comparison::Masked(mask) => {

@@ -175,10 +175,13 @@ pub(super) fn filter(json: &[u8], held: u64) -> Result<Filter, ProfileError> {
         let arguments = group.args.as_deref().unwrap_or_default();
         let conditions = arguments.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
         // Two conditions on one argument cannot be put into one rule of libseccomp; Moby then means "any of them".
-        let is_repeated =
-            (1..conditions.len()).any(|at| conditions[..at].iter().any(|c| c.argument == conditions[at].argument));
-        let alternatives: Vec<Vec<Condition>> =
-            if is_repeated { conditions.into_iter().map(|condition| vec![condition]).collect() } else { vec![conditions] };
+        let is_repeated = (1..conditions.len())
+            .any(|at| conditions[..at].iter().any(|c| c.argument == conditions[at].argument));
+        let alternatives: Vec<Vec<Condition>> = if is_repeated {
+            conditions.into_iter().map(|condition| vec![condition]).collect()
+        } else {
+            vec![conditions]
+        };
         let names = group.names.iter().chain(Some(&group.name).filter(|name| !name.is_empty()));
         for number in names.filter_map(|name| syscalls::number(name)) {
             for conditions in alternatives.clone() {

@@ -110,7 +110,11 @@ fn comparisons_are_of_whole_64_bit_arguments() {
         let program = from_profile(json.as_bytes(), 0).unwrap();
         for (argument, holds) in [big, small, 4].into_iter().zip(holds) {
             let expected = if holds { ALLOW } else { EPERM };
-            assert_eq!(call(&program, "read", &[0, argument]), expected, "{argument} {operator} {value}");
+            assert_eq!(
+                call(&program, "read", &[0, argument]),
+                expected,
+                "{argument} {operator} {value}"
+            );
         }
     }
 }

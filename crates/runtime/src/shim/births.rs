@@ -42,7 +42,15 @@ pub(super) struct Birth {
 
 impl Birth {
     pub(super) fn new(kind: BirthKind, to: Option<ReplyTo>, pid: i32, report: OwnedFd) -> Self {
-        Self { kind, to, pid, report, text: Vec::new(), identity: Identity::default(), failure: None }
+        Self {
+            kind,
+            to,
+            pid,
+            report,
+            text: Vec::new(),
+            identity: Identity::default(),
+            failure: None,
+        }
     }
 
     /// Reads what has been reported; `true` at its end.
@@ -51,7 +59,9 @@ impl Birth {
         let is_over = loop {
             match rustix::io::read(&self.report, &mut chunk) {
                 Ok(0) => break true,
-                Ok(count) if self.text.len() + count <= REPORT_BYTES_MAX => self.text.extend_from_slice(&chunk[..count]),
+                Ok(count) if self.text.len() + count <= REPORT_BYTES_MAX => {
+                    self.text.extend_from_slice(&chunk[..count])
+                }
                 Err(Errno::AGAIN) => break false,
                 Err(Errno::INTR) => {}
                 Ok(_) | Err(_) => break true,
@@ -75,7 +85,8 @@ impl Shim {
         let step = "watch a process";
         rustix::io::ioctl_fionbio(&birth.report, true).at(FaultKind::Kernel, step)?;
         let token = self.token(Source::Report);
-        watch(&self.epoll, birth.report.as_fd(), token, EventFlags::IN).at(FaultKind::Kernel, step)?;
+        watch(&self.epoll, birth.report.as_fd(), token, EventFlags::IN)
+            .at(FaultKind::Kernel, step)?;
         self.births.insert(token, birth);
         Ok(())
     }
@@ -135,10 +146,16 @@ impl Shim {
         }
         container.pid = birth.pid;
         // Its zombie cannot be gone: this process has not reaped it yet.
-        let pid = Pid::from_raw(birth.pid).ok_or_else(|| Fault::new(FaultKind::Kernel, "a process without an id"))?;
-        container.pidfd = Some(pidfd_open(pid, PidfdFlags::empty()).at(FaultKind::Kernel, "hold the process")?);
+        let pid = Pid::from_raw(birth.pid)
+            .ok_or_else(|| Fault::new(FaultKind::Kernel, "a process without an id"))?;
+        container.pidfd =
+            Some(pidfd_open(pid, PidfdFlags::empty()).at(FaultKind::Kernel, "hold the process")?);
         container.spec = None;
-        let started = StartRecord { pid: birth.pid, started_at_ns: clock::now_ns(), identity: birth.identity.clone() };
+        let started = StartRecord {
+            pid: birth.pid,
+            started_at_ns: clock::now_ns(),
+            identity: birth.identity.clone(),
+        };
         let written = self.write_record(&format!("{id}.start"), &started);
         written.at(FaultKind::Kernel, "write the container's record")?;
         Ok((Reply::Started { pid: birth.pid, identity: birth.identity }, Vec::new()))
@@ -149,7 +166,9 @@ impl Shim {
             self.execs.remove(&number);
             return Err(fault);
         }
-        let Some(exec) = self.execs.get(&number) else { return Err(Fault::new(FaultKind::Missing, "no such process")) };
+        let Some(exec) = self.execs.get(&number) else {
+            return Err(Fault::new(FaultKind::Missing, "no such process"));
+        };
         let mut descriptors = Vec::new();
         if let Some(terminal) = &exec.terminal {
             descriptors.push(duplicate(terminal).at(FaultKind::Kernel, "hand the terminal over")?);

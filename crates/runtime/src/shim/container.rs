@@ -63,7 +63,13 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Fault> {
 /// Rules of the device cgroup in their order.
 fn device_rules(spec: &ContainerSpec) -> Vec<DeviceRule> {
     if spec.privileged {
-        return vec![DeviceRule { kind: None, major: None, minor: None, access: "rwm".into(), allow: true }];
+        return vec![DeviceRule {
+            kind: None,
+            major: None,
+            minor: None,
+            access: "rwm".into(),
+            allow: true,
+        }];
     }
     let mut rules = defaults::device_rules();
     rules.extend(spec.devices.iter().map(|device| DeviceRule {
@@ -87,12 +93,17 @@ impl Shim {
             return Err(Fault::new(FaultKind::Exists, format!("container {:?} exists", spec.id)));
         }
         if self.containers.len() >= CONTAINERS_MAX {
-            return Err(Fault::new(FaultKind::State, format!("the sandbox has {CONTAINERS_MAX} containers")));
+            return Err(Fault::new(
+                FaultKind::State,
+                format!("the sandbox has {CONTAINERS_MAX} containers"),
+            ));
         }
         let name = if spec.cgroup.is_empty() { &spec.id } else { &spec.cgroup };
         let cgroup = Cgroup::new(&self.layout, format!("{}/{name}", sandbox.spec.cgroup));
         let log = match &spec.log {
-            Some(path) => Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?),
+            Some(path) => {
+                Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?)
+            }
             None => None,
         };
         let made = cgroup
@@ -100,10 +111,12 @@ impl Shim {
             .and_then(|()| cgroup.set(&spec.resources))
             .and_then(|()| cgroup.set_devices(&device_rules(&spec)))
             .at(FaultKind::Cgroup, format!("make the cgroup {:?}", cgroup.path()));
-        let record = CreateRecord { version: records::VERSION, spec, created_at_ns: clock::now_ns() };
+        let record =
+            CreateRecord { version: records::VERSION, spec, created_at_ns: clock::now_ns() };
         let id = record.spec.id.clone();
         let made = made.and_then(|()| {
-            self.write_record(&format!("{id}.spec"), &record).at(FaultKind::Kernel, "write the container's record")
+            self.write_record(&format!("{id}.spec"), &record)
+                .at(FaultKind::Kernel, "write the container's record")
         });
         if let Err(fault) = made {
             let _ = cgroup.try_remove();
@@ -137,9 +150,13 @@ impl Shim {
     pub(super) fn start(&mut self, to: ReplyTo, id: &str) -> Result<(), Fault> {
         let is_pause_alive = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.pause.is_some());
         let container = self.containers.get_mut(id).ok_or_else(|| Fault::missing(id))?;
-        let is_fresh = container.exit.is_none() && container.pid == 0 && container.terminals.is_none();
+        let is_fresh =
+            container.exit.is_none() && container.pid == 0 && container.terminals.is_none();
         let Some(spec) = container.spec.take().filter(|_| is_fresh && is_pause_alive) else {
-            return Err(Fault::new(FaultKind::State, format!("container {id:?} was started before, or its sandbox has ended")));
+            return Err(Fault::new(
+                FaultKind::State,
+                format!("container {id:?} was started before, or its sandbox has ended"),
+            ));
         };
         let begun = self.begin_container(to, id, &spec);
         if let Some(container) = self.containers.get_mut(id) {
@@ -148,10 +165,20 @@ impl Shim {
         begun
     }
 
-    fn begin_container(&mut self, to: ReplyTo, id: &str, spec: &ContainerSpec) -> Result<(), Fault> {
+    fn begin_container(
+        &mut self,
+        to: ReplyTo,
+        id: &str,
+        spec: &ContainerSpec,
+    ) -> Result<(), Fault> {
         let user = self.sandbox.as_ref().and_then(|sandbox| sandbox.spec.user_namespace.clone());
         let terminals = Terminals::new(user.as_ref())?;
-        let streams = self.connect(id, spec, &terminals, user.as_ref().map(crate::spec::UserNamespace::root_ids))?;
+        let streams = self.connect(
+            id,
+            spec,
+            &terminals,
+            user.as_ref().map(crate::spec::UserNamespace::root_ids),
+        )?;
         let (child, report) = self.spawn_container(spec, &terminals, streams)?;
         let pid = child.pid.as_raw_nonzero().get();
         if let Some(container) = self.containers.get_mut(id) {
@@ -174,7 +201,8 @@ impl Shim {
         if spec.tty {
             let (master, peer) = terminals.open(None)?;
             let stdin = duplicate(&master).at(FaultKind::Kernel, step)?;
-            let output = self.add_output(id, StreamName::Stdout, master).at(FaultKind::Kernel, step)?;
+            let output =
+                self.add_output(id, StreamName::Stdout, master).at(FaultKind::Kernel, step)?;
             if let Some(container) = self.containers.get_mut(id) {
                 (container.stdin, container.outputs) = (Some(stdin), vec![output]);
             }
@@ -184,7 +212,10 @@ impl Shim {
         let stdin = if spec.stdin == Stdin::Null { None } else { Some(pipe()?) };
         if let Some((uid, gid)) = owner {
             let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
-            for end in [Some(&stdout.1), Some(&stderr.1), stdin.as_ref().map(|pipe| &pipe.0)].into_iter().flatten() {
+            for end in [Some(&stdout.1), Some(&stderr.1), stdin.as_ref().map(|pipe| &pipe.0)]
+                .into_iter()
+                .flatten()
+            {
                 let _ = rustix::fs::fchown(end, Some(uid), Some(gid)); // Only reopening them depends on it.
             }
         }
@@ -199,7 +230,12 @@ impl Shim {
         Ok(Streams::Pipes { stdin: stdin_read, stdout: Some(stdout.1), stderr: Some(stderr.1) })
     }
 
-    fn spawn_container(&self, spec: &ContainerSpec, terminals: &Terminals, streams: Streams) -> Result<(Child, OwnedFd), Fault> {
+    fn spawn_container(
+        &self,
+        spec: &ContainerSpec,
+        terminals: &Terminals,
+        streams: Streams,
+    ) -> Result<(Child, OwnedFd), Fault> {
         let gone = || Fault::new(FaultKind::State, "the sandbox has ended");
         let sandbox = self.sandbox.as_ref().ok_or_else(gone)?;
         let pause = sandbox.pause.as_ref().ok_or_else(gone)?;
@@ -221,15 +257,25 @@ impl Shim {
             streams,
             report: Report(child_report),
         };
-        let pids = if has_own_pids && sandbox.user_namespace.is_none() { libc::CLONE_NEWPID } else { 0 };
-        let clone = CloneSpec { namespaces: pids, cgroup: birthplace.as_ref().map(AsFd::as_fd), sibling: false };
+        let pids =
+            if has_own_pids && sandbox.user_namespace.is_none() { libc::CLONE_NEWPID } else { 0 };
+        let clone = CloneSpec {
+            namespaces: pids,
+            cgroup: birthplace.as_ref().map(AsFd::as_fd),
+            sibling: false,
+        };
         let shared_pids = Some(pause).filter(|_| sandbox.spec.pid == PidMode::Sandbox);
         let child = self.spawn_among(shared_pids, &clone, || plan.run())?;
         Ok((child, report))
     }
 
     /// Makes a process in the PID namespace of another.
-    fn spawn_among(&self, others: Option<&OwnedFd>, spec: &CloneSpec<'_>, body: impl FnOnce() -> i32) -> Result<Child, Fault> {
+    fn spawn_among(
+        &self,
+        others: Option<&OwnedFd>,
+        spec: &CloneSpec<'_>,
+        body: impl FnOnce() -> i32,
+    ) -> Result<Child, Fault> {
         let step = "enter the PID namespace";
         if let Some(others) = others {
             misc::enter(others.as_fd(), libc::CLONE_NEWPID).at(FaultKind::Kernel, step)?;
@@ -244,7 +290,11 @@ impl Shim {
 
     /// Without it an end for want of memory is still told from the counter.
     fn watch_memory(&mut self, id: &str) {
-        let Some(Ok(Some(oom))) = self.containers.get(id).map(|container| container.cgroup.watch_oom()) else { return };
+        let Some(Ok(Some(oom))) =
+            self.containers.get(id).map(|container| container.cgroup.watch_oom())
+        else {
+            return;
+        };
         let flags = if oom.is_v2 { EventFlags::PRI } else { EventFlags::IN };
         let token = self.token(Source::Oom(id.to_owned()));
         let _ = watch(&self.epoll, oom.fd.as_fd(), token, flags);
@@ -253,10 +303,19 @@ impl Shim {
         }
     }
 
-    pub(super) fn exec(&mut self, to: ReplyTo, spec: &ExecSpec, mut descriptors: Vec<OwnedFd>) -> Result<(), Fault> {
-        let container = self.containers.get(&spec.container).ok_or_else(|| Fault::missing(&spec.container))?;
+    pub(super) fn exec(
+        &mut self,
+        to: ReplyTo,
+        spec: &ExecSpec,
+        mut descriptors: Vec<OwnedFd>,
+    ) -> Result<(), Fault> {
+        let container =
+            self.containers.get(&spec.container).ok_or_else(|| Fault::missing(&spec.container))?;
         if !container.is_running() || spec.args.is_empty() || self.execs.len() >= EXECS_MAX {
-            let message = format!("container {:?} cannot execute: not running, too much running, or no program", spec.container);
+            let message = format!(
+                "container {:?} cannot execute: not running, too much running, or no program",
+                spec.container
+            );
             return Err(Fault::new(FaultKind::State, message));
         }
         let (terminal, streams) = match &container.terminals {
@@ -265,7 +324,8 @@ impl Shim {
                 (Some(master), Streams::Terminal(peer))
             }
             _ => {
-                let mut next = || if descriptors.is_empty() { None } else { Some(descriptors.remove(0)) };
+                let mut next =
+                    || if descriptors.is_empty() { None } else { Some(descriptors.remove(0)) };
                 let stdin = if spec.stdin { next() } else { None };
                 (None, Streams::Pipes { stdin, stdout: next(), stderr: next() })
             }
@@ -274,14 +334,21 @@ impl Shim {
         let (child, report) = self.spawn_exec(spec, &process, streams)?;
         let number = self.next_token; // Unique in this shim's life.
         let pid = child.pid.as_raw_nonzero().get();
-        let exec = Exec { container: spec.container.clone(), pid, pidfd: child.pidfd, terminal, peer: to.peer };
+        let exec = Exec {
+            container: spec.container.clone(),
+            pid,
+            pidfd: child.pidfd,
+            terminal,
+            peer: to.peer,
+        };
         self.execs.insert(number, exec);
         self.add_birth(Birth::new(BirthKind::Exec(number), Some(to), pid, report))
     }
 
     /// The container's own process with other arguments; its spec is read back from disk.
     fn exec_process(&self, spec: &ExecSpec) -> Result<ProcessSpec, Fault> {
-        let record = records::read::<CreateRecord>(&self.directory, &format!("{}.spec", spec.container));
+        let record =
+            records::read::<CreateRecord>(&self.directory, &format!("{}.spec", spec.container));
         let record = record.at(FaultKind::Kernel, "read the container's record")?;
         let mut process = record.ok_or_else(|| Fault::missing(&spec.container))?.spec.process;
         process.args.clone_from(&spec.args);
@@ -295,8 +362,14 @@ impl Shim {
         Ok(process)
     }
 
-    fn spawn_exec(&self, spec: &ExecSpec, process: &ProcessSpec, streams: Streams) -> Result<(Child, OwnedFd), Fault> {
-        let gone = || Fault::new(FaultKind::State, format!("container {:?} has ended", spec.container));
+    fn spawn_exec(
+        &self,
+        spec: &ExecSpec,
+        process: &ProcessSpec,
+        streams: Streams,
+    ) -> Result<(Child, OwnedFd), Fault> {
+        let gone =
+            || Fault::new(FaultKind::State, format!("container {:?} has ended", spec.container));
         let sandbox = self.sandbox.as_ref().ok_or_else(gone)?;
         let container = self.containers.get(&spec.container).ok_or_else(gone)?;
         let first = container.pidfd.as_ref().ok_or_else(gone)?;
@@ -312,7 +385,11 @@ impl Shim {
             streams,
             report: Report(child_report),
         };
-        let clone = CloneSpec { namespaces: 0, cgroup: birthplace.as_ref().map(AsFd::as_fd), sibling: false };
+        let clone = CloneSpec {
+            namespaces: 0,
+            cgroup: birthplace.as_ref().map(AsFd::as_fd),
+            sibling: false,
+        };
         let pids = Some(first).filter(|_| sandbox.spec.pid != PidMode::Host);
         let child = self.spawn_among(pids, &clone, || plan.run())?;
         Ok((child, report))
@@ -345,7 +422,8 @@ impl Shim {
     pub(super) fn reopen_log(&mut self, id: &str) -> Answer {
         let container = self.containers.get_mut(id).ok_or_else(|| Fault::missing(id))?;
         if let Some(path) = &container.log_path {
-            container.log = Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?);
+            container.log =
+                Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?);
         }
         Ok((Reply::Done, Vec::new()))
     }

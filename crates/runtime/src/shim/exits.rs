@@ -31,10 +31,16 @@ impl Shim {
             finished_at_ns: clock::now_ns(),
             ..ExitRecord::default()
         };
-        if self.sandbox.as_ref().is_some_and(|sandbox| sandbox.pause.is_some() && sandbox.pause_pid == ended.pid) {
+        if self
+            .sandbox
+            .as_ref()
+            .is_some_and(|sandbox| sandbox.pause.is_some() && sandbox.pause_pid == ended.pid)
+        {
             return self.pause_ended(exit);
         }
-        if let Some(number) = self.execs.iter().find(|(_, exec)| exec.pid == ended.pid).map(|(number, _)| *number) {
+        if let Some(number) =
+            self.execs.iter().find(|(_, exec)| exec.pid == ended.pid).map(|(number, _)| *number)
+        {
             if self.births.values().any(|birth| birth.kind == BirthKind::Exec(number)) {
                 return; // Its report tells more.
             }
@@ -44,7 +50,10 @@ impl Shim {
             }
             return;
         }
-        let own = self.containers.iter().find(|(_, container)| container.is_running() && container.pid == ended.pid);
+        let own = self
+            .containers
+            .iter()
+            .find(|(_, container)| container.is_running() && container.pid == ended.pid);
         if let Some(id) = own.map(|(id, _)| id.clone()) {
             self.container_ended(&id, exit);
         }
@@ -94,7 +103,11 @@ impl Shim {
     }
 
     pub(super) fn kill_containers(&mut self) {
-        for container in self.containers.values().filter(|container| container.exit.is_none() && container.pid > 0) {
+        for container in self
+            .containers
+            .values()
+            .filter(|container| container.exit.is_none() && container.pid > 0)
+        {
             container.cgroup.kill();
             if let Some(pidfd) = &container.pidfd {
                 let _ = misc::signal(pidfd.as_fd(), libc::SIGKILL);
@@ -116,7 +129,8 @@ impl Shim {
 
     pub(super) fn answer_stops(&mut self) {
         let is_pause_alive = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.pause.is_some());
-        let is_any_running = self.containers.values().any(super::Container::is_running) || !self.births.is_empty();
+        let is_any_running =
+            self.containers.values().any(super::Container::is_running) || !self.births.is_empty();
         if is_pause_alive || is_any_running {
             return;
         }

@@ -122,7 +122,8 @@ impl Output {
 
 /// Opens a log to append to. The last component may not be a link: others may be able to write in its directory.
 pub(super) fn open_log(path: &Path) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?.into())
 }
 
@@ -135,7 +136,12 @@ impl Container {
 
 impl Shim {
     /// Starts reading a stream.
-    pub(super) fn add_output(&mut self, id: &str, name: StreamName, fd: OwnedFd) -> io::Result<Output> {
+    pub(super) fn add_output(
+        &mut self,
+        id: &str,
+        name: StreamName,
+        fd: OwnedFd,
+    ) -> io::Result<Output> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let token = self.token(Source::Output(id.to_owned(), name));
         watch(&self.epoll, fd.as_fd(), token, EventFlags::IN)?;
@@ -143,7 +149,11 @@ impl Shim {
     }
 
     pub(super) fn output_ready(&mut self, id: &str, name: StreamName) {
-        let Some((output, log)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else { return };
+        let Some((output, log)) =
+            self.containers.get_mut(id).and_then(|container| container.output(name))
+        else {
+            return;
+        };
         if !output.take(log, READS_MAX) {
             self.close_source(id, name);
         }
@@ -156,10 +166,15 @@ impl Shim {
             // A pipe holds at most 1 MiB unless privileged; what others still write into it is not the container's.
             const READS_AT_END_MAX: usize = 64;
             for _ in 0..READS_AT_END_MAX {
-                let Some((output, log)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else {
+                let Some((output, log)) =
+                    self.containers.get_mut(id).and_then(|container| container.output(name))
+                else {
                     break;
                 };
-                let is_empty = output.source.as_ref().is_none_or(|(fd, _)| rustix::io::ioctl_fionread(fd).unwrap_or(0) == 0);
+                let is_empty = output
+                    .source
+                    .as_ref()
+                    .is_none_or(|(fd, _)| rustix::io::ioctl_fionread(fd).unwrap_or(0) == 0);
                 if !output.take(log, 1) || is_empty {
                     break;
                 }
@@ -170,7 +185,11 @@ impl Shim {
     }
 
     fn close_source(&mut self, id: &str, name: StreamName) {
-        let Some((output, log)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else { return };
+        let Some((output, log)) =
+            self.containers.get_mut(id).and_then(|container| container.output(name))
+        else {
+            return;
+        };
         let mut entries = Vec::new();
         output.cutter.finish(clock::now_ns(), &mut entries);
         if let Some(file) = log.as_mut().filter(|_| !entries.is_empty()) {
@@ -183,7 +202,11 @@ impl Shim {
 
     /// After any change: listens to the stream only while no client is behind, and to clients only while they are.
     fn balance(&mut self, id: &str, name: StreamName) {
-        let Some((output, _)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else { return };
+        let Some((output, _)) =
+            self.containers.get_mut(id).and_then(|container| container.output(name))
+        else {
+            return;
+        };
         let is_over = output.source.is_none();
         output.clients.retain(|client| {
             let is_kept = !(is_over && client.pending.is_empty());
@@ -193,8 +216,10 @@ impl Shim {
             is_kept
         });
         for client in &output.clients {
-            let flags = if client.pending.is_empty() { EventFlags::empty() } else { EventFlags::OUT };
-            let _ = epoll::modify(&self.epoll, &client.pipe, EventData::new_u64(client.token), flags);
+            let flags =
+                if client.pending.is_empty() { EventFlags::empty() } else { EventFlags::OUT };
+            let _ =
+                epoll::modify(&self.epoll, &client.pipe, EventData::new_u64(client.token), flags);
         }
         if let Some((fd, token)) = &output.source {
             let is_free = output.clients.iter().all(|client| client.pending.is_empty());
@@ -204,9 +229,15 @@ impl Shim {
     }
 
     pub(super) fn client_ready(&mut self, id: &str, name: StreamName, token: u64) {
-        let Some((output, _)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else { return };
+        let Some((output, _)) =
+            self.containers.get_mut(id).and_then(|container| container.output(name))
+        else {
+            return;
+        };
         // An event without pending output is the reader's leaving.
-        output.clients.retain_mut(|client| client.token != token || (!client.pending.is_empty() && client.flush()));
+        output.clients.retain_mut(|client| {
+            client.token != token || (!client.pending.is_empty() && client.flush())
+        });
         if !output.clients.iter().any(|client| client.token == token) {
             self.sources.remove(&token);
         }
@@ -218,7 +249,9 @@ impl Shim {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&write, true)?;
         let token = self.next_token;
-        let Some((output, _)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else {
+        let Some((output, _)) =
+            self.containers.get_mut(id).and_then(|container| container.output(name))
+        else {
             return Ok(read);
         };
         if output.source.is_none() {
@@ -241,7 +274,11 @@ impl Shim {
         let names = [StreamName::Stdout, StreamName::Stderr];
         let ids: Vec<String> = self.containers.keys().cloned().collect();
         for (id, name) in ids.iter().flat_map(|id| names.map(|name| (id, name))) {
-            let Some((output, _)) = self.containers.get_mut(id).and_then(|container| container.output(name)) else { continue };
+            let Some((output, _)) =
+                self.containers.get_mut(id).and_then(|container| container.output(name))
+            else {
+                continue;
+            };
             let before = output.clients.len();
             output.clients.retain(|client| !client.is_stuck(now_ms));
             if output.clients.len() != before {

@@ -34,7 +34,9 @@ pub(super) type Answer = Result<(Reply, Vec<OwnedFd>), Fault>;
 
 impl Shim {
     pub(super) fn accept(&mut self) {
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        while let Ok(socket) =
+            rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        {
             if self.peers.len() < PEERS_MAX {
                 let _ = self.add_peer(socket); // Else it is closed, and the other side sees that.
             }
@@ -44,7 +46,12 @@ impl Shim {
     pub(super) fn add_peer(&mut self, socket: OwnedFd) -> io::Result<()> {
         let token = self.token(Source::Peer);
         watch(&self.epoll, socket.as_fd(), token, EventFlags::IN)?;
-        let peer = Peer { socket, reader: FrameReader::default(), writer: FrameWriter::default(), is_subscriber: false };
+        let peer = Peer {
+            socket,
+            reader: FrameReader::default(),
+            writer: FrameWriter::default(),
+            is_subscriber: false,
+        };
         self.peers.insert(token, peer);
         Ok(())
     }
@@ -84,8 +91,11 @@ impl Shim {
             Ok(frame) => self.request(ReplyTo { peer, id: frame.id }, frame.request, descriptors),
             Err(error) => {
                 // The number at least may be readable: a newer server learns that this shim does not know the request.
-                let id = serde_json::from_slice::<serde_json::Value>(body).ok().and_then(|body| body["id"].as_u64());
-                let fault = Fault::new(FaultKind::Invalid, format!("request is not understood: {error}"));
+                let id = serde_json::from_slice::<serde_json::Value>(body)
+                    .ok()
+                    .and_then(|body| body["id"].as_u64());
+                let fault =
+                    Fault::new(FaultKind::Invalid, format!("request is not understood: {error}"));
                 self.reply(ReplyTo { peer, id: id.unwrap_or(0) }, Err(fault));
             }
         }
@@ -100,8 +110,12 @@ impl Shim {
     }
 
     pub(super) fn publish(&mut self, event: &Event) {
-        let subscribers: Vec<u64> =
-            self.peers.iter().filter(|(_, peer)| peer.is_subscriber).map(|(token, _)| *token).collect();
+        let subscribers: Vec<u64> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_subscriber)
+            .map(|(token, _)| *token)
+            .collect();
         for token in subscribers {
             self.send(token, &Message::Event(event.clone()), Vec::new());
         }

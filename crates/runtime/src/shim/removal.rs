@@ -63,7 +63,9 @@ impl Shim {
         let Removal { id, to, .. } = removal;
         self.containers.remove(&id);
         let is_its = |source: &super::Source| match source {
-            super::Source::Output(of, _) | super::Source::Client(of, _) | super::Source::Oom(of) => *of == id,
+            super::Source::Output(of, _)
+            | super::Source::Client(of, _)
+            | super::Source::Oom(of) => *of == id,
             _ => false,
         };
         self.sources.retain(|_, source| !is_its(source));

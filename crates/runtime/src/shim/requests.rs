@@ -74,7 +74,8 @@ impl Shim {
         }
         match (&container.pidfd, &container.exit) {
             (Some(pidfd), None) => {
-                misc::signal(pidfd.as_fd(), signal).at(FaultKind::Kernel, format!("send signal {signal} to {id:?}"))?;
+                misc::signal(pidfd.as_fd(), signal)
+                    .at(FaultKind::Kernel, format!("send signal {signal} to {id:?}"))?;
                 done()
             }
             _ => Err(Fault::new(FaultKind::State, format!("container {id:?} is not running"))),
@@ -84,26 +85,36 @@ impl Shim {
     fn kill_exec(&mut self, number: u64, signal: i32) -> Answer {
         let missing = || Fault::new(FaultKind::Missing, format!("no process {number}"));
         let exec = self.execs.get(&number).ok_or_else(missing)?;
-        misc::signal(exec.pidfd.as_fd(), signal).at(FaultKind::Kernel, format!("send signal {signal}"))?;
+        misc::signal(exec.pidfd.as_fd(), signal)
+            .at(FaultKind::Kernel, format!("send signal {signal}"))?;
         done()
     }
 
     fn resize(&mut self, id: &str, exec: Option<u64>, size: WindowSize) -> Answer {
         let terminal = match exec {
-            Some(number) => {
-                self.execs.get(&number).filter(|exec| exec.container == id).and_then(|exec| exec.terminal.as_ref())
-            }
-            None => self.containers.get(id).filter(|container| container.tty).and_then(|container| container.stdin.as_ref()),
+            Some(number) => self
+                .execs
+                .get(&number)
+                .filter(|exec| exec.container == id)
+                .and_then(|exec| exec.terminal.as_ref()),
+            None => self
+                .containers
+                .get(id)
+                .filter(|container| container.tty)
+                .and_then(|container| container.stdin.as_ref()),
         };
-        let terminal = terminal.ok_or_else(|| Fault::new(FaultKind::State, format!("{id:?} has no terminal")))?;
+        let terminal = terminal
+            .ok_or_else(|| Fault::new(FaultKind::State, format!("{id:?} has no terminal")))?;
         init::resize(terminal.as_fd(), size)?;
         done()
     }
 
     /// Read from disk, where it is complete.
     fn state(&self) -> Answer {
-        let state = records::read_sandbox(&self.directory).at(FaultKind::Kernel, "read the records")?;
-        let state = state.ok_or_else(|| Fault::new(FaultKind::State, "the sandbox is not ready"))?;
+        let state =
+            records::read_sandbox(&self.directory).at(FaultKind::Kernel, "read the records")?;
+        let state =
+            state.ok_or_else(|| Fault::new(FaultKind::State, "the sandbox is not ready"))?;
         Ok((Reply::State(Box::new(state)), Vec::new()))
     }
 }

@@ -44,7 +44,8 @@ impl Sandbox {
 }
 
 fn namespaces(spec: &SandboxSpec) -> i32 {
-    let network = if spec.network == NetworkMode::Host { 0 } else { libc::CLONE_NEWNET | libc::CLONE_NEWUTS };
+    let network =
+        if spec.network == NetworkMode::Host { 0 } else { libc::CLONE_NEWNET | libc::CLONE_NEWUTS };
     network | if spec.host_ipc { 0 } else { libc::CLONE_NEWIPC }
 }
 
@@ -68,7 +69,9 @@ impl Shim {
         check::sandbox(&spec)?;
         let whole = Cgroup::new(&self.layout, spec.cgroup.clone());
         whole.create().at(FaultKind::Cgroup, format!("make the cgroup {:?}", spec.cgroup))?;
-        whole.set(&spec.resources).at(FaultKind::Cgroup, format!("set limits of {:?}", spec.cgroup))?;
+        whole
+            .set(&spec.resources)
+            .at(FaultKind::Cgroup, format!("set limits of {:?}", spec.cgroup))?;
         let own = Cgroup::new(&self.layout, format!("{}/{}", spec.cgroup, spec.id));
         own.create().at(FaultKind::Cgroup, "make the sandbox's cgroup")?;
         own.join(false).at(FaultKind::Cgroup, "join the sandbox's cgroup")?; // The pause is born in it, too.
@@ -78,8 +81,13 @@ impl Shim {
         self.mount_shm(&spec)?;
         let (child, report) = self.spawn_pause(&spec)?;
         let pid = child.pid.as_raw_nonzero().get();
-        self.sandbox =
-            Some(Sandbox { spec, pause_pid: pid, pause: Some(child.pidfd), user_namespace: None, is_ready: false });
+        self.sandbox = Some(Sandbox {
+            spec,
+            pause_pid: pid,
+            pause: Some(child.pidfd),
+            user_namespace: None,
+            is_ready: false,
+        });
         self.add_birth(Birth::new(BirthKind::Pause, Some(to), pid, report))
     }
 
@@ -90,14 +98,19 @@ impl Shim {
         let path = shm_path(&self.directory, spec);
         let size = if spec.shm_bytes == 0 { SHM_BYTES } else { spec.shm_bytes };
         let (uid, gid) = spec.user_namespace.as_ref().map_or((0, 0), UserNamespace::root_ids);
-        let options = std::ffi::CString::new(format!("mode=1777,size={size},uid={uid},gid={gid}")).unwrap_or_default();
+        let options = std::ffi::CString::new(format!("mode=1777,size={size},uid={uid},gid={gid}"))
+            .unwrap_or_default();
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         fs::create_dir(&path).at(FaultKind::Mount, format!("make {path:?}"))?;
-        mount("shm", &path, "tmpfs", flags, Some(options.as_c_str())).at(FaultKind::Mount, format!("mount {path:?}"))
+        mount("shm", &path, "tmpfs", flags, Some(options.as_c_str()))
+            .at(FaultKind::Mount, format!("mount {path:?}"))
     }
 
     fn spawn_pause(&self, spec: &SandboxSpec) -> Result<(Child, OwnedFd), Fault> {
-        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).at(FaultKind::Kernel, "make a pipe");
+        let pipe = || {
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .at(FaultKind::Kernel, "make a pipe")
+        };
         let root = take_pause_root(spec)?;
         let ((mapped, map), (report, child_report)) = (pipe()?, pipe()?);
         let pids = if spec.pid == PidMode::Host { 0 } else { libc::CLONE_NEWPID };
@@ -113,10 +126,13 @@ impl Shim {
         if let Some(user) = &spec.user_namespace {
             let pid = child.pid.as_raw_nonzero();
             let text = |maps: &[IdMap]| -> String {
-                maps.iter().map(|map| format!("{} {} {}\n", map.inside, map.host, map.count)).collect()
+                maps.iter()
+                    .map(|map| format!("{} {} {}\n", map.inside, map.host, map.count))
+                    .collect()
             };
             for (file, maps) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
-                fs::write(format!("/proc/{pid}/{file}"), text(maps)).at(FaultKind::Kernel, format!("write the {file}"))?;
+                fs::write(format!("/proc/{pid}/{file}"), text(maps))
+                    .at(FaultKind::Kernel, format!("write the {file}"))?;
             }
         }
         drop(map); // The child goes on.
@@ -137,10 +153,13 @@ impl Shim {
                 created_at_ns: clock::now_ns(),
             })
         };
-        let Some(sandbox) = &mut self.sandbox else { return Err(Fault::new(FaultKind::State, "there is no sandbox")) };
+        let Some(sandbox) = &mut self.sandbox else {
+            return Err(Fault::new(FaultKind::State, "there is no sandbox"));
+        };
         let open = |kind: &str| {
             let path = format!("/proc/{}/ns/{kind}", sandbox.pause_pid);
-            rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(FaultKind::Kernel, format!("open {path}"))
+            rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .at(FaultKind::Kernel, format!("open {path}"))
         };
         if sandbox.spec.user_namespace.is_some() {
             sandbox.user_namespace = Some(open("user")?);
@@ -150,16 +169,25 @@ impl Shim {
             let namespace = open("net")?;
             if let NetworkMode::Pinned(path) = &sandbox.spec.network {
                 let step = || format!("pin the network namespace at {path:?}");
-                fs::OpenOptions::new().write(true).create_new(true).open(path).at(FaultKind::Mount, step())?;
-                let source = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&namespace.as_fd()));
+                fs::OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .open(path)
+                    .at(FaultKind::Mount, step())?;
+                let source = format!(
+                    "/proc/self/fd/{}",
+                    std::os::fd::AsRawFd::as_raw_fd(&namespace.as_fd())
+                );
                 mount_bind(source, path).at(FaultKind::Mount, step())?;
             }
             descriptors.push(namespace);
         }
         sandbox.is_ready = true;
         let pause_pid = sandbox.pause_pid;
-        let record = record_of(&sandbox.spec, pause_pid).at(FaultKind::Kernel, "describe the sandbox")?;
-        self.write_record(records::SANDBOX, &record).at(FaultKind::Kernel, "write the sandbox's record")?;
+        let record =
+            record_of(&sandbox.spec, pause_pid).at(FaultKind::Kernel, "describe the sandbox")?;
+        self.write_record(records::SANDBOX, &record)
+            .at(FaultKind::Kernel, "write the sandbox's record")?;
         Ok((Reply::Sandbox { pause_pid }, descriptors))
     }
 }

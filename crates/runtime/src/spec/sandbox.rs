@@ -77,9 +77,7 @@ pub struct UserNamespace {
 impl UserNamespace {
     /// The host's (uid, gid) of root inside.
     pub(crate) fn root_ids(&self) -> (u32, u32) {
-        let of = |maps: &[IdMap]| {
-            maps.iter().find(|map| map.inside == 0).map_or(0, |map| map.host)
-        };
+        let of = |maps: &[IdMap]| maps.iter().find(|map| map.inside == 0).map_or(0, |map| map.host);
         (of(&self.uids), of(&self.gids))
     }
 }

@@ -64,7 +64,8 @@ pub(crate) fn attach_device_program(cgroup: BorrowedFd<'_>, program: &OwnedFd) -
         replace: 0,
     };
     // SAFETY: `attach` has the size passed and lives through the call.
-    let done =
-        unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, size_of::<Attach>()) };
+    let done = unsafe {
+        libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, size_of::<Attach>())
+    };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,6 +1,7 @@
 use super::*;
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nbroken\nwww:x:33:34::/var/www:/bin/false\n7:x:99:99::/:\n";
+const PASSWD: &str =
+    "root:x:0:0:root:/root:/bin/sh\nbroken\nwww:x:33:34::/var/www:/bin/false\n7:x:99:99::/:\n";
 const GROUP: &str = "root:x:0:\nwww:x:34:\nlogs:x:50:www,other\nmail:x:51:other\n";
 
 #[track_caller]

@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
 };
 
 /// `PD` and the protocol's version, 1.
@@ -45,7 +46,12 @@ impl FrameReader {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut chunk)], &mut control, flags) {
+            match rustix::net::recvmsg(
+                socket,
+                &mut [IoSliceMut::new(&mut chunk)],
+                &mut control,
+                flags,
+            ) {
                 Err(Errno::INTR) => {}
                 result => break result?,
             }
@@ -68,7 +74,9 @@ impl FrameReader {
         if head[..4] != MAGIC {
             return Err(broken("not a frame of this version"));
         }
-        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
+        let number = |at: usize| {
+            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
+        };
         let (descriptors, length) = (number(4), number(8));
         if length > FRAME_BYTES_MAX || descriptors > DESCRIPTORS_MAX {
             return Err(broken("frame is too large"));
@@ -117,13 +125,19 @@ impl FrameWriter {
     pub(crate) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         while let Some((frame, sent, descriptors)) = self.queue.front_mut() {
             let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !borrowed.is_empty() {
                 control.push(SendAncillaryMessage::ScmRights(&borrowed));
             }
             let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            match rustix::net::sendmsg(socket, &[IoSlice::new(&frame[*sent..])], &mut control, flags) {
+            match rustix::net::sendmsg(
+                socket,
+                &[IoSlice::new(&frame[*sent..])],
+                &mut control,
+                flags,
+            ) {
                 Ok(count) => {
                     *sent += count;
                     self.queued_bytes -= count;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use podo_runtime::{
-    ContainerSpec, Error, ExecSpec, ExitRecord, Launcher, Overlay, ProcessSpec, Rootfs, Sandbox, SandboxSpec, capabilities,
-    defaults, seccomp,
+    ContainerSpec, Error, ExecSpec, ExitRecord, Launcher, Overlay, ProcessSpec, Rootfs, Sandbox,
+    SandboxSpec, capabilities, defaults, seccomp,
 };
 
 /// Bound of everything that a test waits for.
@@ -42,7 +42,11 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("podotest-runtime-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "podotest-runtime-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let base = std::env::temp_dir().join(&name);
         let image = base.join("image");
         for directory in ["bin", "etc", "tmp", "var", "home/www"] {
@@ -50,13 +54,18 @@ impl World {
         }
         fs::copy(busybox().unwrap(), image.join("bin/busybox")).unwrap();
         for applet in [
-            "sh", "cat", "echo", "sleep", "ls", "id", "hostname", "ps", "kill", "true", "false", "grep", "mount", "umount",
-            "mknod", "touch", "mkdir", "ln", "dd", "stat", "pwd", "env", "head", "tail", "wc", "ip", "nc", "ipcs", "rm",
-            "readlink", "tr", "seq", "tty", "stty", "sync", "find", "unshare", "chown", "mv", "usleep", "date",
+            "sh", "cat", "echo", "sleep", "ls", "id", "hostname", "ps", "kill", "true", "false",
+            "grep", "mount", "umount", "mknod", "touch", "mkdir", "ln", "dd", "stat", "pwd", "env",
+            "head", "tail", "wc", "ip", "nc", "ipcs", "rm", "readlink", "tr", "seq", "tty", "stty",
+            "sync", "find", "unshare", "chown", "mv", "usleep", "date",
         ] {
             symlink("busybox", image.join("bin").join(applet)).unwrap();
         }
-        fs::write(image.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nwww:x:33:34::/home/www:/bin/sh\n").unwrap();
+        fs::write(
+            image.join("etc/passwd"),
+            "root:x:0:0:root:/root:/bin/sh\nwww:x:33:34::/home/www:/bin/sh\n",
+        )
+        .unwrap();
         fs::write(image.join("etc/group"), "root:x:0:\nwww:x:34:\nlogs:x:50:www\n").unwrap();
         fs::write(image.join("etc/text"), "not a program").unwrap();
         let launcher = Launcher::new(Path::new("/proc/self/exe"), base.join("run")).unwrap();
@@ -167,7 +176,8 @@ pub(crate) fn exec(sandbox: &Sandbox, container: &str, script: &str) -> (String,
     let args = ["sh", "-c", script].map(str::to_owned).to_vec();
     let spec = ExecSpec { container: container.into(), args, ..ExecSpec::default() };
     let mut handle = sandbox.exec(&spec).unwrap();
-    let text = [handle.stdout.take(), handle.stderr.take()].into_iter().flatten().map(read_all).collect();
+    let text =
+        [handle.stdout.take(), handle.stderr.take()].into_iter().flatten().map(read_all).collect();
     (text, handle.wait(LIMIT).unwrap().exit_code)
 }
 
@@ -180,7 +190,11 @@ pub(crate) fn read_all(fd: OwnedFd) -> String {
 
 /// Waits for a condition; says what was seen last if it does not come.
 #[track_caller]
-pub(crate) fn eventually<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> T, is_good: impl Fn(&T) -> bool) -> T {
+pub(crate) fn eventually<T: std::fmt::Debug>(
+    what: &str,
+    mut look: impl FnMut() -> T,
+    is_good: impl Fn(&T) -> bool,
+) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         let seen = look();
@@ -195,7 +209,10 @@ pub(crate) fn eventually<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() 
 /// A pause between two looks.
 pub(crate) fn pause(length: Duration) {
     let nanos = length.subsec_nanos().into();
-    let length = rustix::event::Timespec { tv_sec: i64::try_from(length.as_secs()).unwrap_or(0), tv_nsec: nanos };
+    let length = rustix::event::Timespec {
+        tv_sec: i64::try_from(length.as_secs()).unwrap_or(0),
+        tv_nsec: nanos,
+    };
     let _ = rustix::event::poll(&mut [], Some(&length));
 }
 

@@ -17,7 +17,15 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 fn tests() -> Vec<Test> {
-    [containers::TESTS, limits::TESTS, security::TESTS, streams::TESTS, survival::TESTS, timing::TESTS].concat()
+    [
+        containers::TESTS,
+        limits::TESTS,
+        security::TESTS,
+        streams::TESTS,
+        survival::TESTS,
+        timing::TESTS,
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
@@ -43,7 +51,9 @@ fn main() -> ExitCode {
     }
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
     let is_wanted = |name: &str| {
-        let matches = |filter: &&String| if has("--exact") { name == filter.as_str() } else { name.contains(filter.as_str()) };
+        let matches = |filter: &&String| {
+            if has("--exact") { name == filter.as_str() } else { name.contains(filter.as_str()) }
+        };
         filters.is_empty() || filters.iter().any(matches)
     };
     let mut failures = 0;

@@ -5,8 +5,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use podo_runtime::{
-    ContainerSpec, Device, DeviceKind, Mount, MountKind, MountSource, Overlay, Propagation, ReadOnly, Rootfs, capabilities,
-    seccomp,
+    ContainerSpec, Device, DeviceKind, Mount, MountKind, MountSource, Overlay, Propagation,
+    ReadOnly, Rootfs, capabilities, seccomp,
 };
 
 use crate::Test;
@@ -18,16 +18,31 @@ pub(crate) const TESTS: &[Test] = &[
     ("masked_and_read_only_paths_hold", masked_and_read_only_paths_hold),
     ("exec_has_the_same_fences_as_the_container", exec_has_the_same_fences_as_the_container),
     ("a_localhost_profile_holds", a_localhost_profile_holds),
-    ("cve_2019_5736_the_executable_cannot_be_overwritten", cve_2019_5736_the_executable_cannot_be_overwritten),
-    ("cve_2024_21626_no_descriptor_or_directory_leaks", cve_2024_21626_no_descriptor_or_directory_leaks),
+    (
+        "cve_2019_5736_the_executable_cannot_be_overwritten",
+        cve_2019_5736_the_executable_cannot_be_overwritten,
+    ),
+    (
+        "cve_2024_21626_no_descriptor_or_directory_leaks",
+        cve_2024_21626_no_descriptor_or_directory_leaks,
+    ),
     ("cve_2025_31133_links_in_dev_lead_nowhere", cve_2025_31133_links_in_dev_lead_nowhere),
     ("cve_2019_19921_proc_must_be_a_directory", cve_2019_19921_proc_must_be_a_directory),
-    ("cve_2021_30465_mounts_stay_inside_while_links_are_exchanged", cve_2021_30465_mounts_stay_inside_while_links_are_exchanged),
-    ("cve_2021_25741_a_sub_path_stays_in_its_volume", cve_2021_25741_a_sub_path_stays_in_its_volume),
+    (
+        "cve_2021_30465_mounts_stay_inside_while_links_are_exchanged",
+        cve_2021_30465_mounts_stay_inside_while_links_are_exchanged,
+    ),
+    (
+        "cve_2021_25741_a_sub_path_stays_in_its_volume",
+        cve_2021_25741_a_sub_path_stays_in_its_volume,
+    ),
     ("nothing_is_mounted_inside_proc", nothing_is_mounted_inside_proc),
     ("devices_are_those_allowed", devices_are_those_allowed),
     ("the_v2_device_program_is_taken_by_the_kernel", the_v2_device_program_is_taken_by_the_kernel),
-    ("a_privileged_container_has_the_host_s_devices", a_privileged_container_has_the_host_s_devices),
+    (
+        "a_privileged_container_has_the_host_s_devices",
+        a_privileged_container_has_the_host_s_devices,
+    ),
     ("propagation_goes_as_far_as_asked", propagation_goes_as_far_as_asked),
 ];
 
@@ -39,7 +54,11 @@ fn status(text: &str, field: &str) -> String {
 fn capabilities_and_filter_hold_inside() {
     let world = World::new();
     let sandbox = world.sandbox();
-    let text = output(&world, &sandbox, "cat /proc/self/status; mount -t tmpfs x /tmp; unshare -U true; echo over");
+    let text = output(
+        &world,
+        &sandbox,
+        "cat /proc/self/status; mount -t tmpfs x /tmp; unshare -U true; echo over",
+    );
     let default = format!("{:016x}", capabilities::DEFAULT);
     for (field, expected) in [
         ("CapInh", "0000000000000000"),
@@ -52,7 +71,8 @@ fn capabilities_and_filter_hold_inside() {
     ] {
         assert_eq!(status(&text, field), expected, "{field}");
     }
-    let refused = text.matches("Operation not permitted").count() + text.matches("permission denied").count();
+    let refused =
+        text.matches("Operation not permitted").count() + text.matches("permission denied").count();
     assert_eq!(refused, 2, "{text}");
     let mut free = world.shell("free", "cat /proc/self/status");
     (free.process.seccomp, free.process.capabilities) = (None, 0);
@@ -69,18 +89,21 @@ fn no_new_privileges_is_set_on_request() {
     spec.process.user.user = "www".into();
     run(&sandbox, &spec);
     let text = world.log("a");
-    assert_eq!((status(&text, "NoNewPrivs"), status(&text, "Seccomp:"), status(&text, "Uid")), ("1".into(), "2".into(), "33".into()));
+    assert_eq!(
+        (status(&text, "NoNewPrivs"), status(&text, "Seccomp:"), status(&text, "Uid")),
+        ("1".into(), "2".into(), "33".into())
+    );
 }
 
 fn masked_and_read_only_paths_hold() {
     let world = World::new();
     let sandbox = world.sandbox();
-    let script = "wc -c </proc/kcore; wc -c </proc/keys; ls /sys/firmware | wc -l; \
-        echo 1 >/proc/sys/kernel/hostname; echo h >/proc/sysrq-trigger; touch /sys/x; mkdir /sys/fs/cgroup/memory/x";
+    let script = "wc -c </proc/interrupts; wc -c </proc/keys; ls /sys/firmware | wc -l; \
+        echo 1 >/proc/sys/kernel/hostname; echo 1 >/proc/irq/default_smp_affinity; touch /sys/x; mkdir /sys/fs/cgroup/memory/x";
     let text = output(&world, &sandbox, script);
     assert!(text.starts_with("0\n0\n0\n"), "{text}");
     assert_eq!(text.matches("Read-only file system").count(), 4, "{text}");
-    let node = output(&world, &sandbox, "stat -c %t:%T /proc/kcore /dev/null");
+    let node = output(&world, &sandbox, "stat -c %t:%T /proc/keys /dev/null");
     assert_eq!(node, "1:3\n1:3\n");
 }
 
@@ -92,11 +115,17 @@ fn exec_has_the_same_fences_as_the_container() {
     start(&sandbox, &spec);
     let own = eventually("it tells", || world.log("a"), |text| text.contains("nonvoluntary"));
     let (further, _) = exec(&sandbox, "a", "cat /proc/self/status");
-    for field in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Seccomp:", "NoNewPrivs", "Uid", "Gid"] {
+    for field in
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "Seccomp:", "NoNewPrivs", "Uid", "Gid"]
+    {
         assert_eq!(status(&own, field), status(&further, field), "{field}");
     }
     let cgroups = |script: &str| exec(&sandbox, "a", script).0;
-    assert_eq!(cgroups("cat /proc/self/cgroup"), cgroups("cat /proc/1/cgroup"), "it is in the container's cgroups");
+    assert_eq!(
+        cgroups("cat /proc/self/cgroup"),
+        cgroups("cat /proc/1/cgroup"),
+        "it is in the container's cgroups"
+    );
 }
 
 fn a_localhost_profile_holds() {
@@ -111,7 +140,10 @@ fn a_localhost_profile_holds() {
 
 fn cve_2019_5736_the_executable_cannot_be_overwritten() {
     let world = World::new();
-    let spec = podo_runtime::SandboxSpec { pid: podo_runtime::PidMode::Sandbox, ..world.sandbox_spec("s1") };
+    let spec = podo_runtime::SandboxSpec {
+        pid: podo_runtime::PidMode::Sandbox,
+        ..world.sandbox_spec("s1")
+    };
     let sandbox = world.launcher.create(&spec).unwrap();
     let before = fs::metadata("/proc/self/exe").unwrap();
     // The container sees the pause's executable, and every process being made is one of ours for a moment.
@@ -174,12 +206,17 @@ fn cve_2025_31133_links_in_dev_lead_nowhere() {
     let victim = world.base.join("victim");
     fs::write(&victim, "untouched").unwrap();
     let path = victim.clone();
-    let mut spec = hostile(&world, "a", "stat -c %t:%T /dev/null /dev/console; echo x >/dev/null; wc -c </proc/kcore", |layer| {
-        fs::create_dir_all(layer.join("dev")).unwrap();
-        for name in ["null", "console", "ptmx", "pts", "shm", "zero"] {
-            symlink(&path, layer.join("dev").join(name)).unwrap();
-        }
-    });
+    let mut spec = hostile(
+        &world,
+        "a",
+        "stat -c %t:%T /dev/null /dev/console; echo x >/dev/null; wc -c </proc/keys",
+        |layer| {
+            fs::create_dir_all(layer.join("dev")).unwrap();
+            for name in ["null", "console", "ptmx", "pts", "shm", "zero"] {
+                symlink(&path, layer.join("dev").join(name)).unwrap();
+            }
+        },
+    );
     (spec.tty, spec.stdin) = (true, podo_runtime::Stdin::Open);
     run(&sandbox, &spec);
     assert_eq!(world.log("a"), "1:3\n88:0\n0\n");
@@ -195,7 +232,8 @@ fn cve_2019_19921_proc_must_be_a_directory() {
     let world = World::new();
     let sandbox = world.sandbox();
     for name in ["proc", "sys"] {
-        let spec = hostile(&world, name, "true", |layer| symlink("/tmp", layer.join(name)).unwrap());
+        let spec =
+            hostile(&world, name, "true", |layer| symlink("/tmp", layer.join(name)).unwrap());
         sandbox.create_container(&spec).unwrap();
         let refused = refusal(sandbox.start(name));
         assert!(refused.starts_with(&format!("Mount: mount /{name}")), "{refused}");
@@ -230,7 +268,10 @@ fn cve_2021_30465_mounts_stay_inside_while_links_are_exchanged() {
         // Refusing is fine: the place was gone at that moment. Leaving the root is not.
         if let Ok((pid, _)) = sandbox.start(&id) {
             let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
-            let place = mounts.lines().find(|line| line.contains(&format!("hit{round} "))).unwrap_or_default();
+            let place = mounts
+                .lines()
+                .find(|line| line.contains(&format!("hit{round} ")))
+                .unwrap_or_default();
             assert!(place.contains(" /"), "{mounts}");
         }
         sandbox.remove_container(&id).unwrap();
@@ -250,14 +291,19 @@ fn cve_2021_25741_a_sub_path_stays_in_its_volume() {
     symlink("../../..", volume.join("up")).unwrap();
     let with = |id: &str, path: &str| {
         let mut spec = world.shell(id, "cat /mnt");
-        spec.mounts = vec![bind(MountSource::Beneath { root: volume.clone(), path: PathBuf::from(path) }, "/mnt")];
+        spec.mounts = vec![bind(
+            MountSource::Beneath { root: volume.clone(), path: PathBuf::from(path) },
+            "/mnt",
+        )];
         sandbox.create_container(&spec).unwrap();
         sandbox.start(id)
     };
     with("good", "key").unwrap();
     sandbox.wait("good", LIMIT).unwrap();
     assert_eq!(world.log("good"), "good\n");
-    for (id, path) in [("a", "etc"), ("b", "up"), ("c", "etc/passwd"), ("d", "../image"), ("e", "/etc")] {
+    for (id, path) in
+        [("a", "etc"), ("b", "up"), ("c", "etc/passwd"), ("d", "../image"), ("e", "/etc")]
+    {
         assert!(refusal(with(id, path)).starts_with("Mount: open"), "{path}");
     }
 }
@@ -267,11 +313,17 @@ fn nothing_is_mounted_inside_proc() {
     let sandbox = world.sandbox();
     let empty = world.base.join("empty");
     fs::create_dir(&empty).unwrap();
-    for (id, place) in [("a", "/proc"), ("b", "/proc/sys"), ("c", "/proc/self/attr"), ("d", "/trick/1")] {
-        let mut spec = hostile(&world, id, "true", |layer| symlink("/proc", layer.join("trick")).unwrap());
+    for (id, place) in
+        [("a", "/proc"), ("b", "/proc/sys"), ("c", "/proc/self/attr"), ("d", "/trick/1")]
+    {
+        let mut spec =
+            hostile(&world, id, "true", |layer| symlink("/proc", layer.join("trick")).unwrap());
         spec.mounts = vec![bind(MountSource::Path(empty.clone()), place)];
         sandbox.create_container(&spec).unwrap();
-        assert!(refusal(sandbox.start(id)).contains("nothing can be mounted inside /proc"), "{place}");
+        assert!(
+            refusal(sandbox.start(id)).contains("nothing can be mounted inside /proc"),
+            "{place}"
+        );
     }
 }
 
@@ -291,7 +343,10 @@ fn devices_are_those_allowed() {
     }];
     start(&sandbox, &spec);
     let log = eventually("it tells", || world.log("a"), |text| text.contains("1:5"));
-    assert!(log.contains("/dev/mem: Operation not permitted") && log.contains("1\n1:5:640\n"), "{log}");
+    assert!(
+        log.contains("/dev/mem: Operation not permitted") && log.contains("1\n1:5:640\n"),
+        "{log}"
+    );
 }
 
 fn the_v2_device_program_is_taken_by_the_kernel() {
@@ -306,12 +361,19 @@ fn the_v2_device_program_is_taken_by_the_kernel() {
     let directory = Path::new(mount).join(&name);
     fs::create_dir(&directory).unwrap();
     let attached = podo_runtime::cgroup::attach_default_devices(&directory);
-    let script = format!("echo 0 >{}/cgroup.procs; head -c 1 /dev/zero >/dev/null && head -c 1 /dev/mem", directory.display());
-    let result = std::process::Command::new("busybox").args(["sh", "-c", &script]).output().unwrap();
+    let script = format!(
+        "echo 0 >{}/cgroup.procs; head -c 1 /dev/zero >/dev/null && head -c 1 /dev/kmsg",
+        directory.display()
+    );
+    let result =
+        std::process::Command::new("busybox").args(["sh", "-c", &script]).output().unwrap();
     eventually("it is empty", || fs::remove_dir(&directory).is_ok(), |is_gone| *is_gone);
     attached.unwrap();
     let text = String::from_utf8_lossy(&result.stderr).into_owned();
-    assert!(text.contains("/dev/mem: Operation not permitted") && !text.contains("/dev/zero"), "{text}");
+    assert!(
+        text.contains("/dev/kmsg: Operation not permitted") && !text.contains("/dev/zero"),
+        "{text}"
+    );
 }
 
 fn a_privileged_container_has_the_host_s_devices() {
@@ -322,7 +384,10 @@ fn a_privileged_container_has_the_host_s_devices() {
     (spec.process.capabilities, spec.process.seccomp) = (capabilities::ALL, None);
     run(&sandbox, &spec);
     let log = world.log("a");
-    assert!(log.contains("mem\n") && log.contains("mounted\n") && log.contains("written\n"), "{log}");
+    assert!(
+        log.contains("kmsg\n") && log.contains("mounted\n") && log.contains("written\n"),
+        "{log}"
+    );
 }
 
 fn propagation_goes_as_far_as_asked() {
@@ -332,7 +397,11 @@ fn propagation_goes_as_far_as_asked() {
     fs::create_dir_all(shared.join("below")).unwrap();
     rustix::mount::mount_bind(&shared, &shared).unwrap();
     rustix::mount::mount_change(&shared, rustix::mount::MountPropagationFlags::SHARED).unwrap();
-    for (id, propagation) in [("p", Propagation::Private), ("s", Propagation::HostToContainer), ("b", Propagation::Bidirectional)] {
+    for (id, propagation) in [
+        ("p", Propagation::Private),
+        ("s", Propagation::HostToContainer),
+        ("b", Propagation::Bidirectional),
+    ] {
         let mut spec = world.shell(id, "sleep 100");
         spec.mounts = vec![bind(MountSource::Path(shared.clone()), "/mnt")];
         if let MountKind::Bind { propagation: own, .. } = &mut spec.mounts[0].kind {

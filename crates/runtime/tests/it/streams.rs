@@ -28,16 +28,29 @@ pub(crate) const TESTS: &[Test] = &[
 fn s30_logs_have_the_cri_format() {
     let world = World::new();
     let sandbox = world.sandbox();
-    run(&sandbox, &world.shell("a", "echo one; echo two >&2; head -c 20000 /dev/zero | tr '\\0' x; echo; echo -n end"));
+    run(
+        &sandbox,
+        &world.shell(
+            "a",
+            "echo one; echo two >&2; head -c 20000 /dev/zero | tr '\\0' x; echo; echo -n end",
+        ),
+    );
     let text = fs::read_to_string(world.log_path("a")).unwrap();
     let mut entries: Vec<(String, String, usize)> = Vec::new();
     for line in text.lines() {
         let parts: Vec<&str> = line.splitn(4, ' ').collect();
-        assert!(parts[0].len() == 30 && parts[0].ends_with('Z') && &parts[0][10..11] == "T", "{}", parts[0]);
+        assert!(
+            parts[0].len() == 30 && parts[0].ends_with('Z') && &parts[0][10..11] == "T",
+            "{}",
+            parts[0]
+        );
         entries.push((parts[1].into(), parts[2].into(), parts[3].len()));
     }
-    let stdout: Vec<(&str, usize)> =
-        entries.iter().filter(|entry| entry.0 == "stdout").map(|entry| (entry.1.as_str(), entry.2)).collect();
+    let stdout: Vec<(&str, usize)> = entries
+        .iter()
+        .filter(|entry| entry.0 == "stdout")
+        .map(|entry| (entry.1.as_str(), entry.2))
+        .collect();
     assert_eq!(stdout, [("F", 3), ("P", 16384), ("F", 20000 - 16384), ("F", 3)]);
     assert!(entries.contains(&("stderr".into(), "F".into(), 3)));
     assert_eq!(fs::metadata(world.log_path("a")).unwrap().mode() & 0o777, 0o640);
@@ -54,7 +67,16 @@ fn s30_logs_are_rotated_on_command() {
     eventually("it writes in the new one", || world.log("a").lines().count(), |count| *count > 5);
     sandbox.kill("a", libc::SIGKILL).unwrap();
     sandbox.wait("a", LIMIT).unwrap();
-    let last = fs::read_to_string(&old).unwrap().lines().last().unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+    let last = fs::read_to_string(&old)
+        .unwrap()
+        .lines()
+        .last()
+        .unwrap()
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap();
     let first = world.log("a").lines().next().unwrap().parse::<u64>().unwrap();
     assert_eq!(first, last + 1, "no line is lost or doubled");
 }
@@ -65,7 +87,9 @@ fn a_log_is_not_written_through_a_link() {
     let victim = world.base.join("victim");
     fs::write(&victim, "").unwrap();
     std::os::unix::fs::symlink(&victim, world.log_path("a")).unwrap();
-    assert!(refusal(sandbox.create_container(&world.shell("a", "echo x"))).contains("open the log"));
+    assert!(
+        refusal(sandbox.create_container(&world.shell("a", "echo x"))).contains("open the log")
+    );
 }
 
 fn a_flood_is_logged_whole() {
@@ -73,7 +97,11 @@ fn a_flood_is_logged_whole() {
     let sandbox = world.sandbox();
     run(&sandbox, &world.shell("a", "seq 1 200000"));
     let log = world.log("a");
-    assert!(log.lines().map(|line| line.parse::<u64>().unwrap()).eq(1..=200_000), "{} lines", log.lines().count());
+    assert!(
+        log.lines().map(|line| line.parse::<u64>().unwrap()).eq(1..=200_000),
+        "{} lines",
+        log.lines().count()
+    );
 }
 
 fn exec_has_streams_and_an_exit_code() {
@@ -82,7 +110,8 @@ fn exec_has_streams_and_an_exit_code() {
     let mut spec = world.shell("a", "sleep 100");
     spec.process.env.push("FROM=container".into());
     start(&sandbox, &spec);
-    let args = ["sh", "-c", "echo out $FROM $MORE; echo err >&2; pwd; exit 3"].map(str::to_owned).to_vec();
+    let args =
+        ["sh", "-c", "echo out $FROM $MORE; echo err >&2; pwd; exit 3"].map(str::to_owned).to_vec();
     let exec = ExecSpec {
         container: "a".into(),
         args,
@@ -101,7 +130,12 @@ fn exec_reads_its_input_to_the_end() {
     let world = World::new();
     let sandbox = world.sandbox();
     start(&sandbox, &world.shell("a", "sleep 100"));
-    let spec = ExecSpec { container: "a".into(), args: vec!["wc".into(), "-c".into()], stdin: true, ..ExecSpec::default() };
+    let spec = ExecSpec {
+        container: "a".into(),
+        args: vec!["wc".into(), "-c".into()],
+        stdin: true,
+        ..ExecSpec::default()
+    };
     let mut handle = sandbox.exec(&spec).unwrap();
     let mut stdin = fs::File::from(handle.stdin.take().unwrap());
     stdin.write_all(&vec![b'x'; 300_000]).unwrap();
@@ -113,7 +147,8 @@ fn exec_has_a_terminal_with_a_size() {
     let world = World::new();
     let sandbox = world.sandbox();
     start(&sandbox, &world.shell("a", "sleep 100"));
-    let args = ["sh", "-c", "tty; stty size; read line; stty size; exit 4"].map(str::to_owned).to_vec();
+    let args =
+        ["sh", "-c", "tty; stty size; read line; stty size; exit 4"].map(str::to_owned).to_vec();
     let size = Some(WindowSize { rows: 33, columns: 77 });
     let spec = ExecSpec { container: "a".into(), args, tty: true, size, ..ExecSpec::default() };
     let mut handle = sandbox.exec(&spec).unwrap();
@@ -139,7 +174,11 @@ fn exec_can_be_killed() {
     let world = World::new();
     let sandbox = world.sandbox();
     start(&sandbox, &world.shell("a", "sleep 100"));
-    let spec = ExecSpec { container: "a".into(), args: vec!["sleep".into(), "100".into()], ..ExecSpec::default() };
+    let spec = ExecSpec {
+        container: "a".into(),
+        args: vec!["sleep".into(), "100".into()],
+        ..ExecSpec::default()
+    };
     let mut handle = sandbox.exec(&spec).unwrap();
     handle.kill(libc::SIGKILL).unwrap();
     assert_eq!(handle.wait(LIMIT).unwrap().exit_code, 137);
@@ -168,12 +207,15 @@ fn a_container_has_a_terminal() {
 fn attaching_joins_input_and_output() {
     let world = World::new();
     let sandbox = world.sandbox();
-    let mut spec = world.shell("a", "while read line; do echo got $line; echo no $line >&2; done; echo over");
+    let mut spec =
+        world.shell("a", "while read line; do echo got $line; echo no $line >&2; done; echo over");
     spec.stdin = Stdin::Open;
     start(&sandbox, &spec);
     for round in ["one", "two"] {
         let mut attached = sandbox.attach("a", true).unwrap();
-        fs::File::from(attached.stdin.take().unwrap()).write_all(format!("{round}\n").as_bytes()).unwrap();
+        fs::File::from(attached.stdin.take().unwrap())
+            .write_all(format!("{round}\n").as_bytes())
+            .unwrap();
         let mut chunk = [0; 64];
         let count = fs::File::from(attached.stdout.take().unwrap()).read(&mut chunk).unwrap();
         assert_eq!(chunk[..count], *format!("got {round}\n").as_bytes());
@@ -181,7 +223,11 @@ fn attaching_joins_input_and_output() {
         assert_eq!(chunk[..count], *format!("no {round}\n").as_bytes());
     }
     assert!(sandbox.attach("a", false).unwrap().stdin.is_none());
-    eventually("the log has it too", || world.log("a"), |text| text.contains("got two") && text.contains("no two"));
+    eventually(
+        "the log has it too",
+        || world.log("a"),
+        |text| text.contains("got two") && text.contains("no two"),
+    );
     sandbox.kill("a", libc::SIGKILL).unwrap();
 }
 

@@ -40,7 +40,10 @@ fn sandboxes_outlive_their_server() {
     let world = World::new();
     let spec = serde_json::to_string(&world.sandbox_spec("s1")).unwrap();
     let a = serde_json::to_string(&world.shell("a", "sleep 100")).unwrap();
-    let b = serde_json::to_string(&world.shell("b", "while [ ! -e /dev/shm/end ]; do usleep 1000; done; echo done; exit 9")).unwrap();
+    let b = serde_json::to_string(
+        &world.shell("b", "while [ ! -e /dev/shm/end ]; do usleep 1000; done; echo done; exit 9"),
+    )
+    .unwrap();
     let mut server = Command::new("/proc/self/exe")
         .args(["server-to-be-killed", world.run_dir().to_str().unwrap(), &spec, &a, &b])
         .stdout(std::process::Stdio::piped())
@@ -51,13 +54,22 @@ fn sandboxes_outlive_their_server() {
     server.kill().unwrap();
     server.wait().unwrap();
     fs::write(world.run_dir().join("s1/shm/end"), "").unwrap();
-    eventually("b ends while no server is there", || world.run_dir().join("s1/b.exit").exists(), |is_there| *is_there);
+    eventually(
+        "b ends while no server is there",
+        || world.run_dir().join("s1/b.exit").exists(),
+        |is_there| *is_there,
+    );
 
     let mut found = list(&world.run_dir()).unwrap();
     assert_eq!(found.len(), 1);
     let found = found.remove(0);
-    let phases: Vec<(String, Phase)> =
-        found.state.unwrap().containers.iter().map(|c| (c.created.spec.id.clone(), c.phase())).collect();
+    let phases: Vec<(String, Phase)> = found
+        .state
+        .unwrap()
+        .containers
+        .iter()
+        .map(|c| (c.created.spec.id.clone(), c.phase()))
+        .collect();
     assert_eq!(phases, [("a".into(), Phase::Running), ("b".into(), Phase::Exited)]);
     let Health::Alive(sandbox) = found.health else { panic!("{:?}", found.health) };
     assert_eq!(sandbox.wait("b", LIMIT).unwrap().exit_code, 9);
@@ -75,7 +87,10 @@ fn an_exit_is_recorded_while_nobody_listens() {
     eventually("the record", || world.run_dir().join("s1/a.exit").exists(), |is_there| *is_there);
     let state = list(&world.run_dir()).unwrap().remove(0).state.unwrap();
     let exit = state.containers[0].exited.clone().unwrap();
-    assert!(exit.exit_code == 11 && exit.finished_at_ns > state.containers[0].started.as_ref().unwrap().started_at_ns);
+    assert!(
+        exit.exit_code == 11
+            && exit.finished_at_ns > state.containers[0].started.as_ref().unwrap().started_at_ns
+    );
 }
 
 fn a_dead_shim_takes_its_processes_along() {
@@ -97,7 +112,10 @@ fn a_dead_shim_takes_its_processes_along() {
     assert!(matches!(sandbox.state(), Err(podo_runtime::Error::ShimGone { .. })));
     let found = list(&world.run_dir()).unwrap().remove(0);
     assert!(matches!(found.health, Health::ShimGone), "{:?}", found.health);
-    assert!(found.state.unwrap().containers[0].exited.is_none(), "an exit that nobody saw is not made up");
+    assert!(
+        found.state.unwrap().containers[0].exited.is_none(),
+        "an exit that nobody saw is not made up"
+    );
     purge(&world.run_dir(), "s1").unwrap();
     assert!(!pin.exists() && list(&world.run_dir()).unwrap().is_empty());
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
@@ -127,7 +145,11 @@ fn a_half_made_sandbox_is_found_and_cleared() {
     let directory = world.run_dir().join("s2");
     fs::create_dir(&directory).unwrap();
     fs::write(directory.join("shim.log"), "").unwrap();
-    fs::write(directory.join("sandbox.want"), serde_json::to_string(&world.sandbox_spec("s2")).unwrap()).unwrap();
+    fs::write(
+        directory.join("sandbox.want"),
+        serde_json::to_string(&world.sandbox_spec("s2")).unwrap(),
+    )
+    .unwrap();
     assert!(matches!(list(&world.run_dir()).unwrap().remove(0).health, Health::Unfinished));
     purge(&world.run_dir(), "s2").unwrap();
     assert!(list(&world.run_dir()).unwrap().is_empty());
@@ -136,15 +158,26 @@ fn a_half_made_sandbox_is_found_and_cleared() {
 fn run_directories_are_private() {
     let world = World::new();
     let sandbox = world.sandbox();
-    let mode = |path: &str| std::os::unix::fs::MetadataExt::mode(&fs::metadata(world.run_dir().join(path)).unwrap()) & 0o777;
-    assert_eq!((mode(""), mode("s1"), mode("s1/shim.sock"), mode("s1/sandbox.json")), (0o700, 0o700, 0o600, 0o600));
+    let mode = |path: &str| {
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(world.run_dir().join(path)).unwrap())
+            & 0o777
+    };
+    assert_eq!(
+        (mode(""), mode("s1"), mode("s1/shim.sock"), mode("s1/sandbox.json")),
+        (0o700, 0o700, 0o600, 0o600)
+    );
     drop(sandbox);
-    fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
     let refused = world.launcher.create(&world.sandbox_spec("s2"));
     assert!(matches!(refused, Err(podo_runtime::Error::RunDirectory { .. })));
     let again = Launcher::new(Path::new("/proc/self/exe"), world.run_dir()).unwrap();
-    fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    assert!(matches!(again.create(&world.sandbox_spec("s1")), Err(podo_runtime::Error::Exists { .. })));
+    fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .unwrap();
+    assert!(matches!(
+        again.create(&world.sandbox_spec("s1")),
+        Err(podo_runtime::Error::Exists { .. })
+    ));
 }
 
 fn long_run_directories_work() {
@@ -159,8 +192,11 @@ fn long_run_directories_work() {
 fn nonsense_on_the_socket_hurts_nobody() {
     let world = World::new();
     let sandbox = world.sandbox();
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[b'P', b'D', 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'{', b'x']] {
-        let mut socket = std::os::unix::net::UnixStream::connect(world.run_dir().join("s1/shim.sock")).unwrap();
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[b'P', b'D', 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'{', b'x']]
+    {
+        let mut socket =
+            std::os::unix::net::UnixStream::connect(world.run_dir().join("s1/shim.sock")).unwrap();
         std::io::Write::write_all(&mut socket, bytes).unwrap();
         let _ = socket.shutdown(std::net::Shutdown::Write);
         let _ = std::io::Read::read_to_end(&mut socket, &mut Vec::new());

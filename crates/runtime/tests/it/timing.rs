@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::Test;
 use crate::harness::*;
 
-pub(crate) const TESTS: &[Test] = &[("sandboxes_and_containers_start_fast", sandboxes_and_containers_start_fast)];
+pub(crate) const TESTS: &[Test] =
+    &[("sandboxes_and_containers_start_fast", sandboxes_and_containers_start_fast)];
 
 const ROUNDS: usize = 30;
 
@@ -16,7 +17,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn sandboxes_and_containers_start_fast() {
     let world = World::new();
-    let (mut sandboxes, mut creates, mut starts, mut execs, mut removes) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut sandboxes, mut creates, mut starts, mut execs, mut removes) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for round in 0..ROUNDS {
         let clock = Instant::now();
         let sandbox = world.launcher.create(&world.sandbox_spec(&format!("s{round}"))).unwrap();
@@ -38,7 +40,9 @@ fn sandboxes_and_containers_start_fast() {
     let (sandbox, start) = (median(sandboxes), median(starts));
     println!(
         "medians of {ROUNDS}: sandbox {sandbox:?}, create {:?}, start {start:?}, exec of sh to its end {:?}, remove {:?}",
-        median(creates), median(execs), median(removes)
+        median(creates),
+        median(execs),
+        median(removes)
     );
     assert!(sandbox < Duration::from_millis(100) && start < Duration::from_millis(100));
 }

@@ -140,3 +140,32 @@ fn a_tall_tree_finds_every_key_after_any_growing_and_shrinking() {
         }
     }
 }
+
+#[test]
+fn a_key_in_front_of_its_nodes_first_separator_survives_a_merge_of_inner_nodes() {
+    let mut tree = Tree::default();
+    let key = |number: u32| format!("{number:06}");
+    // Two inner nodes of 64 full leaves each.
+    for number in 0..64 * 128 {
+        tree.insert(entry(&key(number), 0));
+    }
+    // The first leaf of the second goes, and one of its keys comes back: into the next leaf, below its separator.
+    let remove = |tree: &mut Tree<u32>, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            tree.remove(&key(number)).expect("it is there");
+        }
+    };
+    remove(&mut tree, 64 * 64..64 * 65);
+    tree.insert(entry(&key(64 * 64 + 4), 1));
+    // Both shrink until they are one.
+    remove(&mut tree, 0..64 * 20);
+    remove(&mut tree, 64 * 70..64 * 128);
+    let super::Node::Inner(children) = &*tree.root else { panic!("it has many leaves") };
+    assert!(children.iter().all(|child| matches!(&*child.node, super::Node::Leaf(_))));
+    assert!(tree.get(&key(64 * 64 + 4)).is_some());
+    let kept = (64 * 20..64 * 64).chain([64 * 64 + 4]).chain(64 * 65..64 * 70);
+    assert_eq!(
+        items(&tree, ""),
+        kept.map(|n| (key(n), u32::from(n == 64 * 64 + 4))).collect::<Vec<_>>()
+    );
+}

@@ -1,6 +1,12 @@
 use super::*;
 
-fn rule(allow: bool, kind: Option<DeviceKind>, major: Option<u32>, minor: Option<u32>, access: &str) -> DeviceRule {
+fn rule(
+    allow: bool,
+    kind: Option<DeviceKind>,
+    major: Option<u32>,
+    minor: Option<u32>,
+    access: &str,
+) -> DeviceRule {
     DeviceRule { kind, major, minor, access: access.to_owned(), allow }
 }
 
@@ -14,7 +20,8 @@ fn decide(code: &[u64], kind: u32, access: u32, major: u32, minor: u32) -> u64 {
         let bytes = word.to_le_bytes();
         let (dst, src) = (usize::from(bytes[1] & 15), usize::from(bytes[1] >> 4));
         let offset = usize::from(u16::from_le_bytes([bytes[2], bytes[3]]));
-        let immediate = i64::from(i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])).cast_unsigned();
+        let immediate =
+            i64::from(i32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])).cast_unsigned();
         at += 1;
         match bytes[0] {
             LOAD_WORD => registers[dst] = context[offset / 4].into(),
@@ -44,7 +51,11 @@ fn the_standard_rules_allow_null_and_making_nodes_and_deny_disks() {
         (2, 6, 136, 77, 1),
         (2, 2, 10, 200, 0),
     ] {
-        assert_eq!(decide(&code, kind, access, major, minor), allowed, "{kind} {access} {major}:{minor}");
+        assert_eq!(
+            decide(&code, kind, access, major, minor),
+            allowed,
+            "{kind} {access} {major}:{minor}"
+        );
     }
 }
 
@@ -65,7 +76,10 @@ fn the_last_rule_that_covers_an_access_wins() {
 
 #[test]
 fn v1_files_get_the_same_rules_as_text() {
-    assert_eq!(text_v1(&rule(true, Some(DeviceKind::Character), Some(136), None, "rwm")), "c 136:* rwm");
+    assert_eq!(
+        text_v1(&rule(true, Some(DeviceKind::Character), Some(136), None, "rwm")),
+        "c 136:* rwm"
+    );
     assert_eq!(text_v1(&rule(true, Some(DeviceKind::Block), None, None, "m")), "b *:* m");
     assert_eq!(text_v1(&rule(true, None, None, None, "rwm")), "a");
 }

@@ -1,0 +1,180 @@
+//! [`Rule`]: one rule of a role: what it matches, and which rules it covers (Kubernetes v1.36
+//! `k8s.io/component-helpers/auth/rbac`).
+
+use podo_api::field::quoted;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::attributes::Attributes;
+
+const ALL: &str = "*";
+
+/// What may be done to which things. A thing is a resource or a URL, never both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Rule {
+    /// The verbs.
+    #[serde(deserialize_with = "list")]
+    pub verbs: Vec<Box<str>>,
+    /// The API groups of the resources.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub api_groups: Vec<Box<str>>,
+    /// The resources: `pods`, `pods/log`, `*/scale`, `*`.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Box<str>>,
+    /// The only objects that are meant; none means all.
+    #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub resource_names: Vec<Box<str>>,
+    /// The URLs: `/healthz`, `/healthz/*`, `*`.
+    #[serde(rename = "nonResourceURLs", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    pub non_resource_urls: Vec<Box<str>>,
+}
+
+/// A list that may be `null`.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Box<str>>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+fn has(list: &[Box<str>], wanted: &str) -> bool {
+    list.iter().any(|known| **known == *wanted)
+}
+
+fn has_or_all(list: &[Box<str>], wanted: &str) -> bool {
+    list.iter().any(|known| **known == *wanted || **known == *ALL)
+}
+
+impl Rule {
+    /// Whether the rule allows what is asked.
+    pub fn allows(&self, attributes: &Attributes<'_>) -> bool {
+        if !has_or_all(&self.verbs, attributes.verb) {
+            return false;
+        }
+        if !attributes.is_resource() {
+            return self.non_resource_urls.iter().any(|url| matches_url(url, attributes.path));
+        }
+        has_or_all(&self.api_groups, attributes.group)
+            && self.resources.iter().any(|known| matches_resource(known, attributes.resource, attributes.subresource))
+            && (self.resource_names.is_empty() || has(&self.resource_names, attributes.name))
+    }
+
+    /// The parts of `wanted` that `held` together do not cover, each with one verb of one resource or URL.
+    pub fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
+        let parts = wanted.iter().flat_map(Self::parts);
+        parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
+    }
+
+    /// The rule taken apart into rules with one verb of one object of one resource, or of one URL.
+    fn parts(&self) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let names: Vec<&[Box<str>]> = match self.resource_names.as_slice() {
+            [] => vec![&[]],
+            names => names.chunks(1).collect(),
+        };
+        for group in &self.api_groups {
+            for resource in &self.resources {
+                for verb in &self.verbs {
+                    parts.extend(names.iter().map(|name| Self {
+                        verbs: vec![verb.clone()],
+                        api_groups: vec![group.clone()],
+                        resources: vec![resource.clone()],
+                        resource_names: name.to_vec(),
+                        non_resource_urls: Vec::new(),
+                    }));
+                }
+            }
+        }
+        for url in &self.non_resource_urls {
+            parts.extend(self.verbs.iter().map(|verb| Self {
+                verbs: vec![verb.clone()],
+                non_resource_urls: vec![url.clone()],
+                ..Self::default()
+            }));
+        }
+        parts
+    }
+
+    /// Whether the rule allows all that `part` does.
+    fn covers(&self, part: &Self) -> bool {
+        let all = |held: &[Box<str>], wanted: &[Box<str>]| wanted.iter().all(|one| has_or_all(held, one));
+        all(&self.verbs, &part.verbs)
+            && all(&self.api_groups, &part.api_groups)
+            && part.resources.iter().all(|wanted| self.covers_resource(wanted))
+            && part.non_resource_urls.iter().all(|wanted| self.covers_url(wanted))
+            && self.covers_names(&part.resource_names)
+    }
+
+    fn covers_resource(&self, wanted: &str) -> bool {
+        let of_any = |subresource: &str| has(&self.resources, &format!("*/{subresource}"));
+        has_or_all(&self.resources, wanted)
+            || wanted.split_once('/').is_some_and(|(_, subresource)| of_any(subresource))
+    }
+
+    fn covers_url(&self, wanted: &str) -> bool {
+        self.non_resource_urls.iter().any(|held| matches_url(held, wanted))
+    }
+
+    /// All objects are covered by all objects only.
+    fn covers_names(&self, wanted: &[Box<str>]) -> bool {
+        self.resource_names.is_empty()
+            || !wanted.is_empty() && wanted.iter().all(|name| has(&self.resource_names, name))
+    }
+
+    /// The rules in the words of an escalation error, one a line, those of one resource joined and all in order.
+    pub fn describe(rules: &[Self]) -> String {
+        let mut joined: Vec<Self> = Vec::new();
+        for rule in rules {
+            let is_simple = rule.resource_names.is_empty() && rule.non_resource_urls.is_empty();
+            let same = joined.iter_mut().find(|known| {
+                is_simple
+                    && known.resource_names.is_empty()
+                    && known.non_resource_urls.is_empty()
+                    && known.api_groups == rule.api_groups
+                    && known.resources == rule.resources
+            });
+            match same {
+                Some(known) => known.verbs.extend(rule.verbs.iter().cloned()),
+                None => joined.push(rule.clone()),
+            }
+        }
+        let mut lines: Vec<String> = joined.iter().map(Self::line).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines.join("\n")
+    }
+
+    fn line(&self) -> String {
+        let fields = [
+            ("APIGroups", &self.api_groups),
+            ("Resources", &self.resources),
+            ("NonResourceURLs", &self.non_resource_urls),
+            ("ResourceNames", &self.resource_names),
+            ("Verbs", &self.verbs),
+        ];
+        let shown = fields.iter().filter(|(_, list)| !list.is_empty());
+        let shown: Vec<String> = shown.map(|(name, list)| format!("{name}:{}", go_list(list))).collect();
+        format!("{{{}}}", shown.join(", "))
+    }
+}
+
+/// A list of strings as Go's `%q` shows it.
+pub(crate) fn go_list<T: AsRef<str>>(list: &[T]) -> String {
+    let shown: Vec<String> = list.iter().map(|item| quoted(item.as_ref())).collect();
+    format!("[{}]", shown.join(" "))
+}
+
+fn matches_resource(rule: &str, resource: &str, subresource: &str) -> bool {
+    if rule == ALL {
+        return true;
+    }
+    if subresource.is_empty() {
+        return rule == resource;
+    }
+    match rule.split_once('/') {
+        Some((of, sub)) => sub == subresource && (of == ALL || of == resource),
+        None => false,
+    }
+}
+
+/// A URL of a rule that ends in `*` matches everything that begins so.
+fn matches_url(rule: &str, path: &str) -> bool {
+    rule == path || rule.ends_with('*') && path.starts_with(rule.trim_end_matches('*'))
+}

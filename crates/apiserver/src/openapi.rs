@@ -1,0 +1,131 @@
+//! OpenAPI v3: one document for each group and version, made from the schema table, the kinds and the descriptions.
+//!
+//! A document is made when it is first asked for and then kept: its bytes depend on the program alone. `kubectl` reads from it what
+//! `explain` prints, which patches a kind takes and whether the server validates fields.
+
+mod paths;
+mod schemas;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::header;
+use http::request::Parts;
+use parking_lot::Mutex;
+use podo_api::{Status, Value};
+use podo_registry::KINDS;
+use serde_json::{Map, json};
+use sha2::{Digest, Sha256};
+
+use crate::discovery;
+use crate::http::{Response, full, header_text, respond};
+use crate::options::Options;
+use crate::version::KUBERNETES_VERSION;
+
+/// A document and the hash that its address carries.
+#[derive(Clone)]
+struct Document {
+    bytes: Bytes,
+    hash: String,
+}
+
+static DOCUMENTS: LazyLock<Mutex<HashMap<String, Document>>> = LazyLock::new(Mutex::default);
+
+/// Answers a path of OpenAPI; `None` for any other.
+pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Result<Option<Response>, Status> {
+    if path == "/openapi/v3" {
+        return Ok(Some(index()));
+    }
+    let Some(name) = path.strip_prefix("/openapi/v3/") else { return Ok(None) };
+    let Some(document) = document(name) else { return Ok(None) };
+    if let Some(asked) = options.get("hash").filter(|asked| *asked != document.hash) {
+        tracing::debug!(asked, "an old OpenAPI document was asked for");
+        return Ok(Some(moved(name, &document.hash)));
+    }
+    Ok(Some(answer(parts, &document, options.get("hash").is_some())))
+}
+
+/// The names of all documents: `api/v1`, `apis/apps/v1`.
+fn names() -> Vec<String> {
+    let mut names = vec!["api/v1".to_owned()];
+    for group in discovery::groups() {
+        names.extend(discovery::versions(group).into_iter().map(|version| format!("apis/{group}/{version}")));
+    }
+    names
+}
+
+fn index() -> Response {
+    let mut paths = Map::new();
+    for name in names() {
+        let Some(document) = document(&name) else { continue };
+        let url = format!("/openapi/v3/{name}?hash={}", document.hash);
+        paths.insert(name, json!({"serverRelativeURL": url}));
+    }
+    let bytes = serde_json::to_vec(&json!({"paths": paths})).unwrap_or_default();
+    respond(200, bytes, "text/plain; charset=utf-8", false)
+}
+
+fn moved(name: &str, hash: &str) -> Response {
+    let mut response = respond(301, Vec::new(), "text/plain; charset=utf-8", false);
+    if let Ok(location) = http::HeaderValue::from_str(&format!("/openapi/v3/{name}?hash={hash}")) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+fn answer(parts: &Parts, document: &Document, is_addressed: bool) -> Response {
+    let tag = format!("\"{}\"", document.hash);
+    let is_known = header_text(&parts.headers, "if-none-match") == Some(&tag);
+    let mut response = http::Response::new(full(if is_known { Bytes::new() } else { document.bytes.clone() }));
+    if is_known {
+        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(header::VARY, http::HeaderValue::from_static("Accept"));
+    if let Ok(tag) = http::HeaderValue::from_str(&tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    if is_addressed {
+        // What this address leads to never changes.
+        headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("public, immutable"));
+    }
+    response
+}
+
+fn document(name: &str) -> Option<Document> {
+    if let Some(document) = DOCUMENTS.lock().get(name) {
+        return Some(document.clone());
+    }
+    let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => (String::new(), (*version).to_owned()),
+        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        _ => return None,
+    };
+    let value = make(&group, &version)?;
+    let bytes = Bytes::from(serde_json::to_vec(&value).unwrap_or_default());
+    let hash = Sha256::digest(&bytes).iter().take(32).map(|byte| format!("{byte:02X}")).collect();
+    let document = Document { bytes, hash };
+    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
+    Some(document)
+}
+
+fn make(group: &str, version: &str) -> Option<Value> {
+    let is_served = KINDS.iter().any(|kind| kind.names.group == group && kind.names.version == version);
+    if !is_served {
+        return None;
+    }
+    let kinds = discovery::kinds_of(group, version);
+    let mut schemas = schemas::Schemas::default();
+    let mut paths = Map::new();
+    for kind in kinds {
+        paths::add(kind, &mut paths, &mut schemas);
+    }
+    Some(json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
+        "paths": paths,
+        "components": {"schemas": schemas.finish()},
+    }))
+}

@@ -1,0 +1,198 @@
+//! The schemas of a document: the types that its kinds are made of, in OpenAPI's words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use podo_api::Value;
+use podo_api::schema::{Field, ListType, PatchStrategy, Presence, Scalar, Shape, TypeRef, builtin};
+use podo_registry::KINDS;
+use serde_json::{Map, json};
+
+/// The schemas that are referred to so far.
+#[derive(Default)]
+pub(super) struct Schemas {
+    done: BTreeMap<String, Value>,
+    wanted: BTreeSet<String>,
+}
+
+/// The groups whose types live elsewhere than in `io.k8s.api`.
+const MODULES: &[(&str, &str)] = &[
+    ("meta", "io.k8s.apimachinery.pkg.apis.meta"),
+    ("apiextensions", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions"),
+    ("apiregistration", "io.k8s.kube-aggregator.pkg.apis.apiregistration"),
+];
+
+/// The name of a type in OpenAPI: `io.k8s.api.core.v1.Pod` for `core/v1.Pod`.
+fn definition_name(ty: &str) -> String {
+    match ty.split_once('/') {
+        Some((group, rest)) => {
+            let module = MODULES.iter().find(|(name, _)| *name == group).map(|(_, module)| (*module).to_owned());
+            format!("{}.{rest}", module.unwrap_or_else(|| format!("io.k8s.api.{group}")))
+        }
+        None => match ty {
+            "Quantity" => "io.k8s.apimachinery.pkg.api.resource.Quantity".to_owned(),
+            "IntOrString" => "io.k8s.apimachinery.pkg.util.intstr.IntOrString".to_owned(),
+            other => format!("io.k8s.apimachinery.pkg.runtime.{other}"),
+        },
+    }
+}
+
+impl Schemas {
+    /// A reference to a type, which the document will hold.
+    pub(super) fn reference(&mut self, ty: &str) -> Value {
+        self.wanted.insert(ty.to_owned());
+        json!({"$ref": format!("#/components/schemas/{}", definition_name(ty))})
+    }
+
+    /// All schemas, those that schemas refer to included.
+    pub(super) fn finish(mut self) -> Value {
+        while let Some(ty) = self.wanted.pop_first() {
+            let name = definition_name(&ty);
+            if self.done.contains_key(&name) {
+                continue;
+            }
+            let schema = match builtin().get(&ty) {
+                Some(known) => self.schema(known),
+                None => scalar_definition(&ty),
+            };
+            self.done.insert(name, schema);
+        }
+        self.done.into_iter().collect::<Map<String, Value>>().into()
+    }
+
+    fn schema(&mut self, ty: TypeRef<'_>) -> Value {
+        let name = &*ty.get().name;
+        let mut properties = Map::new();
+        let mut required = Vec::new();
+        for field in ty.fields() {
+            properties.insert(field.name.clone().into_owned(), self.property(name, field, ty));
+            if field.is_required {
+                required.push(Value::from(&*field.name));
+            }
+        }
+        let mut schema = json!({"type": "object"});
+        describe(&mut schema, podo_descriptions::of_type(name));
+        if !properties.is_empty() {
+            schema["properties"] = properties.into();
+        }
+        if !required.is_empty() {
+            required.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            schema["required"] = required.into();
+        }
+        let kinds: Vec<Value> = KINDS
+            .iter()
+            .filter(|kind| kind.ty == name || format!("{}List", kind.ty) == name)
+            .map(|kind| {
+                let is_list = kind.ty != name;
+                let kind_name = if is_list { kind.list_kind() } else { kind.names.kind.to_owned() };
+                json!({"group": kind.names.group, "version": kind.names.version, "kind": kind_name})
+            })
+            .collect();
+        if !kinds.is_empty() {
+            schema["x-kubernetes-group-version-kind"] = kinds.into();
+        }
+        schema
+    }
+
+    fn property(&mut self, owner: &str, field: &Field, ty: TypeRef<'_>) -> Value {
+        let mut property = self.shape(&field.shape, ty);
+        let is_reference = property.get("$ref").is_some();
+        // A reference cannot have members beside it, so it is wrapped.
+        if is_reference {
+            property = json!({"allOf": [property]});
+        }
+        describe(&mut property, podo_descriptions::field(owner, &field.name));
+        if let Some(default) = field.default.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+            property["default"] = default;
+        } else if is_reference && matches!(field.presence, Presence::OmitEmpty | Presence::Always) {
+            property["default"] = json!({});
+        }
+        extensions(&mut property, field);
+        property
+    }
+
+    fn shape(&mut self, shape: &Shape, ty: TypeRef<'_>) -> Value {
+        match shape {
+            Shape::Struct(id) => {
+                let name = ty.schema().at(*id).get().name.clone();
+                self.reference(&name)
+            }
+            Shape::List(item) => json!({"type": "array", "items": self.item(item, ty)}),
+            Shape::Map(item) => json!({"type": "object", "additionalProperties": self.item(item, ty)}),
+            Shape::Scalar(scalar) => self.scalar(*scalar),
+        }
+    }
+
+    /// An item of a list or map carries the zero value of its type as its default.
+    fn item(&mut self, shape: &Shape, ty: TypeRef<'_>) -> Value {
+        let item = self.shape(shape, ty);
+        if item.get("$ref").is_some() {
+            return json!({"allOf": [item], "default": {}});
+        }
+        match item["type"].as_str() {
+            Some("string") if item.get("format").is_none() => json!({"type": "string", "default": ""}),
+            _ => item,
+        }
+    }
+
+    fn scalar(&mut self, scalar: Scalar) -> Value {
+        match scalar {
+            Scalar::String => json!({"type": "string"}),
+            Scalar::Bool => json!({"type": "boolean"}),
+            Scalar::Int32 => json!({"type": "integer", "format": "int32"}),
+            Scalar::Int64 => json!({"type": "integer", "format": "int64"}),
+            Scalar::Double => json!({"type": "number", "format": "double"}),
+            Scalar::Bytes => json!({"type": "string", "format": "byte"}),
+            Scalar::Quantity => self.reference("Quantity"),
+            Scalar::IntOrString => self.reference("IntOrString"),
+            Scalar::Time => self.reference("meta/v1.Time"),
+            Scalar::MicroTime => self.reference("meta/v1.MicroTime"),
+            Scalar::Any => self.reference("RawExtension"),
+        }
+    }
+}
+
+/// Types that are one value.
+fn scalar_definition(ty: &str) -> Value {
+    let mut schema = match ty {
+        "Quantity" => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        "IntOrString" => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        "meta/v1.Time" | "meta/v1.MicroTime" => json!({"type": "string", "format": "date-time"}),
+        _ => json!({"type": "object"}),
+    };
+    describe(&mut schema, podo_descriptions::of_type(ty));
+    schema
+}
+
+fn describe(schema: &mut Value, text: &str) {
+    if !text.is_empty() {
+        schema["description"] = text.into();
+    }
+}
+
+fn extensions(property: &mut Value, field: &Field) {
+    if matches!(field.shape, Shape::List(_)) {
+        match field.list {
+            ListType::Atomic => property["x-kubernetes-list-type"] = "atomic".into(),
+            ListType::Set => property["x-kubernetes-list-type"] = "set".into(),
+            ListType::Map => {
+                property["x-kubernetes-list-type"] = "map".into();
+                let keys: Vec<Value> = field.keys.iter().map(|key| Value::from(&**key)).collect();
+                property["x-kubernetes-list-map-keys"] = keys.into();
+            }
+        }
+    }
+    if field.is_atomic {
+        property["x-kubernetes-map-type"] = "atomic".into();
+    }
+    let strategy = match field.patch {
+        PatchStrategy::Default => return,
+        PatchStrategy::Merge => "merge",
+        PatchStrategy::RetainKeys => "retainKeys",
+        PatchStrategy::MergeRetainKeys => "merge,retainKeys",
+        PatchStrategy::Replace => "replace",
+    };
+    property["x-kubernetes-patch-strategy"] = strategy.into();
+    if !field.merge_key.is_empty() {
+        property["x-kubernetes-patch-merge-key"] = (*field.merge_key).into();
+    }
+}
