@@ -286,7 +286,7 @@ impl Errors {
         &mut self,
         field: &Path,
         value: &str,
-        messages: impl IntoIterator<Item = String>,
+        messages: impl IntoIterator<Item: Into<String>>,
     ) {
         for message in messages {
             self.invalid(field, value, message);
@@ -308,6 +308,15 @@ impl Errors {
         detail: impl Into<String>,
     ) {
         self.0.push(FieldError { kind, field: field.clone(), value, detail: detail.into() });
+    }
+}
+
+impl<'a> IntoIterator for &'a Errors {
+    type Item = &'a FieldError;
+    type IntoIter = std::slice::Iter<'a, FieldError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -1,8 +1,7 @@
 //! The options of a request: the query of its URL, read and checked as each verb wants it.
 
 use podo_api::field::{Errors, Path};
-use podo_api::selector::field::FieldSelector;
-use podo_api::selector::label::LabelSelector;
+use podo_api::selector::{field, label};
 use podo_api::status::GroupResource;
 use podo_api::{Status, Value};
 
@@ -50,9 +49,9 @@ pub enum VersionMatch {
 #[derive(Debug, Clone)]
 pub struct ListOptions {
     /// Selects by labels.
-    pub labels: LabelSelector,
+    pub labels: label::Selector,
     /// Selects by fields.
-    pub fields: FieldSelector,
+    pub fields: field::Selector,
     /// At most so many items; 0 for all.
     pub limit: usize,
     /// Where to go on.
@@ -172,9 +171,9 @@ impl Options {
 
     /// The options of a list or, with `is_watch`, of a watch. `check_field` says whether the kind knows a field label.
     pub fn list(&self, is_watch: bool) -> Result<ListOptions, Status> {
-        let labels = LabelSelector::parse(self.get("labelSelector").unwrap_or(""))
+        let labels = label::Selector::parse(self.get("labelSelector").unwrap_or(""))
             .map_err(|error| Status::bad_request(error.to_string()))?;
-        let fields = FieldSelector::parse(self.get("fieldSelector").unwrap_or(""))
+        let fields = field::Selector::parse(self.get("fieldSelector").unwrap_or(""))
             .map_err(|error| Status::bad_request(error.to_string()))?;
         let limit = self.integer("limit")?.unwrap_or(0);
         let timeout = self.integer("timeoutSeconds")?.unwrap_or(0);

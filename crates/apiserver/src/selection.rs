@@ -1,12 +1,13 @@
 //! Which objects of a kind a list, watch or collection delete is about: label and field selectors, checked against the kind.
 
-use podo_api::selector::field::{FieldSelector, Operator};
-use podo_api::selector::label::LabelSelector;
+use podo_api::selector::{field, label};
 use podo_api::{Object, Status};
 use podo_registry::Definition;
+use podo_store::Filter;
 
 use crate::call::Target;
 use crate::options::ListOptions;
+use crate::storage::TOPIC_FIELD;
 
 /// Where the value of a field label is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,11 @@ struct Term {
 /// A selection of objects of one kind.
 #[derive(Debug, Clone)]
 pub struct Selection {
-    labels: LabelSelector,
+    labels: label::Selector,
     fields: Vec<Term>,
+    is_namespaced: bool,
+    /// The place of the field by which the store tells watchers apart.
+    topic: Option<usize>,
 }
 
 impl Selection {
@@ -40,7 +44,12 @@ impl Selection {
         if !target.name.is_empty() {
             fields.push(Term { source: Source::Name, is_equal: true, value: target.name.clone() });
         }
-        Ok(Self { labels: options.labels.clone(), fields })
+        Ok(Self {
+            labels: options.labels.clone(),
+            fields,
+            is_namespaced: definition.is_namespaced(),
+            topic: definition.selectable.iter().position(|field| field.label == TOPIC_FIELD),
+        })
     }
 
     /// Whether an object is selected.
@@ -51,24 +60,34 @@ impl Selection {
 
     /// Whether every object is selected.
     pub fn is_everything(&self) -> bool {
-        self.fields.is_empty() && self.labels.is_empty()
+        self.fields.is_empty() && self.labels.is_everything()
     }
 
-    /// The one name that is selected, if there is just one.
-    pub fn single_name(&self) -> Option<&str> {
-        let mut names = self.fields.iter().filter(|term| term.source == Source::Name && term.is_equal);
-        names.next().map(|term| &*term.value)
+    /// What the store has to wake a watcher of this selection for: no less than what is selected, and not much more.
+    pub fn store_filter(&self, prefix: &str) -> Filter {
+        let wanted = |source: Source| {
+            self.fields.iter().find(|term| term.is_equal && term.source == source).map(|term| &term.value)
+        };
+        if let Some(name) = wanted(Source::Name)
+            && (!prefix.is_empty() || !self.is_namespaced)
+        {
+            return Filter::Exact(format!("{prefix}{name}").into());
+        }
+        match self.topic.and_then(|topic| wanted(Source::Field(topic))) {
+            Some(topic) => Filter::Topic(topic.clone()),
+            None => Filter::Prefix(prefix.into()),
+        }
     }
 }
 
-fn terms(definition: &'static Definition, selector: &FieldSelector) -> Result<Vec<Term>, Status> {
+fn terms(definition: &'static Definition, selector: &field::Selector) -> Result<Vec<Term>, Status> {
     let mut terms = Vec::new();
     for term in selector.terms() {
         let source = source(definition, &term.field).ok_or_else(|| unsupported(definition, &term.field))?;
         terms.push(Term {
             source,
-            is_equal: term.operator == Operator::Equal,
-            value: term.value.as_str().into(),
+            is_equal: term.is_equal,
+            value: term.value.clone(),
         });
     }
     Ok(terms)
@@ -90,12 +109,7 @@ fn unsupported(definition: &Definition, label: &str) -> Status {
     let message = match (definition.names.group, definition.selectable.is_empty()) {
         ("", false) | ("" | "events.k8s.io", _) => format!("field label not supported: {label}"),
         _ => {
-            let known = if definition.is_namespaced() {
-                "only \"metadata.name\", \"metadata.namespace\""
-            } else {
-                "only \"metadata.name\", \"metadata.namespace\""
-            };
-            format!("\"{label}\" is not a known field selector: {known}")
+            format!("\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
         }
     };
     Status::bad_request(message)

@@ -2,8 +2,9 @@
 //!
 //! Nothing outside this crate touches the store, and within it only this file and `verbs` do.
 
+use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use podo_api::status::GroupResource;
@@ -16,40 +17,63 @@ use crate::http::EventBytes;
 
 /// An object as the store holds it.
 #[derive(Debug, Clone)]
-pub struct Stored(pub Arc<Object>);
+pub struct Stored {
+    object: Arc<Object>,
+    /// Which of the object's selectable fields is its topic: the node of what runs on one.
+    topic: Option<usize>,
+}
+
+/// The field whose watchers the store wakes only for objects that they select: each kubelet watches the Pods of its node.
+pub(crate) const TOPIC_FIELD: &str = "spec.nodeName";
+
+impl Stored {
+    fn new(definition: &Definition, object: Object) -> Self {
+        let topic = definition.selectable.iter().position(|field| field.label == TOPIC_FIELD);
+        Self { object: Arc::new(object), topic }
+    }
+}
 
 impl Deref for Stored {
     type Target = Arc<Object>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.object
     }
 }
+
+/// The definitions that are stored, by bucket.
+static BUCKETS: LazyLock<HashMap<String, &'static Definition>> = LazyLock::new(|| {
+    let stored = podo_registry::KINDS.iter().filter(|kind| matches!(kind.storage, Storage::Own));
+    stored.map(|kind| (kind.bucket(), *kind)).collect()
+});
 
 impl podo_store::Value for Stored {
     /// The frames that watchers of this event are sent, encoded once for all of them.
     type EventCache = Mutex<EventBytes>;
 
     fn stamped(self, revision: Revision) -> Self {
-        Self(Arc::new(self.0.at_version(revision.0)))
+        Self { object: Arc::new(self.object.at_version(revision.0)), topic: self.topic }
     }
 
     fn to_log(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.json());
+        out.extend_from_slice(self.object.json());
     }
 
     fn from_log(key: &Key, revision: Revision, bytes: &[u8]) -> Result<Self, DecodeError> {
         let value: Value = serde_json::from_slice(bytes).map_err(|error| DecodeError(Box::new(error)))?;
-        let definition = podo_registry::KINDS
-            .iter()
-            .find(|kind| matches!(kind.storage, Storage::Own) && kind.bucket() == key.bucket())
+        let definition = BUCKETS
+            .get(key.bucket())
             .ok_or_else(|| DecodeError(format!("unknown resource {:?}", key.bucket()).into()))?;
         let object = Object::new(&value, definition.schema(), definition.field_values(&value));
-        Ok(Self(Arc::new(object.at_version(revision.0))))
+        Ok(Self::new(definition, object.at_version(revision.0)))
     }
 
     fn weight(&self) -> usize {
-        self.0.weight()
+        self.object.weight()
+    }
+
+    fn topic(&self) -> Option<&str> {
+        self.object.fields.get(self.topic?).map(|field| &**field)
     }
 }
 
@@ -81,7 +105,7 @@ pub fn draft(definition: &'static Definition, value: &Value) -> Stored {
         }
         Storage::Own | Storage::None => Object::draft(value, stored.schema(), stored.field_values(value)),
     };
-    Stored(Arc::new(object))
+    Stored::new(stored, object)
 }
 
 /// A stored object as `definition` shows it.

@@ -127,7 +127,7 @@ impl Client {
         object: &impl Serialize,
     ) -> Result<Arc<Object>, Status> {
         let payload = payload(object)?;
-        self.object(Request { payload, subresource, ..request::<K>(Verb::Update, namespace, name) })
+        self.object(Request { subresource, payload, ..request::<K>(Verb::Update, namespace, name) })
             .await
     }
 
@@ -141,7 +141,7 @@ impl Client {
         patch: Value,
     ) -> Result<Arc<Object>, Status> {
         let payload = Payload::Patch(kind, patch);
-        self.object(Request { payload, subresource, ..request::<K>(Verb::Patch, namespace, name) })
+        self.object(Request { subresource, payload, ..request::<K>(Verb::Patch, namespace, name) })
             .await
     }
 
@@ -155,7 +155,7 @@ impl Client {
     ) -> Result<Reply, Status> {
         let payload = payload(object)?;
         self.transport
-            .send(Request { payload, subresource, ..request::<K>(Verb::Create, namespace, name) })
+            .send(Request { subresource, payload, ..request::<K>(Verb::Create, namespace, name) })
             .await
     }
 

@@ -1,2 +1,43 @@
-//! podo
-fn main() {}
+//! `podo`: chooses the role from the arguments before anything else exists, then hands over to it.
+//!
+//! The internal roles (`shim`, `pause`, `hello`) must start with no thread and little memory, so they are chosen without a parser.
+
+mod config;
+mod exit;
+mod hello;
+mod local;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let program = args.first().map(PathBuf::from).unwrap_or_default();
+    if program.file_name().is_some_and(|name| name == "kubectl") {
+        return kubectl(args);
+    }
+    match args.get(1).and_then(|role| role.to_str()) {
+        Some("shim") => podo_runtime::shim_main(args.into_iter().skip(2)),
+        Some("pause") => podo_runtime::pause_main(),
+        Some("hello") => hello::main(),
+        Some("kubectl") => kubectl(args.into_iter().skip(1).collect()),
+        _ => exit::code(command::run(args)),
+    }
+}
+
+fn kubectl(args: Vec<OsString>) -> ExitCode {
+    podo_cli::kubectl_main(args, podo_cli::Defaults { kubeconfig: PathBuf::from("/var/lib/podo/kubeconfig.yaml") })
+}
+
+/// Writes a line to standard output.
+fn say(text: &str) {
+    // Nobody may be listening any more.
+    let _closed = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes a line to standard error.
+fn tell(text: &str) {
+    let _closed = writeln!(std::io::stderr(), "{text}");
+}

@@ -6,6 +6,7 @@
 
 use podo_api::Value;
 use podo_api::field::Errors;
+use podo_api::names::Problems;
 use podo_api::schema::{TypeRef, builtin};
 use podo_api::status::GroupResource;
 use podo_base::Timestamp;
@@ -32,7 +33,11 @@ pub struct Names {
 impl Names {
     /// Group and version as `apiVersion` writes them: `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// The resource and its group, as error texts name it.
@@ -221,7 +226,7 @@ pub struct Definition {
     /// When the generation grows.
     pub generation: Generation,
     /// What is wrong with a name; the flag says that it is a `generateName`, which may end in `-`.
-    pub check_name: fn(&str, bool) -> Vec<String>,
+    pub check_name: fn(&str, bool) -> Problems,
     /// The table columns.
     pub columns: &'static [Column],
     /// The conditions of an object's table row, such as Completed.

@@ -9,8 +9,8 @@ pub mod name;
 pub mod table;
 
 pub use definition::{
-    Column, DefaultPropagation, Definition, Description, Generation, Names, Scope, Selectable, StatusPolicy, Storage,
-    Subresource, Verb, status_of,
+    Column, DefaultPropagation, Definition, Description, Generation, Names, Scope, Selectable,
+    StatusPolicy, Storage, Subresource, Verb, status_of,
 };
 pub use kinds::KINDS;
 
@@ -18,7 +18,11 @@ pub use kinds::KINDS;
 pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Definition> {
     KINDS
         .iter()
-        .find(|kind| kind.names.group == group && kind.names.version == version && kind.names.plural == plural)
+        .find(|kind| {
+            kind.names.group == group
+                && kind.names.version == version
+                && kind.names.plural == plural
+        })
         .copied()
 }
 
@@ -26,6 +30,8 @@ pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Definit
 pub fn find_kind(group: &str, version: &str, kind: &str) -> Option<&'static Definition> {
     KINDS
         .iter()
-        .find(|known| known.names.group == group && known.names.version == version && known.names.kind == kind)
+        .find(|known| {
+            known.names.group == group && known.names.version == version && known.names.kind == kind
+        })
         .copied()
 }

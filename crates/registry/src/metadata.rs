@@ -33,7 +33,11 @@ pub fn validate(definition: &Definition, value: &Value, errors: &mut Errors) {
     }
     validate_namespace(definition, meta::namespace(value), errors);
     if meta::generation(value) < 0 {
-        errors.invalid_value(&path("generation"), meta::generation(value), "must be greater than or equal to 0");
+        errors.invalid_value(
+            &path("generation"),
+            meta::generation(value),
+            "must be greater than or equal to 0",
+        );
     }
     labels(tree::at(value, &["metadata", "labels"]), &path("labels"), errors);
     annotations(tree::at(value, &["metadata", "annotations"]), &path("annotations"), errors);
@@ -67,7 +71,7 @@ pub fn labels(labels: &Value, path: &Path, errors: &mut Errors) {
 pub fn annotations(annotations: &Value, path: &Path, errors: &mut Errors) {
     let mut total = 0;
     for (key, value) in annotations.as_object().into_iter().flatten() {
-        errors.invalid_all(path, key, names::qualified_name(&key.to_lowercase()));
+        errors.invalid_all(path, key, names::annotation_key(key));
         total += key.len() + value.as_str().map_or(0, str::len);
     }
     if total > ANNOTATIONS_BYTES_MAX {
@@ -112,9 +116,13 @@ fn owner_reference(owner: &Value, list: &Path, errors: &mut Errors) {
             errors.invalid(&list.child(field), "", "must not be empty");
         }
     }
-    let is_event = text("kind") == "Event" && matches!(text("apiVersion"), "v1" | "events.k8s.io/v1");
+    let is_event =
+        text("kind") == "Event" && matches!(text("apiVersion"), "v1" | "events.k8s.io/v1");
     if is_event {
-        let detail = format!("{}, Kind=Event is disallowed from being an owner", group_version(text("apiVersion")));
+        let detail = format!(
+            "{}, Kind=Event is disallowed from being an owner",
+            group_version(text("apiVersion"))
+        );
         errors.invalid(list, "", detail);
     }
 }
@@ -156,8 +164,10 @@ fn go_strings<'a>(items: impl Iterator<Item = &'a str>) -> String {
 pub fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
     if meta::is_deleting(old) {
         let known: Vec<&str> = meta::finalizers(old).collect();
-        let added: Vec<String> =
-            meta::finalizers(new).filter(|finalizer| !known.contains(finalizer)).map(quoted).collect();
+        let added: Vec<String> = meta::finalizers(new)
+            .filter(|finalizer| !known.contains(finalizer))
+            .map(quoted)
+            .collect();
         if !added.is_empty() {
             let detail = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
@@ -166,10 +176,16 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
             errors.forbidden(&path("finalizers"), detail);
         }
     }
-    for field in
-        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
-        let (now, before) = (tree::at(new, &["metadata", field]), tree::at(old, &["metadata", field]));
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
+        let (now, before) =
+            (tree::at(new, &["metadata", field]), tree::at(old, &["metadata", field]));
         if now != before {
             errors.invalid_value(&path(field), now.clone(), IMMUTABLE);
         }

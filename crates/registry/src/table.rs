@@ -22,10 +22,13 @@ pub const AGE: Column = Column {
     format: "",
     description: Description::Field("meta/v1.ObjectMeta", "creationTimestamp"),
     priority: 0,
-    cell: |value, now| Value::from(age(tree::str_at(value, &["metadata", "creationTimestamp"]), now)),
+    cell: |value, now| {
+        Value::from(age(tree::str_at(value, &["metadata", "creationTimestamp"]), now))
+    },
 };
 
 /// The time since a moment, as people read it; `<unknown>` if there is no moment.
 pub fn age(moment: &str, now: Timestamp) -> String {
-    Timestamp::parse(moment).map_or_else(|| "<unknown>".to_owned(), |then| duration::human(then, now))
+    Timestamp::parse(moment)
+        .map_or_else(|| "<unknown>".to_owned(), |then| duration::human(then, now))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a call of this crate did not do what was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum RuntimeError {
     /// The shim, or the process that it was making, refused.
     #[error("{0}")]
     Refused(Fault),
@@ -57,7 +57,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl RuntimeError {
     /// The kind of a refusal.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
@@ -145,12 +145,12 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 
 /// Names the step at which a system call of the caller's side failed.
 pub(crate) trait Step<T> {
-    fn step(self, step: impl FnOnce() -> String) -> Result<T, Error>;
+    fn step(self, step: impl FnOnce() -> String) -> Result<T, RuntimeError>;
 }
 
 impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
-    fn step(self, step: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|error| Error::Io { step: step(), source: error.into() })
+    fn step(self, step: impl FnOnce() -> String) -> Result<T, RuntimeError> {
+        self.map_err(|error| RuntimeError::Io { step: step(), source: error.into() })
     }
 }
 

@@ -12,6 +12,11 @@
 //! ```
 //! Synchronous; knows no Pod, no image, no network address, no async runtime. All `unsafe` is in `sys`.
 
+#![expect(
+    clippy::unnecessary_debug_formatting,
+    reason = "values in messages are quoted, paths too"
+)]
+
 pub mod capabilities;
 pub mod cgroup;
 mod check;
@@ -33,7 +38,7 @@ pub mod users;
 pub mod wire;
 
 pub use client::{Attached, Connection, ExecHandle, Incoming, Launcher, Sandbox};
-pub use error::{Error, Fault, FaultKind};
+pub use error::{Fault, FaultKind, RuntimeError};
 pub use pause::pause_main;
 pub use records::{
     ContainerState, CreateRecord, ExitRecord, Phase, SandboxRecord, SandboxState, StartRecord,

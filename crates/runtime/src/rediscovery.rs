@@ -12,7 +12,7 @@ use rustix::mount::{UnmountFlags, unmount};
 
 use crate::cgroup::{Cgroup, Layout};
 use crate::client::{Connection, Sandbox};
-use crate::error::{Error, Step};
+use crate::error::{RuntimeError, Step};
 use crate::records::{self, SandboxState};
 use crate::spec::{NetworkMode, SandboxSpec};
 
@@ -20,7 +20,7 @@ use crate::spec::{NetworkMode, SandboxSpec};
 #[derive(Debug)]
 pub enum Health {
     /// Its shim answers.
-    Alive(Sandbox),
+    Alive(Box<Sandbox>),
     /// Its shim ended without being asked; its processes are killed by the kernel.
     ShimGone,
     /// It was made before the last boot.
@@ -41,7 +41,7 @@ pub struct Found {
 }
 
 /// Every sandbox of a run directory, in the order of their ids. A directory that does not exist has none.
-pub fn list(run_dir: &Path) -> Result<Vec<Found>, Error> {
+pub fn list(run_dir: &Path) -> Result<Vec<Found>, RuntimeError> {
     let entries = match fs::read_dir(run_dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.step(|| format!("read {run_dir:?}"))?,
@@ -60,7 +60,7 @@ pub fn list(run_dir: &Path) -> Result<Vec<Found>, Error> {
     Ok(found)
 }
 
-fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, Error> {
+fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, RuntimeError> {
     // The door first: what it left is then complete if it does not answer.
     let connection = Connection::open(directory);
     let state =
@@ -69,7 +69,7 @@ fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, Error> 
         (None, _) => Health::Unfinished,
         (Some(state), _) if state.record.boot_id != boot_id => Health::OtherBoot,
         (Some(_), Ok(connection)) => {
-            Health::Alive(Sandbox::reconnected(directory, &id, connection))
+            Health::Alive(Box::new(Sandbox::reconnected(directory, &id, connection)))
         }
         (Some(_), Err(_)) => Health::ShimGone,
     };
@@ -78,7 +78,7 @@ fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, Error> 
 
 /// Takes away everything that a sandbox left: to be called for one whose shim is not alive, and at the end of one that is
 /// removed. Doing it again does nothing. cgroups above the sandbox's own group are the caller's.
-pub fn purge(run_dir: &Path, id: &str) -> Result<(), Error> {
+pub fn purge(run_dir: &Path, id: &str) -> Result<(), RuntimeError> {
     let directory = run_dir.join(id);
     let state = match records::read_sandbox(&directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -110,7 +110,7 @@ pub fn purge(run_dir: &Path, id: &str) -> Result<(), Error> {
     remove(fs::remove_dir_all(&directory), &directory)
 }
 
-fn detach(path: &Path) -> Result<(), Error> {
+fn detach(path: &Path) -> Result<(), RuntimeError> {
     match unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         // Not mounted any more, or never: another boot.
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(()),
@@ -118,7 +118,7 @@ fn detach(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn remove(removed: io::Result<()>, path: &Path) -> Result<(), Error> {
+fn remove(removed: io::Result<()>, path: &Path) -> Result<(), RuntimeError> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.step(|| format!("remove {path:?}")),
@@ -126,7 +126,7 @@ fn remove(removed: io::Result<()>, path: &Path) -> Result<(), Error> {
 }
 
 /// The directory of a sandbox, whose run directory is made private to root.
-pub(crate) fn make_directory(run_dir: &Path, id: &str) -> Result<PathBuf, Error> {
+pub(crate) fn make_directory(run_dir: &Path, id: &str) -> Result<PathBuf, RuntimeError> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     let make = |recursive: bool| {
         let mut builder = fs::DirBuilder::new();
@@ -136,12 +136,12 @@ pub(crate) fn make_directory(run_dir: &Path, id: &str) -> Result<PathBuf, Error>
     make(true).create(run_dir).step(|| format!("make {run_dir:?}"))?;
     let data = fs::symlink_metadata(run_dir).step(|| format!("look at {run_dir:?}"))?;
     if !data.is_dir() || data.uid() != 0 || data.mode() & 0o077 != 0 {
-        return Err(Error::RunDirectory { path: run_dir.to_owned() });
+        return Err(RuntimeError::RunDirectory { path: run_dir.to_owned() });
     }
     let directory = run_dir.join(id);
     match make(false).create(&directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::Exists { id: id.to_owned() })
+            Err(RuntimeError::Exists { id: id.to_owned() })
         }
         made => made.step(|| format!("make {directory:?}")).map(|()| directory),
     }

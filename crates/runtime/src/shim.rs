@@ -109,8 +109,7 @@ impl Shim {
         rustix::stdio::dup2_stdin(&null)?;
         rustix::stdio::dup2_stdout(&null)?;
         drop(null);
-        let highest = std::os::fd::AsRawFd::as_raw_fd(&first).cast_unsigned();
-        misc::close_from(highest + 1)?;
+        misc::close_all_but(first.as_fd())?;
         let _ = rustix::process::setsid();
         let _ = rustix::thread::set_name(c"podo-shim");
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;

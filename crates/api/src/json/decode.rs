@@ -211,7 +211,7 @@ impl<'a> Decoder<'a> {
         let is_number = matches!(token, b'-' | b'0'..=b'9');
         match scalar {
             Scalar::Any => self.any(0),
-            Scalar::String if token == b'"' => Value::String(self.string()),
+            Scalar::String | Scalar::IntOrString if token == b'"' => Value::String(self.string()),
             Scalar::Bool if matches!(token, b't' | b'f') => {
                 self.skip();
                 Value::Bool(token == b't')
@@ -226,7 +226,6 @@ impl<'a> Decoder<'a> {
                 Place { go_type: "int32", ..place },
                 "int32",
             ),
-            Scalar::IntOrString if token == b'"' => Value::String(self.string()),
             Scalar::Quantity if is_number || token == b'"' => self.canonical(scalar, place),
             Scalar::Bytes | Scalar::Time | Scalar::MicroTime if token == b'"' => {
                 self.canonical(scalar, place)
@@ -280,9 +279,12 @@ impl<'a> Decoder<'a> {
         let start = self.at;
         self.skip();
         let text = String::from_utf8_lossy(&self.bytes[start..self.at]);
-        text.parse::<i64>().map(Value::from).unwrap_or_else(|_| {
-            text.parse().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number)
-        })
+        match text.parse::<i64>() {
+            Ok(number) => Value::from(number),
+            Err(_) => {
+                text.parse().ok().and_then(Number::from_f64).map_or(Value::Null, Value::Number)
+            }
+        }
     }
 
     /// A value that no schema describes.
@@ -464,14 +466,13 @@ fn scalar_type(scalar: Scalar, known: &str) -> String {
         return known.to_owned();
     }
     match scalar {
-        Scalar::String => "string",
+        Scalar::String | Scalar::Time | Scalar::MicroTime => "string",
         Scalar::Bool => "bool",
         Scalar::Int32 => "int32",
         Scalar::Int64 => "int64",
         Scalar::Double => "float64",
         Scalar::Bytes => "[]uint8",
         Scalar::Quantity => "resource.Quantity",
-        Scalar::Time | Scalar::MicroTime => "string",
         Scalar::IntOrString => "intstr.IntOrString",
         Scalar::Any => "interface {}",
     }

@@ -100,7 +100,6 @@ fn is_dropped(field: &Field, value: &Value) -> bool {
 /// What `omitempty` leaves out. Structs and the types that write themselves are never empty.
 fn is_empty(value: &Value, shape: &Shape) -> bool {
     match shape {
-        Shape::Struct(_) => false,
         Shape::List(_) => value.is_null() || value.as_array().is_some_and(Vec::is_empty),
         Shape::Map(_) => value.is_null() || value.as_object().is_some_and(Map::is_empty),
         Shape::Scalar(Scalar::String | Scalar::Bytes) => {
@@ -110,7 +109,7 @@ fn is_empty(value: &Value, shape: &Shape) -> bool {
         Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) => {
             value.is_null() || value.as_f64() == Some(0.0)
         }
-        Shape::Scalar(_) => false,
+        Shape::Struct(_) | Shape::Scalar(_) => false,
     }
 }
 

@@ -215,7 +215,7 @@ pub fn cidr_warnings(value: &str) -> Vec<String> {
             }
         }
         _ => {
-            warnings.push(format!("non-standard CIDR value {value:?} is invalid: use {network:?}"))
+            warnings.push(format!("non-standard CIDR value {value:?} is invalid: use {network:?}"));
         }
     }
     warnings

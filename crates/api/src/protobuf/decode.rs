@@ -93,8 +93,8 @@ impl Decoder<'_> {
                 What::Embedded(entries) => {
                     self.fields(bytes_of(datum, type_name)?, type_name, entries, map)?;
                 }
-                What::Field { name, presence, kind: Kind::List(item) } => {
-                    self.items(name, *presence, item, datum, map)?;
+                What::Field { name, kind: Kind::List(item), .. } => {
+                    self.items(name, item, datum, map)?;
                     continue;
                 }
                 What::Field { name, kind: Kind::Map(item), .. } => {
@@ -122,26 +122,22 @@ impl Decoder<'_> {
     fn items(
         &mut self,
         name: &'static str,
-        presence: Presence,
         item: &Kind,
         datum: Datum<'_>,
         map: &mut Map<String, Value>,
     ) -> Result<(), ProtobufError> {
         let mut values = Vec::new();
-        match (item, datum) {
-            (Kind::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Bool), Datum::Bytes(packed)) => {
-                let mut reader = Reader::new(packed);
-                while !reader.is_done() {
-                    self.count()?;
-                    values.push(self.value(name, item, Datum::Varint(reader.varint()?))?);
-                }
-            }
-            _ => {
+        let is_number = matches!(item, Kind::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Bool));
+        if let (true, Datum::Bytes(packed)) = (is_number, datum) {
+            let mut reader = Reader::new(packed);
+            while !reader.is_done() {
                 self.count()?;
-                values.push(self.value(name, item, datum)?);
+                values.push(self.value(name, item, Datum::Varint(reader.varint()?))?);
             }
+        } else {
+            self.count()?;
+            values.push(self.value(name, item, datum)?);
         }
-        debug_assert!(presence != Presence::OmitZero, "no list has omitzero");
         if let Value::Array(items) = slot(map, name, || Value::Array(Vec::new())) {
             items.append(&mut values);
         }
@@ -232,14 +228,14 @@ impl Decoder<'_> {
         while !reader.is_done() {
             let (tag, datum) = reader.field(name)?;
             match (union, tag) {
-                (Union::OrBool, 1) => is_allowed = number(datum, name)? != 0,
-                (Union::OrBool, 2) | (Union::OrArray | Union::OrStrings, 1) => {
+                (Union::Bool, 1) => is_allowed = number(datum, name)? != 0,
+                (Union::Bool, 2) | (Union::Array | Union::Strings, 1) => {
                     single = self.value(name, &Kind::Message(schema), datum)?;
                 }
-                (Union::OrArray, 2) => {
+                (Union::Array, 2) => {
                     items.push(self.value(name, &Kind::Message(schema), datum)?);
                 }
-                (Union::OrStrings, 2) => {
+                (Union::Strings, 2) => {
                     self.count()?;
                     items.push(Value::from(text(bytes_of(datum, name)?)));
                 }
@@ -247,7 +243,7 @@ impl Decoder<'_> {
             }
         }
         Ok(match union {
-            Union::OrBool if single.is_null() => Value::from(is_allowed),
+            Union::Bool if single.is_null() => Value::from(is_allowed),
             _ if items.is_empty() => single,
             _ => Value::Array(items),
         })
@@ -293,7 +289,11 @@ fn is_written(presence: Presence, kind: &Kind, value: &Value) -> bool {
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        // Go takes any bytes for a string, and replaces what is no text when it writes JSON.
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 fn number(datum: Datum<'_>, name: &str) -> Result<u64, ProtobufError> {
@@ -337,11 +337,9 @@ fn scalar_value(
 
 /// Whole numbers are integers in JSON.
 fn double(number: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "compared with the number itself")]
+    #[expect(clippy::cast_possible_truncation, reason = "only used where it is exact")]
     let whole = number as i64;
-    #[expect(clippy::cast_precision_loss, reason = "only numbers that lose nothing are equal")]
-    let is_whole = whole as f64 == number && whole != i64::MAX;
-    if is_whole {
+    if number.fract() == 0.0 && whole.unsigned_abs() < 1 << 53 {
         return Value::from(whole);
     }
     Number::from_f64(number).map_or(Value::Null, Value::Number)

@@ -158,21 +158,21 @@ impl Encoder<'_> {
     fn union(&mut self, union: Union, schema: usize, value: Option<&Value>) {
         let schema = Kind::Message(schema);
         match (union, value) {
-            (Union::OrBool, Some(value)) => {
+            (Union::Bool, Some(value)) => {
                 if value.is_object() {
                     self.value(2, &schema, Some(value));
                 }
                 self.out.number(1, u64::from(value.as_bool().unwrap_or(value.is_object())));
             }
-            (Union::OrBool, None) => self.out.number(1, 0),
-            (Union::OrArray, Some(Value::Array(items))) => {
+            (Union::Bool, None) => self.out.number(1, 0),
+            (Union::Array, Some(Value::Array(items))) => {
                 items.iter().rev().for_each(|item| self.value(2, &schema, Some(item)));
             }
-            (Union::OrStrings, Some(Value::Array(_))) => self.strings(2, value),
-            (Union::OrArray | Union::OrStrings, Some(Value::Object(_))) => {
+            (Union::Strings, Some(Value::Array(_))) => self.strings(2, value),
+            (Union::Array | Union::Strings, Some(Value::Object(_))) => {
                 self.value(1, &schema, value);
             }
-            (Union::OrArray | Union::OrStrings, _) => {}
+            (Union::Array | Union::Strings, _) => {}
         }
     }
 }

@@ -55,9 +55,9 @@ pub(super) enum Kind {
 /// What a field of a JSON schema may be besides a schema.
 #[derive(Clone, Copy)]
 pub(super) enum Union {
-    OrBool,
-    OrArray,
-    OrStrings,
+    Bool,
+    Array,
+    Strings,
 }
 
 /// The messages of the built-in types.
@@ -148,9 +148,9 @@ fn kind(
 
 fn union(go_type: &str) -> Option<Union> {
     match go_type.rsplit('.').next()? {
-        "JSONSchemaPropsOrBool" => Some(Union::OrBool),
-        "JSONSchemaPropsOrArray" => Some(Union::OrArray),
-        "JSONSchemaDependencies" => Some(Union::OrStrings),
+        "JSONSchemaPropsOrBool" => Some(Union::Bool),
+        "JSONSchemaPropsOrArray" => Some(Union::Array),
+        "JSONSchemaDependencies" => Some(Union::Strings),
         _ => None,
     }
 }

@@ -51,7 +51,7 @@ fn every_sample_of_upstream_survives_both_ways_byte_for_byte() {
         match decode_object(&bytes, ty, Limits::REQUEST) {
             Ok(decoded) if decoded == tree => {}
             Ok(decoded) => {
-                failed.push(format!("{name} decode: {}", difference(&decoded, &tree, "")))
+                failed.push(format!("{name} decode: {}", difference(&decoded, &tree, "")));
             }
             Err(error) => failed.push(format!("{name} decode: {error}")),
         }

@@ -44,12 +44,11 @@ pub(super) fn parse(text: &str) -> Result<Quantity, QuantityError> {
     if !parts.has_digits {
         return Err(QuantityError::Numeric);
     }
-    let (magnitude, exponent, format) = match format {
-        Format::BinarySi => binary(&parts, exponent),
-        _ => {
-            let (mantissa, exponent) = decimal(&parts, exponent);
-            (mantissa, exponent, format)
-        }
+    let (magnitude, exponent, format) = if format == Format::BinarySi {
+        binary(&parts, exponent)
+    } else {
+        let (mantissa, exponent) = decimal(&parts, exponent);
+        (mantissa, exponent, format)
     };
     let mantissa = if parts.is_negative { -magnitude } else { magnitude };
     Ok(Quantity::plain(mantissa, exponent, format))

@@ -25,11 +25,18 @@ pub(super) struct Node {
 
 pub(super) enum Kind {
     /// A single value. It is `is_plain` if nothing but its letters says what it is.
-    Scalar { text: String, tag: Option<String>, is_plain: bool },
+    Scalar {
+        text: String,
+        tag: Option<String>,
+        is_plain: bool,
+    },
     Sequence(Vec<NodeId>),
     /// Keys and values in turn.
     Mapping(Vec<NodeId>),
-    Alias { name: String, target: NodeId },
+    Alias {
+        name: String,
+        target: NodeId,
+    },
 }
 
 impl Tree {
@@ -45,12 +52,16 @@ enum Frame {
     FlushSequence,
     BlockKey,
     BlockValue,
-    FlowSequence { is_first: bool },
+    FlowSequence {
+        is_first: bool,
+    },
     /// A single entry `a: b` of a flow sequence.
     PairKey,
     PairValue,
     PairEnd,
-    FlowKey { is_first: bool },
+    FlowKey {
+        is_first: bool,
+    },
     FlowValue,
     /// A key without `:`.
     FlowNoValue,
@@ -94,7 +105,9 @@ impl Composer<'_> {
     fn document(&mut self) -> Result<(), YamlError> {
         match self.scanner.peek()?.kind {
             TokenKind::StreamEnd => return Ok(()),
-            TokenKind::Version { .. } | TokenKind::TagDirective { .. } | TokenKind::DocumentStart => {
+            TokenKind::Version { .. }
+            | TokenKind::TagDirective { .. }
+            | TokenKind::DocumentStart => {
                 self.directives()?;
                 let token = self.scanner.next()?;
                 if !matches!(token.kind, TokenKind::DocumentStart) {
@@ -210,7 +223,9 @@ impl Composer<'_> {
             TokenKind::BlockSequenceStart if is_block => {
                 (Kind::Sequence(Vec::new()), Frame::BlockSequence)
             }
-            TokenKind::BlockMappingStart if is_block => (Kind::Mapping(Vec::new()), Frame::BlockKey),
+            TokenKind::BlockMappingStart if is_block => {
+                (Kind::Mapping(Vec::new()), Frame::BlockKey)
+            }
             _ if anchor.is_some() || tag.is_some() => {
                 let is_plain = tag.is_none();
                 self.add(start, Kind::Scalar { text: String::new(), tag, is_plain }, anchor);

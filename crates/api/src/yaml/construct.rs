@@ -188,7 +188,10 @@ impl<'a> Constructor<'a> {
             Resolved::Uint(_) => "uint64",
         };
         let (key, value) = (key.go_syntax(), self.shown(value));
-        self.late.get_or_insert(YamlError::KeyType { type_name, key, value });
+        if !matches!(self.late, Some(YamlError::KeyType { .. })) {
+            // Keys are converted before numbers are.
+            self.late = Some(YamlError::KeyType { type_name, key, value });
+        }
         String::new()
     }
 

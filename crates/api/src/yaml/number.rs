@@ -20,12 +20,14 @@ pub(super) fn to_json(value: f64) -> Result<Value, YamlError> {
 
 /// The integer that a number is in Go's JSON: its shortest digits, then zeros.
 fn whole(value: f64) -> Option<Number> {
-    if value.fract() != 0.0 || !value.is_finite() {
+    if value.fract() != 0.0 {
         return None;
     }
-    let digits = format!("{value}");
-    let signed = digits.parse::<i64>().map(Number::from);
-    signed.or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
+    let decimal = Decimal::of(value)?;
+    let zeros = usize::try_from(decimal.point).ok()?.checked_sub(decimal.digits.len())?;
+    let text = format!("{}{}{}", decimal.sign, decimal.digits, "0".repeat(zeros));
+    let signed = text.parse::<i64>().map(Number::from);
+    signed.or_else(|_| text.parse::<u64>().map(Number::from)).ok()
 }
 
 /// A number of a JSON tree as goyaml writes it.
@@ -41,41 +43,75 @@ pub(super) fn print(number: &Number) -> String {
 
 /// Go's shortest notation (`%g`): exponents below -4 and from 6 on are written as such.
 pub(super) fn go_text(value: f64) -> String {
-    general(&format!("{value:e}"))
+    match Decimal::of(value) {
+        Some(decimal) => decimal.general(),
+        None if value.is_nan() => "NaN".to_owned(),
+        None if value > 0.0 => "+Inf".to_owned(),
+        None => "-Inf".to_owned(),
+    }
 }
 
 /// A floating-point key as sigs.k8s.io/yaml makes it a string: in single precision.
 pub(super) fn key_text(value: f64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "upstream rounds to single precision")]
     let single = value as f32;
-    match general(&format!("{single:e}")).as_str() {
-        "+Inf" => ".inf".to_owned(),
-        "-Inf" => "-.inf".to_owned(),
-        "NaN" => ".nan".to_owned(),
-        text => text.to_owned(),
+    if single.is_nan() {
+        return ".nan".to_owned();
     }
+    if single.is_infinite() {
+        return if single > 0.0 { ".inf" } else { "-.inf" }.to_owned();
+    }
+    Decimal::parse(&format!("{single:e}")).general()
 }
 
-/// Brings Rust's `1.25e-7` into the form of Go's `%g`.
-fn general(text: &str) -> String {
-    let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
-    let Some((mantissa, exponent)) = text.split_once('e') else {
-        let infinity = if sign.is_empty() { "+Inf" } else { "-Inf" };
-        return if text == "inf" { infinity } else { "NaN" }.to_owned();
-    };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let direction = if exponent < 0 { '-' } else { '+' };
-        return format!("{sign}{mantissa}e{direction}{:02}", exponent.unsigned_abs());
+/// The shortest digits that stand for a number: 0.`digits` × 10^`point`.
+struct Decimal {
+    sign: &'static str,
+    digits: String,
+    point: i32,
+}
+
+impl Decimal {
+    /// `None` if the number is not finite. Of two equally near texts the JSON printer takes the even one, as Go does.
+    fn of(value: f64) -> Option<Self> {
+        Some(Self::parse(&Number::from_f64(value)?.to_string()))
     }
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let places = usize::try_from(exponent.unsigned_abs()).unwrap_or(0);
-    if exponent < 0 {
-        return format!("{sign}0.{}{digits}", "0".repeat(places - 1));
+
+    /// Reads `-12.5`, `1e21` and the like.
+    fn parse(text: &str) -> Self {
+        let (sign, text) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_start_matches('0');
+        let shift = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        let point = shift(whole.len()) - shift(all.len() - digits.len())
+            + exponent.parse::<i32>().unwrap_or(0);
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() {
+            return Self { sign, digits: "0".to_owned(), point: 1 };
+        }
+        Self { sign, digits: digits.to_owned(), point }
     }
-    if digits.len() <= places + 1 {
-        return format!("{sign}{digits}{}", "0".repeat(places + 1 - digits.len()));
+
+    fn general(&self) -> String {
+        let Self { sign, digits, point } = self;
+        let exponent = point - 1;
+        if !(-4..6).contains(&exponent) {
+            let (first, rest) = digits.split_at(1);
+            let point = if rest.is_empty() { "" } else { "." };
+            let direction = if exponent < 0 { '-' } else { '+' };
+            let exponent = exponent.unsigned_abs();
+            return format!("{sign}{first}{point}{rest}e{direction}{exponent:02}");
+        }
+        let places = usize::try_from(point.unsigned_abs()).unwrap_or(0);
+        if *point <= 0 {
+            return format!("{sign}0.{}{digits}", "0".repeat(places));
+        }
+        if digits.len() <= places {
+            return format!("{sign}{digits}{}", "0".repeat(places - digits.len()));
+        }
+        let (whole, fraction) = digits.split_at(places);
+        format!("{sign}{whole}.{fraction}")
     }
-    let (whole, fraction) = digits.split_at(places + 1);
-    format!("{sign}{whole}.{fraction}")
 }

@@ -12,9 +12,10 @@ pub(super) fn text(bytes: &[u8]) -> Result<Cow<'_, str>, YamlError> {
         [0xEF, 0xBB, 0xBF, rest @ ..] => utf8(rest)?.into(),
         _ => utf8(bytes)?.into(),
     };
-    match text.chars().all(is_allowed) {
-        true => Ok(text),
-        false => Err(error("control characters are not allowed")),
+    if text.chars().all(is_allowed) {
+        Ok(text)
+    } else {
+        Err(error("control characters are not allowed"))
     }
 }
 

@@ -10,8 +10,8 @@ mod scalar;
 
 use std::collections::VecDeque;
 
-pub(super) use cursor::Mark;
 use cursor::Cursor;
+pub(super) use cursor::Mark;
 
 use super::{DEPTH_MAX, YamlError};
 
@@ -72,7 +72,9 @@ pub(super) struct Scanner<'a> {
     is_key_allowed: bool,
     /// For the block level and each open flow collection.
     keys: Vec<Option<SimpleKey>>,
-    /// The levels that have a key, outermost first: its token comes first, too.
+    /// For the same levels the number of the last token that began a key, at first of the one that opened the collection.
+    key_tokens: Vec<usize>,
+    /// The levels whose key holds up the queue, outermost first: its token comes first, too.
     key_levels: Vec<usize>,
     is_done: bool,
 }
@@ -87,6 +89,7 @@ impl<'a> Scanner<'a> {
             indents: Vec::new(),
             is_key_allowed: true,
             keys: vec![None],
+            key_tokens: vec![0],
             key_levels: Vec::new(),
             is_done: false,
         }
@@ -175,12 +178,18 @@ impl<'a> Scanner<'a> {
         let is_required = !self.is_in_flow() && self.indent == mark.column_i64();
         let token = self.taken + self.queue.len();
         self.keys[level] = Some(SimpleKey { token, is_required, mark });
+        self.key_tokens[level] = token;
         self.key_levels.push(level);
         Ok(())
     }
 
     /// Opens a block collection if the column is new. Its token goes before the token of number `before`, or to the end.
-    fn roll_indent(&mut self, mark: Mark, before: Option<usize>, kind: Kind) -> Result<(), YamlError> {
+    fn roll_indent(
+        &mut self,
+        mark: Mark,
+        before: Option<usize>,
+        kind: Kind,
+    ) -> Result<(), YamlError> {
         let column = mark.column_i64();
         if self.is_in_flow() || self.indent >= column {
             return Ok(());
@@ -190,7 +199,7 @@ impl<'a> Scanner<'a> {
         if self.indents.len() > DEPTH_MAX {
             return Err(self.cursor.error(super::DEPTH_TEXT));
         }
-        let at = before.map_or(self.queue.len(), |number| number - self.taken);
+        let at = before.map_or(self.queue.len(), |number| self.place_of(number));
         self.queue.insert(at, Token { kind, start: mark, end: mark });
         Ok(())
     }
@@ -246,8 +255,25 @@ impl<'a> Scanner<'a> {
     fn is_plain_start(&self, first: u8, second: u8) -> bool {
         let is_sign = matches!(
             first,
-            b'-' | b'?' | b':' | b',' | b'[' | b']' | b'{' | b'}' | b'#' | b'&' | b'*' | b'!' | b'|'
-                | b'>' | b'\'' | b'"' | b'%' | b'@' | b'`' | b'\t'
+            b'-' | b'?'
+                | b':'
+                | b','
+                | b'['
+                | b']'
+                | b'{'
+                | b'}'
+                | b'#'
+                | b'&'
+                | b'*'
+                | b'!'
+                | b'|'
+                | b'>'
+                | b'\''
+                | b'"'
+                | b'%'
+                | b'@'
+                | b'`'
+                | b'\t'
         );
         !is_sign
             || (first == b'-' && !matches!(second, b' ' | b'\t'))
@@ -318,6 +344,7 @@ impl<'a> Scanner<'a> {
     fn flow_start(&mut self, kind: Kind) -> Result<(), YamlError> {
         self.save_key()?;
         self.keys.push(None);
+        self.key_tokens.push(self.taken + self.queue.len());
         if self.level() > DEPTH_MAX {
             return Err(self.cursor.error(super::DEPTH_TEXT));
         }
@@ -329,8 +356,12 @@ impl<'a> Scanner<'a> {
     fn flow_end(&mut self, kind: Kind) -> Result<(), YamlError> {
         let level = self.level();
         self.forget_key(level)?;
-        if level > 0 {
+        if let Some(token) = self.key_tokens.pop_if(|_| level > 0) {
             self.keys.pop();
+            // goyaml.v2 forgets that the collection itself may be a key if none began in it. Its errors tell.
+            let keys = &self.keys;
+            let is_other = |level: &usize| keys[*level].as_ref().is_none_or(|key| key.token != token);
+            self.key_levels.retain(is_other);
         }
         self.is_key_allowed = false;
         self.sign(1, kind);
@@ -374,27 +405,30 @@ impl<'a> Scanner<'a> {
     fn value(&mut self) -> Result<(), YamlError> {
         let level = self.level();
         let is_possible = self.is_key_possible(level)?;
-        match self.keys[level].take().filter(|_| is_possible) {
-            Some(key) => {
-                self.key_levels.retain(|&other| other != level);
-                let token = Token { kind: Kind::Key, start: key.mark, end: key.mark };
-                self.queue.insert(key.token - self.taken, token);
-                self.roll_indent(key.mark, Some(key.token), Kind::BlockMappingStart)?;
-                self.is_key_allowed = false;
-            }
-            None => {
-                if !self.is_in_flow() {
-                    if !self.is_key_allowed {
-                        let text = "mapping values are not allowed in this context";
-                        return Err(self.cursor.error(text));
-                    }
-                    self.roll_indent(self.cursor.mark, None, Kind::BlockMappingStart)?;
+        if let Some(key) = self.keys[level].take().filter(|_| is_possible) {
+            self.key_levels.retain(|&other| other != level);
+            let token = Token { kind: Kind::Key, start: key.mark, end: key.mark };
+            let at = self.place_of(key.token);
+            self.queue.insert(at, token);
+            self.roll_indent(key.mark, Some(key.token), Kind::BlockMappingStart)?;
+            self.is_key_allowed = false;
+        } else {
+            if !self.is_in_flow() {
+                if !self.is_key_allowed {
+                    let text = "mapping values are not allowed in this context";
+                    return Err(self.cursor.error(text));
                 }
-                self.is_key_allowed = !self.is_in_flow();
+                self.roll_indent(self.cursor.mark, None, Kind::BlockMappingStart)?;
             }
+            self.is_key_allowed = !self.is_in_flow();
         }
         self.sign(1, Kind::Value);
         Ok(())
+    }
+
+    /// Where the token of this number is in the queue; the end if it has left.
+    fn place_of(&self, token: usize) -> usize {
+        token.checked_sub(self.taken).unwrap_or(self.queue.len())
     }
 
     /// A token that may be a key or stand before one.

@@ -29,10 +29,18 @@ pub(crate) struct RequestInfo {
 }
 
 impl RequestInfo {
+    /// What a request is about.
+    pub(crate) fn of(parts: &http::request::Parts) -> Self {
+        let pairs: Vec<(String, String)> = parts.uri.query().unwrap_or("").split('&').map(pair).collect();
+        let option = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        Self::new(&parts.method, parts.uri.path(), &option)
+    }
+
     /// What a request of this method, path and query is about. `option` gives the first value of a query option.
     pub(crate) fn new<'q>(method: &http::Method, path: &str, option: &dyn Fn(&str) -> Option<&'q str>) -> Self {
-        let other =
-            || Self { path: path.to_owned(), verb: method.as_str().to_ascii_lowercase(), ..Self::default() };
+        let path = percent_decoded(path).unwrap_or_else(|| path.to_owned());
+        let verb = method.as_str().to_ascii_lowercase();
+        let other = || Self { path: path.clone(), verb: verb.clone(), ..Self::default() };
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, version, rest) = match parts.as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
@@ -41,7 +49,7 @@ impl RequestInfo {
         };
         let mut info = Self {
             is_resource: true,
-            path: path.to_owned(),
+            path: path.clone(),
             group: group.to_owned(),
             version: version.to_owned(),
             ..Self::default()
@@ -122,6 +130,33 @@ impl RequestInfo {
             label_selector: &self.label_selector,
         }
     }
+}
+
+/// A pair of a query.
+fn pair(text: &str) -> (String, String) {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decoded(&text).unwrap_or(text)
+    };
+    (decode(key), decode(value))
+}
+
+/// A text without percent encoding; `None` if it is malformed.
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let decoded = match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            byte => byte,
+        };
+        out.push(decoded);
+    }
+    Some(String::from_utf8_lossy(&out).into_owned())
 }
 
 /// The one name that a list or watch selects by its field selector; empty if it does not.

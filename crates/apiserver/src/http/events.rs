@@ -158,7 +158,13 @@ impl Encoder {
     fn frame(&self, kind: &str, value: &Value, ty: &str) -> Bytes {
         let schema = podo_api::schema::builtin().get(ty);
         if let (Encoding::Protobuf, Some(ty)) = (self.rendering.encoding, schema) {
-            return Bytes::from(protobuf::watch_frame(kind, &protobuf::encode(value, ty)));
+            let object = if self.rendering.form == Form::Whole || kind == "ERROR" {
+                protobuf::encode_object(value, ty)
+            } else {
+                protobuf::encode_partial_metadata(value)
+            };
+            // Every type of the schema table that is watched has a protobuf form.
+            return Bytes::from(protobuf::watch_frame(kind, &object.unwrap_or_default()));
         }
         let mut object = Vec::new();
         match schema {

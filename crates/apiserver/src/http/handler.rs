@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
-use podo_api::{Status, duration};
+use podo_api::Status;
+use podo_api::duration::GoDuration;
 use podo_registry::{Storage, Verb};
 
 use super::body::{BodyError, Response, full, read};
@@ -92,7 +93,7 @@ fn authorize_path(server: &Server, user: &User, parts: &Parts) -> Result<(), Sta
 
 fn timeout(options: &Options) -> Result<Duration, Status> {
     let Some(text) = options.get("timeout").filter(|text| !text.is_empty()) else { return Ok(REQUEST_TIMEOUT) };
-    match duration::parse_go(text) {
+    match text.parse::<GoDuration>().map(GoDuration::to_std) {
         Ok(asked) if asked.is_zero() => Ok(REQUEST_TIMEOUT),
         Ok(asked) => Ok(asked.min(REQUEST_TIMEOUT)),
         Err(error) => {

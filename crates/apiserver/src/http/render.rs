@@ -94,7 +94,7 @@ pub(crate) fn tree_bytes(value: &Value, ty: &str, rendering: &Rendering) -> Resu
             Ok(finish_json(out, rendering.is_pretty))
         }
         Encoding::Yaml => Ok(yaml::from_json(value).into_bytes()),
-        Encoding::Protobuf => Ok(protobuf::encode(value, ty)),
+        Encoding::Protobuf => protobuf::encode_object(value, ty).map_err(Status::internal),
     }
 }
 
@@ -127,7 +127,9 @@ fn object_bytes(definition: &'static Definition, object: &Arc<Object>, context: 
                 Ok(finish_json(bytes, rendering.is_pretty))
             }
             Encoding::Yaml => Ok(yaml::from_json(&object.value()).into_bytes()),
-            Encoding::Protobuf => Ok(protobuf::encode(&object.value(), definition.schema())),
+            Encoding::Protobuf => {
+                protobuf::encode_object(&object.value(), definition.schema()).map_err(Status::internal)
+            }
         },
         Form::Table(version) => {
             let objects = std::slice::from_ref(object);
@@ -252,7 +254,7 @@ fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
         Encoding::Protobuf => {
             let name = format!("{}List", definition.ty);
             let ty = builtin().get(&name).ok_or_else(|| Status::internal(format!("no schema for {name}")))?;
-            Ok(protobuf::encode(&value, ty))
+            protobuf::encode_object(&value, ty).map_err(Status::internal)
         }
         Encoding::Json | Encoding::Yaml => Ok(plain_bytes(&value, rendering)),
     }

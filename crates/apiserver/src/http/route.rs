@@ -147,7 +147,7 @@ fn target(
     tail: &[String],
 ) -> Result<Option<(Target, String)>, Status> {
     let name = tail.first().map_or("", String::as_str);
-    if let Some(problem) = names::path_segment(name).into_iter().next().filter(|_| !name.is_empty()) {
+    if let Some(problem) = names::path_segment_name(name).into_iter().next().filter(|_| !name.is_empty()) {
         let shown = podo_api::field::quoted(name);
         return Err(Status::bad_request(format!("Name parameter invalid: {shown}: {problem}")));
     }

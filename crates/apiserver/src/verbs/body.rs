@@ -1,6 +1,7 @@
 //! Reading what a call brings: the object of a create or update, the options of a delete.
 
 use podo_api::json::{self, Decoded};
+use podo_api::protobuf::{self, Limits};
 use podo_api::schema::TypeRef;
 use podo_api::{Status, Value, object, tree, yaml};
 
@@ -64,13 +65,13 @@ fn decode_bytes(encoding: Encoding, bytes: &[u8], expected: &Expected<'_>) -> Re
     let json = match encoding {
         Encoding::Json => bytes,
         Encoding::Yaml => {
-            let (value, repeated) = yaml::to_json_strict(bytes).map_err(|error| unrecognized(&error.to_string()))?;
-            duplicates = repeated;
-            converted = serde_json::to_vec(&value).map_err(Status::internal)?;
+            let read = yaml::decode(bytes).map_err(|error| unrecognized(&error.to_string()))?;
+            duplicates = read.strict_error().map(|error| error.to_string());
+            converted = serde_json::to_vec(&read.value).map_err(Status::internal)?;
             &converted
         }
         Encoding::Protobuf => {
-            let (value, _type) = podo_api::protobuf::decode(bytes, expected.ty)
+            let value = protobuf::decode_object(bytes, expected.ty, Limits::default())
                 .map_err(|error| unrecognized(&error.to_string()))?;
             converted = serde_json::to_vec(&value).map_err(Status::internal)?;
             &converted
@@ -210,7 +211,7 @@ pub(super) fn decode_options(call: &Call) -> Result<Option<Value>, Status> {
             &converted
         }
         Encoding::Protobuf => {
-            let (value, _type) = podo_api::protobuf::decode(bytes, ty)
+            let value = protobuf::decode_object(bytes, ty, Limits::default())
                 .map_err(|error| Status::bad_request(error.to_string()))?;
             converted = serde_json::to_vec(&value).map_err(Status::internal)?;
             &converted

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use podo_api::{Object, Status};
 use podo_registry::Definition;
-use podo_store::{Change, Filter, Range, Revision, WatchError, Watcher};
+use podo_store::{Change, Filter, Range, ReadError, Revision, WatchError, Watcher};
 use tokio::time::{Instant, Sleep};
 
 use super::list::parse_version;
@@ -103,7 +103,7 @@ pub(super) fn watch(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let begin = begin(&options)?;
     let prefix = storage::prefix(definition, &call.target.namespace);
     let (initial, after) = initial_state(api, definition, &prefix, &selection, &begin)?;
-    let filter = if prefix.is_empty() { Filter::All } else { Filter::Prefix(prefix.into()) };
+    let filter = selection.store_filter(&prefix);
     let watcher = api.store.watch(&definition.bucket(), filter, Revision(after));
     let watcher = match watcher {
         Ok(watcher) => watcher,
@@ -160,17 +160,17 @@ fn watch_failed(
     api: &Api,
     definition: &'static Definition,
     selection: &Selection,
-    error: &WatchError,
+    error: &ReadError,
     options: &ListOptions,
 ) -> Result<Outcome, Status> {
-    let WatchError::Expired { after, compacted } = error else {
-        return Err(Status::internal(podo_base::Chain(error)));
+    let ReadError::Compacted { at, compacted } = error else {
+        return Err(storage::read_failed(error));
     };
-    let status = Status::expired(format!("too old resource version: {after} ({compacted})"));
+    let status = Status::expired(format!("too old resource version: {at} ({compacted})"));
     let watcher = api
         .store
-        .watch(&definition.bucket(), Filter::All, api.store.revision())
-        .map_err(|error| Status::internal(podo_base::Chain(&error)))?;
+        .watch(&definition.bucket(), Filter::Exact("".into()), api.store.revision())
+        .map_err(|error| storage::read_failed(&error))?;
     let mut watch = Watch::new(definition, selection.clone(), watcher, options);
     watch.is_over = true;
     watch.error = Some(status);

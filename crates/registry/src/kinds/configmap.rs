@@ -49,7 +49,11 @@ fn validate(value: &Value, errors: &mut Errors) {
             let path = Path::new(field).key(key);
             errors.invalid_all(&path, key, name::config_map_key(key));
             if field == "data" && tree::at(value, &["binaryData"]).get(key).is_some() {
-                errors.invalid_text(&path, podo_api::field::quoted(key), "duplicate of key present in binaryData");
+                errors.invalid_text(
+                    &path,
+                    podo_api::field::quoted(key),
+                    "duplicate of key present in binaryData",
+                );
             }
             total += content.as_str().map_or(0, str::len);
         }

@@ -56,6 +56,11 @@ pub(crate) static POD: Definition = Definition {
         status_of("", "v1", "Pod", TY),
     ],
     status: StatusPolicy::Separate,
+    status_resets: &[
+        &["spec"],
+        &["metadata", "deletionTimestamp"],
+        &["metadata", "ownerReferences"],
+    ],
     generation: Generation::Spec,
     columns: table::COLUMNS,
     row_conditions: table::row_conditions,
@@ -131,3 +136,6 @@ fn validate_pod(pod: &Value, errors: &mut Errors) {
         validate::create(pod, errors);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::error::{Error, Step};
+use crate::error::{RuntimeError, Step};
 use crate::records;
 use crate::wire::{Event, FrameReader, FrameWriter, Message, Reply, Request, RequestFrame};
 
@@ -45,7 +45,7 @@ impl AsFd for Connection {
 
 impl Connection {
     /// Connects to the shim of the sandbox in `directory` (run directory + id).
-    pub fn open(directory: &Path) -> Result<Self, Error> {
+    pub fn open(directory: &Path) -> Result<Self, RuntimeError> {
         let connect = || -> io::Result<OwnedFd> {
             // Named by descriptor: a socket's path has at most 107 bytes, a run directory may have more.
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -62,7 +62,7 @@ impl Connection {
             Ok(socket)
         };
         let socket = connect()
-            .map_err(|source| Error::ShimGone { sandbox: directory.to_owned(), source })?;
+            .map_err(|source| RuntimeError::ShimGone { sandbox: directory.to_owned(), source })?;
         Ok(Self::over(directory, socket))
     }
 
@@ -79,7 +79,11 @@ impl Connection {
     }
 
     /// Sends a request, or as much of it as the socket takes now; the number of its reply.
-    pub fn send(&mut self, request: Request, descriptors: Vec<OwnedFd>) -> Result<u64, Error> {
+    pub fn send(
+        &mut self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<u64, RuntimeError> {
         let id = self.next_id;
         self.next_id += 1;
         let body = serde_json::to_vec(&RequestFrame { id, request }).map_err(io::Error::from);
@@ -90,21 +94,21 @@ impl Connection {
     }
 
     /// Sends what is left; `true` when nothing is. Else call it again when the descriptor is writable.
-    pub fn flush(&mut self) -> Result<bool, Error> {
+    pub fn flush(&mut self) -> Result<bool, RuntimeError> {
         self.writer.flush(self.socket.as_fd()).map_err(|error| self.gone(error))
     }
 
     /// The next message, if it has arrived. `None`: call it again when the descriptor is readable.
-    pub fn try_recv(&mut self) -> Result<Option<Incoming>, Error> {
+    pub fn try_recv(&mut self) -> Result<Option<Incoming>, RuntimeError> {
         loop {
             let frame = self
                 .reader
                 .next()
-                .map_err(|error| Error::Protocol { what: error.to_string().into() })?;
+                .map_err(|error| RuntimeError::Protocol { what: error.to_string().into() })?;
             if let Some((body, descriptors)) = frame {
                 let message = serde_json::from_slice(&body);
-                let message =
-                    message.map_err(|error| Error::Protocol { what: error.to_string().into() })?;
+                let message = message
+                    .map_err(|error| RuntimeError::Protocol { what: error.to_string().into() })?;
                 return Ok(Some(Incoming { message, descriptors }));
             }
             match self.reader.fill(self.socket.as_fd()) {
@@ -116,12 +120,12 @@ impl Connection {
         }
     }
 
-    fn gone(&self, source: io::Error) -> Error {
-        Error::ShimGone { sandbox: self.directory.clone(), source }
+    fn gone(&self, source: io::Error) -> RuntimeError {
+        RuntimeError::ShimGone { sandbox: self.directory.clone(), source }
     }
 
     /// Waits for the next message; `None` when the limit is over.
-    fn recv(&mut self, limit: Duration) -> Result<Option<Incoming>, Error> {
+    fn recv(&mut self, limit: Duration) -> Result<Option<Incoming>, RuntimeError> {
         let deadline = Instant::now() + limit;
         loop {
             let is_sent = self.flush()?;
@@ -143,17 +147,17 @@ impl Connection {
         request: Request,
         descriptors: Vec<OwnedFd>,
         limit: Duration,
-    ) -> Result<(Reply, Vec<OwnedFd>), Error> {
+    ) -> Result<(Reply, Vec<OwnedFd>), RuntimeError> {
         let sent = self.send(request, descriptors)?;
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Some(Incoming { message, descriptors }) = self.recv(left)? else {
-                return Err(Error::TimedOut { limit });
+                return Err(RuntimeError::TimedOut { limit });
             };
             match message {
                 Message::Reply { id, result } if id == sent => {
-                    return result.map(|reply| (reply, descriptors)).map_err(Error::Refused);
+                    return result.map(|reply| (reply, descriptors)).map_err(RuntimeError::Refused);
                 }
                 Message::Reply { .. } => {} // Of a call that timed out.
                 Message::Event(event) => self.keep(event)?,
@@ -161,16 +165,16 @@ impl Connection {
         }
     }
 
-    fn keep(&mut self, event: Event) -> Result<(), Error> {
+    fn keep(&mut self, event: Event) -> Result<(), RuntimeError> {
         if self.events.len() >= EVENTS_MAX {
-            return Err(Error::Protocol { what: "more events than anyone reads".into() });
+            return Err(RuntimeError::Protocol { what: "more events than anyone reads".into() });
         }
         self.events.push_back(event);
         Ok(())
     }
 
     /// Waits for the next event; `None` when the limit is over.
-    pub fn next_event(&mut self, limit: Duration) -> Result<Option<Event>, Error> {
+    pub fn next_event(&mut self, limit: Duration) -> Result<Option<Event>, RuntimeError> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(event) = self.events.pop_front() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{CALL_LIMIT, Connection};
-use crate::error::{Error, Step};
+use crate::error::{RuntimeError, Step};
 use crate::records::ExitRecord;
 use crate::spec::{ExecSpec, WindowSize};
 use crate::wire::{Event, Reply, Request};
@@ -32,7 +32,7 @@ pub struct ExecHandle {
 }
 
 impl ExecHandle {
-    pub(super) fn start(directory: &Path, spec: &ExecSpec) -> Result<Self, Error> {
+    pub(super) fn start(directory: &Path, spec: &ExecSpec) -> Result<Self, RuntimeError> {
         let mut connection = Connection::open(directory)?;
         let pipe = || pipe_with(PipeFlags::CLOEXEC).step(|| "make a pipe".into());
         let (mut ours, mut theirs) = ((None, None, None), Vec::new());
@@ -57,7 +57,7 @@ impl ExecHandle {
                 pid,
                 connection,
             }),
-            _ => Err(Error::Protocol { what: "another answer than the process".into() }),
+            _ => Err(RuntimeError::Protocol { what: "another answer than the process".into() }),
         }
     }
 
@@ -77,12 +77,12 @@ impl ExecHandle {
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self, limit: Duration) -> Result<ExitRecord, Error> {
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitRecord, RuntimeError> {
         let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.connection.next_event(left)? {
-                None => return Err(Error::TimedOut { limit }),
+                None => return Err(RuntimeError::TimedOut { limit }),
                 Some(Event::ExecExited { exec, exit }) if exec == self.number => return Ok(exit),
                 Some(_) => {}
             }
@@ -90,13 +90,13 @@ impl ExecHandle {
     }
 
     /// Sends it a signal.
-    pub fn kill(&mut self, signal: i32) -> Result<(), Error> {
+    pub fn kill(&mut self, signal: i32) -> Result<(), RuntimeError> {
         let request = Request::KillExec { exec: self.number, signal };
         self.connection.call(request, Vec::new(), CALL_LIMIT).map(drop)
     }
 
     /// Sets the size of its terminal.
-    pub fn resize(&mut self, size: WindowSize) -> Result<(), Error> {
+    pub fn resize(&mut self, size: WindowSize) -> Result<(), RuntimeError> {
         let request =
             Request::Resize { container: self.container.clone(), exec: Some(self.number), size };
         self.connection.call(request, Vec::new(), CALL_LIMIT).map(drop)

@@ -13,7 +13,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::{CALL_LIMIT, Connection, Sandbox};
-use crate::error::{Error, Step};
+use crate::error::{RuntimeError, Step};
 use crate::spec::SandboxSpec;
 use crate::sys::mount_attr::{self, MountChange, RDONLY};
 use crate::wire::{Reply, Request};
@@ -28,14 +28,15 @@ use crate::{check, records, rediscovery};
 pub struct Launcher {
     executable: OwnedFd,
     run_dir: PathBuf,
-    /// Shims that this process started: reaped when the next one is, or when theirs is removed.
+    /// What this process started and has not reaped. A shim goes on as a child of its first process, which ends; so shims
+    /// are adopted and reaped by init, except where there is no cgroup v2.
     children: Mutex<Vec<Child>>,
 }
 
 impl Launcher {
     /// For shims of the program at `executable`, which dispatches `shim DIRECTORY` to [`crate::shim_main`] and `pause` to
     /// [`crate::pause_main`] before it does anything else; with sandboxes below `run_dir`, made private to root.
-    pub fn new(executable: &Path, run_dir: impl Into<PathBuf>) -> Result<Self, Error> {
+    pub fn new(executable: &Path, run_dir: impl Into<PathBuf>) -> Result<Self, RuntimeError> {
         let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         let mount = open_tree(rustix::fs::CWD, executable, flags);
         let mount = mount.step(|| format!("copy the mount of {executable:?}"))?;
@@ -55,8 +56,8 @@ impl Launcher {
     ///
     /// Unless on the host's network it has an empty network namespace with a loopback, pinned if asked for, which the
     /// caller configures before containers start. What a failed try made is taken away.
-    pub fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, Error> {
-        check::sandbox(spec).map_err(Error::Refused)?;
+    pub fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
+        check::sandbox(spec).map_err(RuntimeError::Refused)?;
         let directory = rediscovery::make_directory(&self.run_dir, &spec.id)?;
         let made = self.create_in(&directory, spec);
         if made.is_err() {
@@ -66,20 +67,19 @@ impl Launcher {
         made
     }
 
-    fn create_in(&self, directory: &Path, spec: &SandboxSpec) -> Result<Sandbox, Error> {
+    fn create_in(&self, directory: &Path, spec: &SandboxSpec) -> Result<Sandbox, RuntimeError> {
         records::write(directory, records::WANTED, spec)
             .step(|| "write the sandbox's record".into())?;
         let socket = self.spawn(directory).step(|| "start the shim".into())?;
         let mut connection = Connection::over(directory, socket);
-        match connection.call(
-            Request::CreateSandbox(Box::new(spec.clone())),
-            Vec::new(),
-            CALL_LIMIT,
-        )? {
+        let request = Request::CreateSandbox(Box::new(spec.clone()));
+        let answer = connection.call(request, Vec::new(), CALL_LIMIT);
+        self.reap();
+        match answer? {
             (Reply::Sandbox { pause_pid }, mut descriptors) => {
                 Ok(Sandbox::created(directory, &spec.id, connection, pause_pid, descriptors.pop()))
             }
-            _ => Err(Error::Protocol { what: "another answer than the sandbox".into() }),
+            _ => Err(RuntimeError::Protocol { what: "another answer than the sandbox".into() }),
         }
     }
 
@@ -102,17 +102,19 @@ impl Launcher {
             .stdout(Stdio::null())
             .stderr(Stdio::from(log))
             .spawn()?;
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        children.push(child);
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
         Ok(ours)
     }
 
     /// Stops a sandbox, ends its shim and takes away all that it had. A sandbox that is not there is fine.
-    pub fn remove(&self, sandbox: Sandbox) -> Result<(), Error> {
+    pub fn remove(&self, sandbox: Sandbox) -> Result<(), RuntimeError> {
         let removed = sandbox.remove();
+        self.reap();
+        removed
+    }
+
+    fn reap(&self) {
         let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        removed
     }
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::connection::wait_for;
 use super::{Attached, CALL_LIMIT, Connection, END_LIMIT, ExecHandle};
 use crate::cgroup::{Cgroup, Layout, Stats};
-use crate::error::{Error, Fault, FaultKind, Step};
+use crate::error::{Fault, FaultKind, RuntimeError, Step};
 use crate::records::{self, ContainerState, ExitRecord, SandboxRecord, SandboxState};
 use crate::rediscovery;
 use crate::spec::{ContainerSpec, ExecSpec, Resources, WindowSize};
@@ -27,8 +27,8 @@ pub struct Sandbox {
     network: Option<OwnedFd>,
 }
 
-fn unexpected<T>() -> Result<T, Error> {
-    Err(Error::Protocol { what: "an answer to another question".into() })
+fn unexpected<T>() -> Result<T, RuntimeError> {
+    Err(RuntimeError::Protocol { what: "an answer to another question".into() })
 }
 
 impl Sandbox {
@@ -57,8 +57,8 @@ impl Sandbox {
     }
 
     /// Connects to a sandbox of a run directory.
-    pub fn open(run_dir: &Path, id: &str) -> Result<Self, Error> {
-        crate::check::id(id).map_err(Error::Refused)?;
+    pub fn open(run_dir: &Path, id: &str) -> Result<Self, RuntimeError> {
+        crate::check::id(id).map_err(RuntimeError::Refused)?;
         let directory = run_dir.join(id);
         Ok(Self::reconnected(&directory, id, Connection::open(&directory)?))
     }
@@ -79,12 +79,12 @@ impl Sandbox {
         self.network.as_ref().map(AsFd::as_fd)
     }
 
-    fn call(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), Error> {
+    fn call(&self, request: Request) -> Result<(Reply, Vec<OwnedFd>), RuntimeError> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection.call(request, Vec::new(), CALL_LIMIT)
     }
 
-    fn done(&self, request: Request) -> Result<(), Error> {
+    fn done(&self, request: Request) -> Result<(), RuntimeError> {
         match self.call(request)? {
             (Reply::Done, _) => Ok(()),
             _ => unexpected(),
@@ -92,7 +92,7 @@ impl Sandbox {
     }
 
     /// Everything known of it.
-    pub fn state(&self) -> Result<SandboxState, Error> {
+    pub fn state(&self) -> Result<SandboxState, RuntimeError> {
         match self.call(Request::State)? {
             (Reply::State(state), _) => Ok(*state),
             _ => unexpected(),
@@ -100,13 +100,13 @@ impl Sandbox {
     }
 
     /// Makes a container: its cgroup, its log. Nothing runs yet.
-    pub fn create_container(&self, spec: &ContainerSpec) -> Result<(), Error> {
+    pub fn create_container(&self, spec: &ContainerSpec) -> Result<(), RuntimeError> {
         self.done(Request::CreateContainer(Box::new(spec.clone())))
     }
 
     /// Starts a container; returns when its program runs. A refusal's kind says whether the program was not found, not
     /// allowed, or not executable; the container has then exited with [`FaultKind::exit_code`].
-    pub fn start(&self, container: &str) -> Result<(i32, Identity), Error> {
+    pub fn start(&self, container: &str) -> Result<(i32, Identity), RuntimeError> {
         match self.call(Request::Start { container: container.to_owned() })? {
             (Reply::Started { pid, identity }, _) => Ok((pid, identity)),
             _ => unexpected(),
@@ -114,12 +114,12 @@ impl Sandbox {
     }
 
     /// Sends a signal to a container's first process.
-    pub fn kill(&self, container: &str, signal: i32) -> Result<(), Error> {
+    pub fn kill(&self, container: &str, signal: i32) -> Result<(), RuntimeError> {
         self.done(Request::Kill { container: container.to_owned(), signal, all: false })
     }
 
     /// Kills every process of a container.
-    pub fn kill_all(&self, container: &str) -> Result<(), Error> {
+    pub fn kill_all(&self, container: &str) -> Result<(), RuntimeError> {
         self.done(Request::Kill {
             container: container.to_owned(),
             signal: libc::SIGKILL,
@@ -128,7 +128,11 @@ impl Sandbox {
     }
 
     /// Asks a container to end with its stop signal, and kills it when it has not within `grace`.
-    pub fn stop_container(&self, container: &str, grace: Duration) -> Result<ExitRecord, Error> {
+    pub fn stop_container(
+        &self,
+        container: &str,
+        grace: Duration,
+    ) -> Result<ExitRecord, RuntimeError> {
         let state = self.container(container)?;
         if let Some(exit) = state.exited {
             return Ok(exit);
@@ -139,7 +143,7 @@ impl Sandbox {
         };
         if !grace.is_zero() && self.kill(container, signal).is_ok() {
             match self.wait(container, grace) {
-                Err(Error::TimedOut { .. }) => {}
+                Err(RuntimeError::TimedOut { .. }) => {}
                 ended => return ended,
             }
         }
@@ -148,7 +152,7 @@ impl Sandbox {
     }
 
     /// Waits for a container's end, on a connection of its own.
-    pub fn wait(&self, container: &str, limit: Duration) -> Result<ExitRecord, Error> {
+    pub fn wait(&self, container: &str, limit: Duration) -> Result<ExitRecord, RuntimeError> {
         let mut connection = Connection::open(&self.directory)?;
         match connection.call(
             Request::Wait { container: container.to_owned() },
@@ -161,20 +165,20 @@ impl Sandbox {
     }
 
     /// One container's state, from its records.
-    pub fn container(&self, container: &str) -> Result<ContainerState, Error> {
-        crate::check::id(container).map_err(Error::Refused)?;
+    pub fn container(&self, container: &str) -> Result<ContainerState, RuntimeError> {
+        crate::check::id(container).map_err(RuntimeError::Refused)?;
         let state = records::read_container(&self.directory, container);
         let state = state.step(|| format!("read the records of {container:?}"))?;
-        state.ok_or_else(|| Error::Refused(Fault::missing(container)))
+        state.ok_or_else(|| RuntimeError::Refused(Fault::missing(container)))
     }
 
     /// Runs one more process in a container; returns when its program runs.
-    pub fn exec(&self, spec: &ExecSpec) -> Result<ExecHandle, Error> {
+    pub fn exec(&self, spec: &ExecSpec) -> Result<ExecHandle, RuntimeError> {
         ExecHandle::start(&self.directory, spec)
     }
 
     /// Joins a container's streams.
-    pub fn attach(&self, container: &str, stdin: bool) -> Result<Attached, Error> {
+    pub fn attach(&self, container: &str, stdin: bool) -> Result<Attached, RuntimeError> {
         match self.call(Request::Attach { container: container.to_owned(), stdin })? {
             (Reply::Attached { stdin, stderr }, descriptors) => {
                 Ok(Attached::from_parts(stdin, stderr, descriptors))
@@ -184,22 +188,22 @@ impl Sandbox {
     }
 
     /// Sets the size of a container's terminal.
-    pub fn resize(&self, container: &str, size: WindowSize) -> Result<(), Error> {
+    pub fn resize(&self, container: &str, size: WindowSize) -> Result<(), RuntimeError> {
         self.done(Request::Resize { container: container.to_owned(), exec: None, size })
     }
 
     /// Goes on with a log in a new file at the same path: after the old one was renamed.
-    pub fn reopen_log(&self, container: &str) -> Result<(), Error> {
+    pub fn reopen_log(&self, container: &str) -> Result<(), RuntimeError> {
         self.done(Request::ReopenLog { container: container.to_owned() })
     }
 
     /// Kills what runs of a container and forgets it: process, cgroup, records. The log and the layers are the caller's.
-    pub fn remove_container(&self, container: &str) -> Result<(), Error> {
+    pub fn remove_container(&self, container: &str) -> Result<(), RuntimeError> {
         self.done(Request::RemoveContainer { container: container.to_owned() })
     }
 
     /// A connection on which events come from now on. What happened before is in [`Self::state`]: subscribe, then read it.
-    pub fn events(&self) -> Result<Connection, Error> {
+    pub fn events(&self) -> Result<Connection, RuntimeError> {
         let mut connection = Connection::open(&self.directory)?;
         match connection.call(Request::Subscribe, Vec::new(), CALL_LIMIT)? {
             (Reply::Done, _) => Ok(connection),
@@ -207,9 +211,10 @@ impl Sandbox {
         }
     }
 
-    fn cgroup(&self, container: Option<&str>) -> Result<Cgroup, Error> {
+    fn cgroup(&self, container: Option<&str>) -> Result<Cgroup, RuntimeError> {
         let record = records::read::<SandboxRecord>(&self.directory, records::SANDBOX);
-        let missing = || Error::Refused(Fault::new(FaultKind::State, "the sandbox is not ready"));
+        let missing =
+            || RuntimeError::Refused(Fault::new(FaultKind::State, "the sandbox is not ready"));
         let sandbox = record.step(|| "read the sandbox's record".into())?.ok_or_else(missing)?.spec;
         let layout = Layout::detect().step(|| "find the cgroups".into())?;
         let Some(container) = container else { return Ok(Cgroup::new(&layout, sandbox.cgroup)) };
@@ -219,39 +224,43 @@ impl Sandbox {
     }
 
     /// What a container uses; `None`: the whole group of the sandbox. Read from the kernel without the shim.
-    pub fn stats(&self, container: Option<&str>) -> Result<Stats, Error> {
+    pub fn stats(&self, container: Option<&str>) -> Result<Stats, RuntimeError> {
         self.cgroup(container)?.stats().step(|| "read the cgroup".into())
     }
 
     /// Changes limits of a container or of the whole group.
-    pub fn update(&self, container: Option<&str>, resources: &Resources) -> Result<(), Error> {
+    pub fn update(
+        &self,
+        container: Option<&str>,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError> {
         self.cgroup(container)?.set(resources).step(|| "set limits".into())
     }
 
     /// Stops or continues all processes of a container.
-    pub fn freeze(&self, container: &str, freeze: bool) -> Result<(), Error> {
+    pub fn freeze(&self, container: &str, freeze: bool) -> Result<(), RuntimeError> {
         self.cgroup(Some(container))?.freeze(freeze).step(|| "freeze the cgroup".into())
     }
 
     /// Kills all containers and the pause process; returns when they have ended. Records and network stay.
-    pub fn stop(&self) -> Result<(), Error> {
+    pub fn stop(&self) -> Result<(), RuntimeError> {
         self.done(Request::Stop)
     }
 
     /// Stops it, ends its shim, and takes away everything it had, the pinned network included.
-    pub fn remove(self) -> Result<(), Error> {
+    pub fn remove(self) -> Result<(), RuntimeError> {
         let shim = records::read::<SandboxRecord>(&self.directory, records::SANDBOX).ok().flatten();
         // Held before it ends, so that the id cannot have become another process'.
         let shim = shim.and_then(|record| Pid::from_raw(record.shim_pid));
         let pidfd = shim.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         match self.done(Request::Shutdown) {
-            Err(Error::ShimGone { .. }) => {}
+            Err(RuntimeError::ShimGone { .. }) => {}
             answered => {
                 answered?;
                 if let Some(pidfd) = pidfd {
                     let ended = wait_for(pidfd.as_fd(), PollFlags::IN, END_LIMIT);
                     if !ended.step(|| "wait for the shim's end".into())? {
-                        return Err(Error::TimedOut { limit: END_LIMIT });
+                        return Err(RuntimeError::TimedOut { limit: END_LIMIT });
                     }
                 }
             }

@@ -71,7 +71,7 @@ pub(super) fn prepare(
             DeviceKind::Character => FileType::CharacterDevice,
             DeviceKind::Block => FileType::BlockDevice,
         };
-        let owner = (device.uid + uid, device.gid + gid);
+        let owner = (device.uid.saturating_add(uid), device.gid.saturating_add(gid));
         node(here, inside, kind, (device.major, device.minor), device.mode, owner)?;
     }
     Ok(dev)
@@ -86,13 +86,13 @@ fn node(
     owner: (u32, u32),
 ) -> Result<(), Fault> {
     let step = || format!("make the device {path:?}");
-    let (parent, name) = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => (parent, name),
-        _ => return Err(Fault::new(FaultKind::Invalid, step())),
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Fault::new(FaultKind::Invalid, step()));
     };
-    let nested = match parent.as_os_str().is_empty() {
-        true => None,
-        false => Some(paths::ensure_in(dev, parent, Want::Directory).at(FaultKind::Mount, step())?),
+    let nested = if parent.as_os_str().is_empty() {
+        None
+    } else {
+        Some(paths::ensure_in(dev, parent, Want::Directory).at(FaultKind::Mount, step())?)
     };
     let parent = nested.as_ref().map_or(dev, AsFd::as_fd);
     let device = rustix::fs::makedev(number.0, number.1);
@@ -157,7 +157,7 @@ impl Terminals {
     pub(crate) fn new(user: Option<&UserNamespace>) -> Result<Self, Fault> {
         const TTY_GROUP: u32 = 5; // Of every distribution, and what grantpt(3) expects.
         let owner = user.map_or((0, 0), UserNamespace::root_ids);
-        let gid = (owner.1 + TTY_GROUP).to_string();
+        let gid = owner.1.saturating_add(TTY_GROUP).to_string();
         let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", &gid)];
         let mount = filesystem("devpts", &options, NOSUID | NOEXEC)?;
         Ok(Self { mount, owner })

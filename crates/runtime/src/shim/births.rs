@@ -60,7 +60,7 @@ impl Birth {
             match rustix::io::read(&self.report, &mut chunk) {
                 Ok(0) => break true,
                 Ok(count) if self.text.len() + count <= REPORT_BYTES_MAX => {
-                    self.text.extend_from_slice(&chunk[..count])
+                    self.text.extend_from_slice(&chunk[..count]);
                 }
                 Err(Errno::AGAIN) => break false,
                 Err(Errno::INTR) => {}

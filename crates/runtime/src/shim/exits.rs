@@ -6,6 +6,7 @@ use super::Shim;
 use super::births::BirthKind;
 use crate::clock;
 use crate::records::{self, ExitRecord};
+use crate::spec::PidMode;
 use crate::sys::misc::{self, Ended};
 use crate::wire::{Event, Message, Reply};
 
@@ -62,10 +63,11 @@ impl Shim {
     /// Writes the record, then tells everyone.
     pub(super) fn container_ended(&mut self, id: &str, mut exit: ExitRecord) {
         self.drain_outputs(id);
+        let has_shared_pids =
+            self.sandbox.as_ref().is_some_and(|sandbox| sandbox.spec.pid != PidMode::Container);
         let Some(container) = self.containers.get_mut(id) else { return };
-        if exit.start_failure.is_none() {
-            // With its own PID namespace everything has ended with it; otherwise this ends the rest.
-            container.cgroup.kill();
+        if has_shared_pids && exit.start_failure.is_none() {
+            container.cgroup.kill(); // With a PID namespace of its own everything has ended with it.
         }
         exit.oom_kills = container.cgroup.oom_kills();
         let has_new_kills = exit.oom_kills > container.oom_kills;

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::log_format::LineCutter;
 
 /// Read at once.
-const CHUNK_BYTES: usize = 32 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 
 /// Reads in one turn, so that one loud container does not starve its neighbours.
 const READS_MAX: usize = 8;

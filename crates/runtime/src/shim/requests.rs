@@ -11,9 +11,8 @@ use crate::spec::WindowSize;
 use crate::sys::misc;
 use crate::wire::{Reply, Request};
 
-fn done() -> Answer {
-    Ok((Reply::Done, Vec::new()))
-}
+/// What most requests are answered.
+const DONE: (Reply, Vec<OwnedFd>) = (Reply::Done, Vec::new());
 
 impl Shim {
     pub(super) fn request(&mut self, to: ReplyTo, request: Request, descriptors: Vec<OwnedFd>) {
@@ -44,7 +43,7 @@ impl Shim {
                 if let Some(peer) = self.peers.get_mut(&to.peer) {
                     peer.is_subscriber = true;
                 }
-                done()
+                Ok(DONE)
             }
         };
         self.reply(to, answer);
@@ -55,7 +54,11 @@ impl Shim {
             None => Err(Fault::missing(id)),
             Some(container) => match &container.exit {
                 Some(exit) => Ok((Reply::Exited(exit.clone()), Vec::new())),
-                None => return container.waiters.push(to),
+                None => {
+                    // Those that gave up are gone: a caller may wait in short turns.
+                    container.waiters.retain(|waiter| self.peers.contains_key(&waiter.peer));
+                    return container.waiters.push(to);
+                }
             },
         };
         self.reply(to, answer);
@@ -70,13 +73,13 @@ impl Shim {
         let container = self.containers.get(id).ok_or_else(|| Fault::missing(id))?;
         if all {
             container.cgroup.kill();
-            return done();
+            return Ok(DONE);
         }
         match (&container.pidfd, &container.exit) {
             (Some(pidfd), None) => {
                 misc::signal(pidfd.as_fd(), signal)
                     .at(FaultKind::Kernel, format!("send signal {signal} to {id:?}"))?;
-                done()
+                Ok(DONE)
             }
             _ => Err(Fault::new(FaultKind::State, format!("container {id:?} is not running"))),
         }
@@ -87,7 +90,7 @@ impl Shim {
         let exec = self.execs.get(&number).ok_or_else(missing)?;
         misc::signal(exec.pidfd.as_fd(), signal)
             .at(FaultKind::Kernel, format!("send signal {signal}"))?;
-        done()
+        Ok(DONE)
     }
 
     fn resize(&mut self, id: &str, exec: Option<u64>, size: WindowSize) -> Answer {
@@ -106,7 +109,7 @@ impl Shim {
         let terminal = terminal
             .ok_or_else(|| Fault::new(FaultKind::State, format!("{id:?} has no terminal")))?;
         init::resize(terminal.as_fd(), size)?;
-        done()
+        Ok(DONE)
     }
 
     /// Read from disk, where it is complete.

@@ -1,6 +1,7 @@
 //! The sandbox's own processes and namespaces.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,17 @@ pub(super) fn shm_path(directory: &Path, spec: &SandboxSpec) -> PathBuf {
     if spec.host_ipc { "/dev/shm".into() } else { directory.join(records::SHM) }
 }
 
+/// Moves this process, and with it its children to come, into the sandbox's cgroup.
+fn join(cgroup: &Cgroup) -> io::Result<()> {
+    let birthplace = cgroup.birthplace()?;
+    if let Some(directory) = &birthplace {
+        clone::be_reborn_in(directory.as_fd())?;
+        // Not inherited.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+    cgroup.join(birthplace.is_some())
+}
+
 impl Shim {
     pub(super) fn create_sandbox(&mut self, to: ReplyTo, spec: SandboxSpec) {
         if self.sandbox.is_some() {
@@ -74,7 +86,7 @@ impl Shim {
             .at(FaultKind::Cgroup, format!("set limits of {:?}", spec.cgroup))?;
         let own = Cgroup::new(&self.layout, format!("{}/{}", spec.cgroup, spec.id));
         own.create().at(FaultKind::Cgroup, "make the sandbox's cgroup")?;
-        own.join(false).at(FaultKind::Cgroup, "join the sandbox's cgroup")?; // The pause is born in it, too.
+        join(&own).at(FaultKind::Cgroup, "join the sandbox's cgroup")?; // The pause is born in it, too.
         if let Some(score) = spec.oom_score_adj {
             let _ = fs::write("/proc/self/oom_score_adj", score.to_string()); // Refused without CAP_SYS_RESOURCE.
         }
@@ -125,11 +137,8 @@ impl Shim {
         let child = born.at(FaultKind::Kernel, "make the sandbox's namespaces")?;
         if let Some(user) = &spec.user_namespace {
             let pid = child.pid.as_raw_nonzero();
-            let text = |maps: &[IdMap]| -> String {
-                maps.iter()
-                    .map(|map| format!("{} {} {}\n", map.inside, map.host, map.count))
-                    .collect()
-            };
+            let line = |map: &IdMap| format!("{} {} {}", map.inside, map.host, map.count);
+            let text = |maps: &[IdMap]| maps.iter().map(line).collect::<Vec<_>>().join("\n");
             for (file, maps) in [("uid_map", &user.uids), ("gid_map", &user.gids)] {
                 fs::write(format!("/proc/{pid}/{file}"), text(maps))
                     .at(FaultKind::Kernel, format!("write the {file}"))?;
@@ -141,7 +150,7 @@ impl Shim {
 
     /// The pause process runs its program: pins the network, writes the record.
     pub(super) fn sandbox_is_born(&mut self) -> Answer {
-        let record_of = |spec: &SandboxSpec, pause_pid| -> std::io::Result<SandboxRecord> {
+        let record_of = |spec: &SandboxSpec, pause_pid| -> io::Result<SandboxRecord> {
             let shim_pid = rustix::process::getpid().as_raw_nonzero().get();
             Ok(SandboxRecord {
                 version: records::VERSION,

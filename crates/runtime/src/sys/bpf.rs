@@ -30,7 +30,7 @@ struct Load {
 struct Attach {
     target: u32,
     program: u32,
-    attach_type: u32,
+    kind: u32,
     flags: u32,
     replace: u32,
 }
@@ -59,7 +59,7 @@ pub(crate) fn attach_device_program(cgroup: BorrowedFd<'_>, program: &OwnedFd) -
     let attach = Attach {
         target: cgroup.as_raw_fd().cast_unsigned(),
         program: program.as_raw_fd().cast_unsigned(),
-        attach_type: ATTACH_CGROUP_DEVICE,
+        kind: ATTACH_CGROUP_DEVICE,
         flags: ALLOW_MULTI,
         replace: 0,
     };

@@ -43,7 +43,7 @@ pub(crate) fn spawn(spec: &CloneSpec<'_>, body: impl FnOnce() -> i32) -> io::Res
     }
     if let Some(cgroup) = spec.cgroup {
         flags |= INTO_CGROUP;
-        args.cgroup = cgroup.as_raw_fd() as u64;
+        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
     args.flags = flags;
     // SAFETY: without CLONE_VM the child has its own copy of memory and stack, as after fork(2); `args` outlives the call.
@@ -62,6 +62,24 @@ pub(crate) fn spawn(spec: &CloneSpec<'_>, body: impl FnOnce() -> i32) -> io::Res
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             Ok(Child { pid, pidfd })
         }
+    }
+}
+
+/// Goes on as a child that is born in the cgroup v2 directory `cgroup`; the process that called ends with the code 0.
+///
+/// The quick way into a cgroup: moving a process there waits for every processor (5 to 12 ms were measured). The caller
+/// must be single-threaded, and is no longer its parent's child.
+pub(crate) fn be_reborn_in(cgroup: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: as in `spawn`.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = INTO_CGROUP;
+    args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    args.exit_signal = libc::SIGCHLD as u64;
+    // SAFETY: as in `spawn`; only one of the two processes goes on.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of_val(&args)) } {
+        0 => Ok(()),
+        -1 => Err(io::Error::last_os_error()),
+        _ => super::exec::exit_now(0),
     }
 }
 

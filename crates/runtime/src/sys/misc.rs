@@ -20,12 +20,19 @@ pub(crate) fn enter(namespace: BorrowedFd<'_>, namespaces: i32) -> io::Result<()
     check(unsafe { libc::setns(namespace.as_raw_fd(), namespaces) }.into())
 }
 
-/// Closes every descriptor from `first` on.
+/// Closes every descriptor above the standard streams but `kept`.
 ///
-/// Only for a process that has just begun and owns no descriptor object above `first`.
-pub(crate) fn close_from(first: u32) -> io::Result<()> {
-    // SAFETY: the caller owns nothing above `first`, so no owner is left with a closed number.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) })
+/// Only for a process that has just begun and owns no other descriptor object.
+pub(crate) fn close_all_but(kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    let close = |first: u32, last: u32| {
+        // SAFETY: the caller owns nothing in the range, so no owner is left with a closed number.
+        check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+    };
+    if kept > 3 {
+        close(3, kept - 1)?;
+    }
+    close(kept + 1, u32::MAX)
 }
 
 /// Marks every descriptor from `first` on close-on-exec.

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use podo_runtime::{
-    Error, FaultKind, IdMap, Mount, MountKind, MountSource, NetworkMode, PidMode, ProcessSpec,
-    Propagation, ReadOnly, Rootfs, SandboxSpec, UserNamespace, UserSpec,
+    FaultKind, IdMap, Mount, MountKind, MountSource, NetworkMode, PidMode, ProcessSpec,
+    Propagation, ReadOnly, Rootfs, RuntimeError, SandboxSpec, UserNamespace, UserSpec,
 };
 
 use crate::Test;
@@ -271,7 +271,7 @@ fn programs_that_cannot_run_say_why() {
         let mut spec = world.container(id, args);
         spec.process.cwd = cwd.into();
         sandbox.create_container(&spec).unwrap();
-        let Err(Error::Refused(fault)) = sandbox.start(id) else { panic!("{id} started") };
+        let Err(RuntimeError::Refused(fault)) = sandbox.start(id) else { panic!("{id} started") };
         assert_eq!((fault.kind, fault.message.as_str()), (kind, text));
         let exit = sandbox.container(id).unwrap().exited.unwrap();
         assert_eq!((exit.exit_code, exit.start_failure), (kind.exit_code(), Some(fault)));

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use podo_runtime::{
-    ContainerSpec, Error, ExecSpec, ExitRecord, Launcher, Overlay, ProcessSpec, Rootfs, Sandbox,
-    SandboxSpec, capabilities, defaults, seccomp,
+    ContainerSpec, ExecSpec, ExitRecord, Launcher, Overlay, ProcessSpec, Rootfs, RuntimeError,
+    Sandbox, SandboxSpec, capabilities, defaults, seccomp,
 };
 
 /// Bound of everything that a test waits for.
@@ -141,7 +141,7 @@ impl Drop for World {
     fn drop(&mut self) {
         for found in podo_runtime::list(&self.run_dir()).unwrap_or_default() {
             if let podo_runtime::Health::Alive(sandbox) = found.health {
-                let _ = self.launcher.remove(sandbox);
+                let _ = self.launcher.remove(*sandbox);
             }
             let _ = podo_runtime::purge(&self.run_dir(), &found.id);
         }
@@ -217,9 +217,9 @@ pub(crate) fn pause(length: Duration) {
 }
 
 /// The text of a refusal, with its kind.
-pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
+pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, RuntimeError>) -> String {
     match result {
-        Err(Error::Refused(fault)) => format!("{:?}: {}", fault.kind, fault.message),
+        Err(RuntimeError::Refused(fault)) => format!("{:?}: {}", fault.kind, fault.message),
         other => panic!("not refused: {other:?}"),
     }
 }

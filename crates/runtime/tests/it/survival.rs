@@ -75,7 +75,7 @@ fn sandboxes_outlive_their_server() {
     assert_eq!(sandbox.wait("b", LIMIT).unwrap().exit_code, 9);
     assert_eq!(world.log("b"), "done\n");
     assert_eq!(exec(&sandbox, "a", "echo still here").0, "still here\n");
-    world.launcher.remove(sandbox).unwrap();
+    world.launcher.remove(*sandbox).unwrap();
     assert!(list(&world.run_dir()).unwrap().is_empty());
 }
 
@@ -109,7 +109,7 @@ fn a_dead_shim_takes_its_processes_along() {
         let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         eventually("it ends with the shim", state, |stat| stat.is_empty() || stat.contains(") Z"));
     }
-    assert!(matches!(sandbox.state(), Err(podo_runtime::Error::ShimGone { .. })));
+    assert!(matches!(sandbox.state(), Err(podo_runtime::RuntimeError::ShimGone { .. })));
     let found = list(&world.run_dir()).unwrap().remove(0);
     assert!(matches!(found.health, Health::ShimGone), "{:?}", found.health);
     assert!(
@@ -170,13 +170,13 @@ fn run_directories_are_private() {
     fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let refused = world.launcher.create(&world.sandbox_spec("s2"));
-    assert!(matches!(refused, Err(podo_runtime::Error::RunDirectory { .. })));
+    assert!(matches!(refused, Err(podo_runtime::RuntimeError::RunDirectory { .. })));
     let again = Launcher::new(Path::new("/proc/self/exe"), world.run_dir()).unwrap();
     fs::set_permissions(world.run_dir(), std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .unwrap();
     assert!(matches!(
         again.create(&world.sandbox_spec("s1")),
-        Err(podo_runtime::Error::Exists { .. })
+        Err(podo_runtime::RuntimeError::Exists { .. })
     ));
 }
 

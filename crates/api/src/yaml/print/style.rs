@@ -12,7 +12,6 @@ pub(super) enum Style {
 }
 
 /// What a string allows.
-#[expect(clippy::struct_excessive_bools, reason = "independent findings about one text")]
 pub(super) struct Analysis {
     can_be_plain: bool,
     can_be_single_quoted: bool,
@@ -143,8 +142,8 @@ pub(super) fn escape(letter: char, mut put: impl FnMut(char)) {
         _ => {
             let code = u32::from(letter);
             let text = match code {
-                ..=0xFF => format!("x{code:02X}"),
-                ..=0xFFFF => format!("u{code:04X}"),
+                0..=0xFF => format!("x{code:02X}"),
+                0x100..=0xFFFF => format!("u{code:04X}"),
                 _ => format!("U{code:08X}"),
             };
             text.chars().for_each(put);

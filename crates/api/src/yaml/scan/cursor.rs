@@ -103,6 +103,17 @@ impl<'a> Cursor<'a> {
         self.skip();
     }
 
+    /// Takes the ASCII letters up to the first that does not fit.
+    pub(super) fn read_while(&mut self, into: &mut String, fits: impl Fn(u8) -> bool) {
+        let rest = self.rest();
+        let is_in = |byte: u8| byte.is_ascii() && fits(byte);
+        let end = rest.bytes().position(|byte| !is_in(byte)).unwrap_or(rest.len());
+        into.push_str(&rest[..end]);
+        self.at += end;
+        self.mark.index += end;
+        self.mark.column += end;
+    }
+
     /// Goes over a line break.
     pub(super) fn skip_line(&mut self) {
         self.read_line(&mut String::new());

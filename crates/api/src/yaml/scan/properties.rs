@@ -18,9 +18,7 @@ impl Scanner<'_> {
     /// Letters, digits, `_` and `-`.
     fn word(&mut self) -> String {
         let mut word = String::new();
-        while is_word_byte(self.cursor.byte(0)) {
-            self.cursor.read(&mut word);
-        }
+        self.cursor.read_while(&mut word, is_word_byte);
         word
     }
 
@@ -91,10 +89,7 @@ impl Scanner<'_> {
         self.cursor.skip();
         let name = self.word();
         let is_ended = self.cursor.is_at_blank_or_end()
-            || matches!(
-                self.cursor.byte(0),
-                b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`'
-            );
+            || matches!(self.cursor.byte(0), b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`');
         if name.is_empty() || !is_ended {
             let text = "did not find expected alphabetic or numeric character";
             return Err(self.cursor.error(text));

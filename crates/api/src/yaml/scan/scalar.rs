@@ -62,13 +62,15 @@ impl Scanner<'_> {
         let mut text = String::new();
         let mut gap = Gap::default();
         loop {
-            let is_document_mark = self.cursor.mark.column == 0 && self.cursor.is_at_document_mark();
+            let is_document_mark =
+                self.cursor.mark.column == 0 && self.cursor.is_at_document_mark();
             if is_document_mark || self.cursor.byte(0) == b'#' {
                 break;
             }
             while !self.cursor.is_at_blank_or_end() && !self.is_at_plain_end() {
                 gap.fold_into(&mut text);
                 self.cursor.read(&mut text);
+                self.cursor.read_while(&mut text, is_plain_inner);
                 end = self.cursor.mark;
             }
             if !self.cursor.is_at_blank() && !self.cursor.is_at_break() {
@@ -134,6 +136,7 @@ impl Scanner<'_> {
                     self.escape(&mut text)?;
                 } else {
                     self.cursor.read(&mut text);
+                    self.cursor.read_while(&mut text, is_quoted_inner);
                 }
             }
             if self.cursor.byte(0) == quote && !gap.has_break {
@@ -210,6 +213,7 @@ impl Scanner<'_> {
             was_blank = is_blank;
             while !self.cursor.is_at_line_end() {
                 self.cursor.read(&mut text);
+                self.cursor.read_while(&mut text, |byte| matches!(byte, b'\t' | b' '..=b'~'));
             }
             self.cursor.read_line(&mut first_break);
             breaks = self.block_breaks(&mut indent, &mut end)?;
@@ -275,6 +279,16 @@ impl Scanner<'_> {
         }
         Ok(breaks)
     }
+}
+
+/// What goes on in a plain scalar wherever it stands.
+fn is_plain_inner(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b':' | b',' | b'?' | b'[' | b']' | b'{' | b'}')
+}
+
+/// What goes on in a quoted scalar whatever the quote.
+fn is_quoted_inner(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'\'' | b'"' | b'\\')
 }
 
 /// The letter that a backslash and a letter stand for.

@@ -226,7 +226,7 @@ impl<'a> Writer<'a> {
             match at(self.host, json) {
                 Value::Null if is_pointer => self.out.push_str("null"),
                 value => {
-                    self.out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" })
+                    self.out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" });
                 }
             }
         }
@@ -356,10 +356,20 @@ fn zero(scalar: Scalar) -> &'static str {
 }
 
 /// The fields of a type in the order of the internal form.
-fn fields<'a>(ty: TypeRef<'a>) -> Vec<&'a Field> {
-    match ORDER.iter().find(|(name, _)| *name == &*ty.get().name) {
-        Some((_, order)) => order.iter().filter_map(|name| ty.field(name)).collect(),
-        None => ty.fields().iter().collect(),
+fn fields(ty: TypeRef<'_>) -> Vec<&Field> {
+    let of_type = |order: &[&str]| order.iter().filter_map(|name| ty.field(name)).collect();
+    let name = &*ty.get().name;
+    if let Some((_, order)) = ORDER.iter().find(|(listed, _)| *listed == name) {
+        return of_type(order);
+    }
+    match builtin().get("core/v1.Container") {
+        Some(container) if name == "core/v1.EphemeralContainer" => {
+            let mut order: Vec<&str> =
+                container.fields().iter().map(|field| &*field.name).collect();
+            order.push("targetContainerName");
+            of_type(&order)
+        }
+        _ => ty.fields().iter().collect(),
     }
 }
 

@@ -252,21 +252,14 @@ fn addresses(status: &Value, old: &Value, name: &str, path: &Path, errors: &mut 
     }
     let mut families = HashSet::new();
     for ip in &now {
-        match ip.parse::<IpAddr>() {
-            Ok(ip) => _ = families.insert(ip.is_ipv4()),
-            Err(_) => {
-                errors.push(FieldError {
-                    kind: ErrorKind::Internal,
-                    field: path.clone(),
-                    value: None,
-                    detail: format!(
-                        "failed to check for dual stack with error:invalid IP: {}",
-                        quoted(ip)
-                    ),
-                });
-                break;
-            }
-        }
+        let Ok(address) = ip.parse::<IpAddr>() else {
+            let detail =
+                format!("failed to check for dual stack with error:invalid IP: {}", quoted(ip));
+            let field = path.clone();
+            errors.push(FieldError { kind: ErrorKind::Internal, field, value: None, detail });
+            break;
+        };
+        families.insert(address.is_ipv4());
     }
     if families.len() != 2 || now.len() > 2 {
         let shown: Vec<String> =

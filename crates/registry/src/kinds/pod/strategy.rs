@@ -162,7 +162,9 @@ fn app_armor_fields(pod: &mut Value) {
     for name in super::view::CONTAINER_LISTS {
         for container in tree::items_mut(spec, name) {
             let profile = annotated_profile(container, &annotations);
-            if let Some(profile) = profile.flatten().filter(|profile| profile != &of_pod) {
+            if let Some(Ok(profile)) = profile
+                && profile != of_pod
+            {
                 tree::map_mut(container, "securityContext")
                     .insert("appArmorProfile".to_owned(), profile);
             }
@@ -170,8 +172,11 @@ fn app_armor_fields(pod: &mut Value) {
     }
 }
 
-/// The profile of a container that has an annotation and no field; `Some(None)` if the annotation makes no profile.
-fn annotated_profile(container: &Value, annotations: &Value) -> Option<Option<Value>> {
+/// An annotation that makes no profile.
+struct Malformed;
+
+/// The profile of a container that has an annotation and no field.
+fn annotated_profile(container: &Value, annotations: &Value) -> Option<Result<Value, Malformed>> {
     let annotation =
         get(annotations, &format!("{APP_ARMOR}{}", text(container, "name")))?.as_str()?;
     if get(at(container, "securityContext"), "appArmorProfile").is_some() {
@@ -184,12 +189,12 @@ fn annotated_profile(container: &Value, annotations: &Value) -> Option<Option<Va
             Some(file) if !file.is_empty() => {
                 json!({"type": "Localhost", "localhostProfile": file})
             }
-            _ => return Some(None),
+            _ => return Some(Err(Malformed)),
         },
     };
     let mut errors = Errors::new();
     app_armor_profile(&profile, &Path::root(), &mut errors);
-    Some(errors.is_empty().then_some(profile))
+    Some(if errors.is_empty() { Ok(profile) } else { Err(Malformed) })
 }
 
 /// Warnings about annotations that fields have taken the place of, for a Pod that has been prepared.
@@ -211,8 +216,8 @@ pub(super) fn app_armor_warnings(pod: &Value) -> Vec<String> {
         let own = get(at(container, "securityContext"), "appArmorProfile");
         let is_taken = match annotated_profile(&bare, annotations) {
             None => false,
-            Some(None) => own.is_none(),
-            Some(Some(profile)) => own == Some(&profile) && of_pod != Some(&profile),
+            Some(Err(Malformed)) => own.is_none(),
+            Some(Ok(profile)) => own == Some(&profile) && of_pod != Some(&profile),
         };
         if is_taken {
             let path = path.key(&key);

@@ -190,7 +190,7 @@ impl<'a> Summary<'a> {
         if self.reason == "Completed" {
             if has_running {
                 let is_ready = has_condition(pod, "Ready");
-                self.reason = if is_ready { "Running" } else { "NotReady" }.to_owned();
+                self.reason = String::from(if is_ready { "Running" } else { "NotReady" });
             } else if let Some(failed) = failed {
                 self.reason = failed;
             }

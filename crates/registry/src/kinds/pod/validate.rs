@@ -46,6 +46,7 @@ impl<'a> Owner<'a> {
     }
 
     /// A template.
+    #[allow(dead_code, reason = "kinds that have templates of Pods use it")]
     pub(crate) const TEMPLATE: Owner<'static> = Owner { is_pod: false, metadata: &Value::Null };
 }
 
@@ -142,15 +143,11 @@ fn host_network_ports(spec: &Value, owner: Owner<'_>, path: &Path, errors: &mut 
 }
 
 fn policies(spec: &Value, path: &Path, errors: &mut Errors) {
-    let restart = text(spec, "restartPolicy");
-    required_one_of(
-        errors,
-        &path.child("restartPolicy"),
-        restart,
-        &["Always", "OnFailure", "Never"],
-    );
+    const RESTART: [&str; 3] = ["Always", "OnFailure", "Never"];
     const DNS: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
-    required_one_of(errors, &path.child("dnsPolicy"), text(spec, "dnsPolicy"), &DNS);
+    for (name, policies) in [("restartPolicy", &RESTART[..]), ("dnsPolicy", &DNS)] {
+        required_one_of(errors, &path.child(name), text(spec, name), policies);
+    }
 }
 
 fn gates(spec: &Value, path: &Path, errors: &mut Errors) {

@@ -102,6 +102,9 @@ fn resize_without_restart(container: &Value, path: &Path, errors: &mut Errors) {
     }
 }
 
+/// Where the message of a container that ended comes from.
+const MESSAGE_POLICIES: [&str; 2] = ["File", "FallbackToLogsOnError"];
+
 /// What containers of every kind have in common.
 pub(super) fn common(container: &Value, scope: &Scope<'_>, path: &Path, errors: &mut Errors) {
     let name = text(container, "name");
@@ -113,9 +116,13 @@ pub(super) fn common(container: &Value, scope: &Scope<'_>, path: &Path, errors: 
     if text(container, "image").is_empty() {
         errors.required(&path.child("image"), "");
     }
-    const MESSAGE: [&str; 2] = ["File", "FallbackToLogsOnError"];
     let message_policy = text(container, "terminationMessagePolicy");
-    required_one_of(errors, &path.child("terminationMessagePolicy"), message_policy, &MESSAGE);
+    required_one_of(
+        errors,
+        &path.child("terminationMessagePolicy"),
+        message_policy,
+        &MESSAGE_POLICIES,
+    );
     ports(container, path, errors);
     env::variables(container, path, errors);
     env::sources(container, path, errors);

@@ -69,7 +69,7 @@ fn handler(handler: &Value, grace: Option<i64>, path: &Path, errors: &mut Errors
         }
         match name {
             "exec" if list(action, "command").is_empty() => {
-                errors.required(&path.child("command"), "")
+                errors.required(&path.child("command"), "");
             }
             "httpGet" => http_get(action, &path, errors),
             "tcpSocket" => port(at(action, "port"), &path.child("port"), errors),

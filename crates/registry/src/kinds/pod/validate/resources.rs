@@ -135,7 +135,7 @@ fn check_requirements(requirements: &Value, name_rule: NameRule, path: &Path, er
             Some((_, limit)) => within(name, &parse(amount), &parse(limit), &requests_path, errors),
             None if is_overcommittable(name) => {}
             None => {
-                errors.required(&limits_path, "Limit must be set for non overcommitable resources")
+                errors.required(&limits_path, "Limit must be set for non overcommitable resources");
             }
         }
         whole_pages(name, amount, &path, errors);

@@ -203,7 +203,7 @@ pub(crate) fn app_armor_profile(profile: &Value, path: &Path, errors: &mut Error
         }
         ("RuntimeDefault" | "Unconfined", None) => {}
         ("", _) => {
-            errors.required(&path.child("type"), "type is required when appArmorProfile is set")
+            errors.required(&path.child("type"), "type is required when appArmorProfile is set");
         }
         (other, _) => {
             const TYPES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];

@@ -1,0 +1,94 @@
+//! What is there before anybody has made anything: namespaces, default roles, priority classes, the `kubernetes` Service.
+//!
+//! [`ensure`] makes what is missing and mends what was changed, as the post-start hooks of Kubernetes v1.36 do: a default role
+//! gets back what it lacks and keeps what was added to it, unless its annotation says to leave it alone.
+//!
+//! Writes    Namespaces, the four RBAC kinds, PriorityClasses, and in `default` and `kube-system` a few named objects.
+//! Holds always
+//! - A second run right after the first writes nothing.
+//! - What is written is a whole number of transactions; a crash in between leaves less, and the next start goes on.
+//!
+//! Not here: what controllers make (service accounts, `kube-root-ca.crt`), and who is asked: it writes as the system itself.
+
+mod cluster_roles;
+mod controller_roles;
+mod namespaced_roles;
+mod objects;
+mod policy;
+mod reconcile;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use podo_api::Status;
+use podo_store::{CommitError, Expect, Op, TXN_OPS_MAX, Txn, Write};
+
+use crate::api::Api;
+use crate::authz::Rule;
+use crate::storage::{self, Stored};
+use objects::Wanted;
+
+/// How often everything is compared anew because somebody else wrote in between: another server that starts.
+const ATTEMPTS_MAX: usize = 8;
+
+/// What the objects say of this server.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    /// The address under which Pods reach the server: the endpoint of the `kubernetes` Service.
+    pub address: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What nodes may do, for the Node authorizer.
+pub(crate) fn node_rules() -> Vec<Rule> {
+    cluster_roles::NODE_RULES.iter().map(|line| policy::rule(line)).collect()
+}
+
+/// Makes and mends the objects. A kind that is not served is left out.
+pub async fn ensure(api: &Api, bootstrap: &Bootstrap) -> Result<(), Status> {
+    let wanted = objects::all(api, bootstrap);
+    for _ in 0..ATTEMPTS_MAX {
+        let mut ops = Vec::new();
+        for object in &wanted {
+            ops.extend(plan(api, object)?);
+        }
+        if commit(api, ops).await? {
+            return Ok(());
+        }
+    }
+    Err(Status::internal("others keep changing the default objects"))
+}
+
+/// What is to be done about one object, if anything.
+fn plan(api: &Api, wanted: &Wanted) -> Result<Option<Op<Stored>>, Status> {
+    let definition = wanted.definition;
+    let key = storage::key(definition, wanted.namespace(), wanted.name());
+    let entry = api.store.get(&key).map_err(|error| storage::read_failed(&error))?;
+    let now = api.clock.now();
+    let (value, expect) = match entry {
+        None => (Some(wanted.new_object(now)?), Expect::Absent),
+        Some(entry) => (wanted.mended(&entry.value.value(), now)?, Expect::Revision(entry.revision)),
+    };
+    let op = |value| Op { key, expect, change: Write::Put(storage::draft(definition, &value)) };
+    Ok(value.map(op))
+}
+
+/// Commits in as few transactions as the store allows; `false` if somebody else was faster.
+async fn commit(api: &Api, mut ops: Vec<Op<Stored>>) -> Result<bool, Status> {
+    while !ops.is_empty() {
+        let rest = ops.split_off(ops.len().min(TXN_OPS_MAX));
+        match api.store.commit(Txn { ops }).await {
+            Ok(_) => {}
+            Err(CommitError::Conflict { .. }) => return Ok(false),
+            Err(error) => {
+                let resource = podo_api::status::GroupResource { group: "", resource: "objects" };
+                return Err(storage::commit_failed(&error, resource, "default"));
+            }
+        }
+        ops = rest;
+    }
+    Ok(true)
+}

@@ -1,0 +1,186 @@
+use std::sync::Arc;
+
+use podo_api::{Object, Value, schema};
+use serde_json::json;
+
+use crate::{PodInfo, Snapshot, schedule};
+
+fn object(ty: &str, value: &Value) -> Arc<Object> {
+    let ty = schema::builtin().get(ty).expect("known");
+    Arc::new(Object::new(value, ty, Box::default()))
+}
+
+fn node(name: &str, extra: Value) -> Arc<Object> {
+    let mut value = json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": name},
+        "status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "3"}}});
+    merge(&mut value, extra);
+    object("core/v1.Node", &value)
+}
+
+fn pod(name: &str, spec: Value) -> PodInfo {
+    let mut value = json!({"kind": "Pod", "apiVersion": "v1",
+        "metadata": {"name": name, "namespace": "n", "uid": name}, "spec": {"containers": [{"name": "c"}]}});
+    merge(&mut value["spec"], spec);
+    PodInfo::of(&object("core/v1.Pod", &value))
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn requests(cpu: &str, memory: &str) -> Value {
+    json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]})
+}
+
+#[track_caller]
+fn check(nodes: &[Arc<Object>], placed: &[(&str, PodInfo)], pod: &PodInfo, expected: &str) {
+    let mut snapshot = Snapshot::default();
+    for node in nodes {
+        snapshot.set_node(node);
+    }
+    for (node, pod) in placed {
+        snapshot.place(PodInfo { node_name: (*node).into(), ..pod.clone() });
+    }
+    let text = match schedule(&snapshot, pod, 0) {
+        Ok(node) => node.to_string(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(text, expected);
+}
+
+const HOPELESS: &str = "Preemption is not helpful for scheduling.";
+
+#[test]
+fn without_nodes_nothing_fits() {
+    check(&[], &[], &pod("p", json!({})), "no nodes available to schedule pods");
+}
+
+#[test]
+fn a_pod_goes_where_its_node_selector_says() {
+    let nodes = [node("a", json!({})), node("b", json!({"metadata": {"labels": {"gpu": "true"}}}))];
+    check(&nodes, &[], &pod("p", json!({"nodeSelector": {"gpu": "true"}})), "b");
+    let expected = format!(
+        "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/2 nodes are available: 2 {HOPELESS}"
+    );
+    check(&nodes, &[], &pod("p", json!({"nodeSelector": {"gpu": "false"}})), &expected);
+}
+
+#[test]
+fn a_pod_goes_where_its_requests_fit() {
+    let nodes = [node("a", json!({})), node("b", json!({}))];
+    let placed = [("a", pod("x", requests("1500m", "1Gi")))];
+    check(&nodes, &placed, &pod("p", requests("1", "1Gi")), "b");
+    let both =
+        [("a", pod("x", requests("1500m", "1Gi"))), ("b", pod("y", requests("1500m", "3584Mi")))];
+    check(
+        &nodes,
+        &both,
+        &pod("p", requests("1", "1Gi")),
+        "0/2 nodes are available: 1 Insufficient memory, 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No \
+         preemption victims found for incoming pod.",
+    );
+}
+
+#[test]
+fn an_init_container_that_needs_more_counts_and_a_sidecar_adds() {
+    let spec = json!({
+        "initContainers": [
+            {"name": "s", "restartPolicy": "Always", "resources": {"requests": {"cpu": "200m"}}},
+            {"name": "i", "resources": {"requests": {"cpu": "1"}}},
+        ],
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": "300m"}}}],
+    });
+    assert_eq!(pod("p", spec).requests.cpu_milli, 1200);
+}
+
+#[test]
+fn a_node_takes_only_so_many_pods() {
+    let placed = ["x", "y", "z"].map(|name| ("a", pod(name, json!({}))));
+    check(
+        &[node("a", json!({}))],
+        &placed,
+        &pod("p", json!({})),
+        "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No preemption victims found for \
+         incoming pod.",
+    );
+}
+
+#[test]
+fn taints_keep_pods_away_that_do_not_tolerate_them() {
+    let taint = json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}});
+    let nodes = [node("a", taint)];
+    let expected = format!(
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s) {{k: v}}. preemption: 0/1 nodes are available: 1 {HOPELESS}"
+    );
+    check(&nodes, &[], &pod("p", json!({})), &expected);
+    check(
+        &nodes,
+        &[],
+        &pod("p", json!({"tolerations": [{"key": "k", "operator": "Exists"}]})),
+        "a",
+    );
+    check(&nodes, &[], &pod("p", json!({"tolerations": [{"key": "k", "value": "v"}]})), "a");
+    check(&nodes, &[], &pod("p", json!({"tolerations": [{"key": "k", "value": "w"}]})), &expected);
+}
+
+#[test]
+fn a_cordoned_node_takes_nothing_new() {
+    let expected = format!(
+        "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 {HOPELESS}"
+    );
+    check(
+        &[node("a", json!({"spec": {"unschedulable": true}}))],
+        &[],
+        &pod("p", json!({})),
+        &expected,
+    );
+}
+
+#[test]
+fn required_node_affinity_is_any_of_its_terms() {
+    let nodes = [node("a", json!({"metadata": {"labels": {"size": "5"}}})), node("b", json!({}))];
+    let with = |term: Value| {
+        let required = json!({"nodeSelectorTerms": [{"matchExpressions": [{"key": "no", "operator": "Exists"}]}, term]});
+        pod(
+            "p",
+            json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}),
+        )
+    };
+    let expression = |operator: &str, values: Value| {
+        with(json!({"matchExpressions": [{"key": "size", "operator": operator, "values": values}]}))
+    };
+    check(&nodes, &[], &expression("Gt", json!(["4"])), "a");
+    check(&nodes, &[], &expression("In", json!(["5", "6"])), "a");
+    check(&nodes, &[], &expression("NotIn", json!(["5"])), "b");
+    check(
+        &nodes,
+        &[],
+        &with(
+            json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}),
+        ),
+        "b",
+    );
+}
+
+#[test]
+fn two_pods_with_the_same_host_port_go_to_different_nodes() {
+    let nodes = [node("a", json!({})), node("b", json!({}))];
+    let port =
+        json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+    let placed = [("a", pod("x", port.clone()))];
+    check(&nodes, &placed, &pod("p", port), "b");
+}
+
+#[test]
+fn pods_spread_to_the_emptier_node() {
+    let nodes = [node("a", json!({})), node("b", json!({}))];
+    let placed = [("a", pod("x", requests("500m", "1Gi")))];
+    check(&nodes, &placed, &pod("p", requests("100m", "100Mi")), "b");
+}
