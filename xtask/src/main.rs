@@ -1,6 +1,9 @@
-//! The project's own chores: `cargo xtask schema` makes the fact table, `cargo xtask tidy` checks the house rules.
+//! The project's own chores: `cargo xtask test` is what a change must pass, `cargo xtask tidy` checks the house
+//! rules, `cargo xtask schema` makes the fact table.
 
 mod schema;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -8,7 +11,9 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let result = match task.as_str() {
         "schema" => schema::run(),
-        other => Err(format!("unknown task {other:?}; there are: schema, tidy")),
+        "test" => test::run(),
+        "tidy" => tidy::run(),
+        other => Err(format!("unknown task {other:?}; there are: schema, test, tidy")),
     };
     match result {
         Ok(report) => {

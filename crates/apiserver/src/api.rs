@@ -8,7 +8,7 @@ use crate::authz::{Attributes, Authorizer, Denial};
 use crate::call::{Call, Outcome};
 use crate::service::Allocators;
 use crate::storage::Store;
-use crate::token::TokenIssuer;
+use crate::token::{Reference, TokenIssuer};
 use crate::verbs;
 
 /// The API: the store and everything that decides about it.
@@ -38,6 +38,17 @@ impl Api {
     /// Carries out a call: authorization, admission, validation, storage.
     pub async fn execute(&self, call: Call) -> Result<Outcome, podo_api::Status> {
         verbs::execute(self, call).await
+    }
+
+    /// Signs the token that a `kubernetes.io/service-account-token` Secret holds.
+    pub async fn sign_legacy(
+        &self,
+        namespace: &str,
+        account: &str,
+        account_uid: &str,
+        secret: &str,
+    ) -> Result<String, podo_api::Status> {
+        self.tokens.issue_legacy(namespace, &Reference::new(account, account_uid), secret).await
     }
 
     /// Whether a user may do something.

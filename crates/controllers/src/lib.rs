@@ -13,6 +13,7 @@ mod serviceaccount_token;
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use podo_api::Status;
 use podo_base::{Clock, Tasks};
 use podo_client::Client;
@@ -20,7 +21,8 @@ use podo_client::Client;
 pub use selection::{SelectionError, select};
 
 /// Signs a token for a subject.
-pub type SignToken = Arc<dyn Fn(&TokenSubject) -> Result<String, Status> + Send + Sync>;
+pub type SignToken =
+    Arc<dyn Fn(TokenSubject) -> BoxFuture<'static, Result<String, Status>> + Send + Sync>;
 
 /// What a controller stands on.
 pub struct Context {

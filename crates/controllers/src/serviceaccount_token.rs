@@ -116,7 +116,7 @@ impl TokenController {
             account_uid: account.uid.to_string(),
             secret: secret.name.to_string(),
         };
-        let token = (self.sign)(&subject)?;
+        let token = (self.sign)(subject).await?;
         let strings = tree::map_mut(&mut value, "stringData");
         strings.insert("token".to_owned(), token.into());
         strings.insert("ca.crt".to_owned(), (&*self.ca_pem).into());

@@ -15,7 +15,7 @@ pub mod v1;
 
 pub use container_events::{ContainerEvents, RuntimeEvent};
 pub use error::{Code, CriError, Reason};
-// pub use podo::{CriConfig, OpenError, PodoCri};
+pub use podo::{CriConfig, OpenError, PodoCri};
 pub use podo_image::{Credential, Keyring};
 pub use runtime_service::{Answer, Cri, PullOptions, PullProgress};
 pub use streams::{

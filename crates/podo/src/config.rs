@@ -46,7 +46,12 @@ pub struct Common {
 #[derive(Debug, Clone, Args)]
 pub struct ControlPlane {
     /// Address and port of the API
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:6443", overrides_with = "listen")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:6443",
+        overrides_with = "listen"
+    )]
     pub listen: SocketAddr,
     /// More names and addresses that the API's certificate is for
     #[arg(long, value_name = "NAME")]
@@ -55,16 +60,33 @@ pub struct ControlPlane {
     #[arg(long, value_name = "TOKEN=USER")]
     pub static_token: Vec<String>,
     /// Controllers to run, by kube-controller-manager's names: `*`, `NAME`, `-NAME`
-    #[arg(long, value_name = "LIST", value_delimiter = ',', allow_hyphen_values = true, default_value = "*", overrides_with = "controllers")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        default_value = "*",
+        overrides_with = "controllers"
+    )]
     pub controllers: Vec<String>,
     /// Do not run the scheduler
     #[arg(long)]
     pub no_scheduler: bool,
     /// The range of Service addresses
-    #[arg(long, value_name = "CIDR", default_value = "10.43.0.0/16", overrides_with = "service_cidr")]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        default_value = "10.43.0.0/16",
+        overrides_with = "service_cidr"
+    )]
     pub service_cidr: String,
     /// The range of Pod addresses
-    #[arg(long, value_name = "CIDR", default_value = "10.42.0.0/16", overrides_with = "cluster_cidr")]
+    #[arg(
+        long,
+        value_name = "CIDR",
+        default_value = "10.42.0.0/16",
+        overrides_with = "cluster_cidr"
+    )]
     pub cluster_cidr: String,
     /// The length of each node's part of the range of Pod addresses
     #[arg(long, value_name = "BITS", default_value_t = 24, overrides_with = "node_cidr_mask_size")]
@@ -202,9 +224,11 @@ pub enum ConfigError {
 /// Puts the settings of the `--config` file of a command line, if it names one, in front of its flags.
 pub fn with_file(args: Vec<OsString>) -> Result<Vec<OsString>, ConfigError> {
     let Some(path) = config_path(&args) else { return Ok(args) };
-    let text = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+    let text = std::fs::read(&path)
+        .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
     let malformed = |problem: String| ConfigError::Malformed { path: path.clone(), problem };
-    let value = podo_api::yaml::to_json_strict(&text).map_err(|error| malformed(error.to_string()))?;
+    let value =
+        podo_api::yaml::to_json_strict(&text).map_err(|error| malformed(error.to_string()))?;
     let settings = match &value {
         podo_api::Value::Null => return Ok(args),
         podo_api::Value::Object(settings) => settings,
@@ -268,10 +292,17 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("podo-config-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("made");
         let path = folder.join("config.yaml");
-        std::fs::write(&path, "listen: 127.0.0.1:1\nregistry-mirror: [a=http://b, http://c]\nno-scheduler: true\n").expect("written");
-        let args = ["podo", "up", "--config", path.to_str().expect("UTF-8"), "--listen=127.0.0.1:2"];
+        std::fs::write(
+            &path,
+            "listen: 127.0.0.1:1\nregistry-mirror: [a=http://b, http://c]\nno-scheduler: true\n",
+        )
+        .expect("written");
+        let args =
+            ["podo", "up", "--config", path.to_str().expect("UTF-8"), "--listen=127.0.0.1:2"];
         let args = with_file(args.iter().map(OsString::from).collect()).expect("readable");
-        let Command::Up(up) = Cli::try_parse_from(args).expect("valid").command else { panic!("up") };
+        let Command::Up(up) = Cli::try_parse_from(args).expect("valid").command else {
+            panic!("up")
+        };
         assert_eq!(up.control_plane.listen.port(), 2);
         assert_eq!(up.node.registry_mirror, ["a=http://b", "http://c"]);
         assert!(up.control_plane.no_scheduler);
@@ -284,7 +315,10 @@ mod tests {
 
     #[test]
     fn controllers_are_chosen_with_kube_controller_managers_syntax() {
-        let Command::Server(server) = parse(&["podo", "server", "--controllers", "*,-job-controller"]).expect("valid").command
+        let Command::Server(server) =
+            parse(&["podo", "server", "--controllers", "*,-job-controller"])
+                .expect("valid")
+                .command
         else {
             panic!("server")
         };

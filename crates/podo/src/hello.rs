@@ -23,7 +23,9 @@ const HEAD_LINES_MAX: usize = 200;
 
 /// Serves until the process is ended.
 pub fn main() -> ExitCode {
-    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).or_else(|_| TcpListener::bind(("0.0.0.0", PORT))) {
+    let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
+        .or_else(|_| TcpListener::bind(("0.0.0.0", PORT)))
+    {
         Ok(listener) => listener,
         Err(error) => {
             crate::tell(&format!("error: cannot listen on port {PORT}: {error}"));

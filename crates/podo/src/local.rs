@@ -9,7 +9,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use podo_api::Status;
 use podo_apiserver::{
-    Api, Body, Call, EventKind, Options, Outcome, PatchKind, Target, User, Warnings, WatchItem as ServerItem,
+    Api, Body, Call, EventKind, Options, Outcome, PatchKind, Target, User, Warnings,
+    WatchItem as ServerItem,
 };
 use podo_client::transport::{
     self, ObjectList, Payload, Reply, Request, Transport, WatchItem, WatchStream,
@@ -37,7 +38,8 @@ impl Local {
             "" => None,
             name => Some(definition.subresource(name).ok_or_else(Status::no_such_resource)?),
         };
-        let pairs = request.options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let pairs =
+            request.options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(Call {
             user: Arc::clone(&self.user),
             verb,
@@ -91,7 +93,8 @@ fn reply(outcome: Outcome) -> Result<Reply, Status> {
             continue_token: list.continue_token,
         }),
         Outcome::Tree { value, ty, .. } => {
-            let ty = podo_api::schema::builtin().get(ty).ok_or_else(|| Status::internal("no schema"))?;
+            let ty =
+                podo_api::schema::builtin().get(ty).ok_or_else(|| Status::internal("no schema"))?;
             Reply::Object(Arc::new(podo_api::Object::new(&value, ty, Box::default())))
         }
         Outcome::Status(status) => Reply::Status(status),

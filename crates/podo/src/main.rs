@@ -2,10 +2,12 @@
 //!
 //! The internal roles (`shim`, `pause`, `hello`) must start with no thread and little memory, so they are chosen without a parser.
 
+mod command;
 mod config;
 mod exit;
 mod hello;
 mod local;
+mod server;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -28,7 +30,10 @@ fn main() -> ExitCode {
 }
 
 fn kubectl(args: Vec<OsString>) -> ExitCode {
-    podo_cli::kubectl_main(args, podo_cli::Defaults { kubeconfig: PathBuf::from("/var/lib/podo/kubeconfig.yaml") })
+    podo_cli::kubectl_main(
+        args,
+        podo_cli::Defaults { kubeconfig: PathBuf::from("/var/lib/podo/kubeconfig.yaml") },
+    )
 }
 
 /// Writes a line to standard output.

@@ -142,11 +142,18 @@ impl Shim {
         };
         watch(&shim.epoll, shim.listener.as_fd(), 0, EventFlags::IN)?;
         shim.sources.insert(0, Source::Listener);
-        let token = shim.token(Source::Signals);
-        watch(&shim.epoll, shim.signals.as_fd(), token, EventFlags::IN)?;
+        shim.watch_children()?;
         rustix::io::ioctl_fionbio(&first, true)?;
         shim.add_peer(first)?;
         Ok(shim)
+    }
+
+    /// Listens, on a new descriptor, to the ends of this process' children.
+    fn watch_children(&mut self) -> io::Result<()> {
+        self.signals = signals::signal_fd(&[libc::SIGCHLD])?; // Closing the old one takes it out of the set.
+        self.sources.retain(|_, source| !matches!(source, Source::Signals));
+        let token = self.token(Source::Signals);
+        watch(&self.epoll, self.signals.as_fd(), token, EventFlags::IN)
     }
 
     fn token(&mut self, source: Source) -> u64 {

@@ -428,7 +428,8 @@ impl<'a> Scanner<'a> {
 
     /// Where the token of this number is in the queue; the end if it has left.
     fn place_of(&self, token: usize) -> usize {
-        token.checked_sub(self.taken).unwrap_or(self.queue.len())
+        let end = self.queue.len();
+        token.checked_sub(self.taken).map_or(end, |at| at.min(end))
     }
 
     /// A token that may be a key or stand before one.

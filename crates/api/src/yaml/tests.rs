@@ -127,6 +127,9 @@ fn errors_have_the_texts_and_lines_of_goyaml() {
     fails("a: 1\n\tb: 2", "yaml: line 2: found a tab character that violates indentation");
     fails("a:\n\tb: 2", "yaml: line 2: found character that cannot start any token");
     fails("%YAML 9.9\n---\na", "yaml: found incompatible YAML document");
+    // A flow collection without a key of its own is not waited for.
+    fails("zz: 1\n[]- x", "yaml: line 1: did not find expected key");
+    fails("zz: 1\n[a]- x", "yaml: line 2: block sequence entries are not allowed in this context");
     fails("@a", "yaml: found character that cannot start any token");
     fails("!!int x", "yaml: cannot decode !!str `x` as a !!int");
     fails("!!binary =", "yaml: !!binary value contains invalid base64 data");

@@ -55,18 +55,19 @@ pub(super) fn shm_path(directory: &Path, spec: &SandboxSpec) -> PathBuf {
     if spec.host_ipc { "/dev/shm".into() } else { directory.join(records::SHM) }
 }
 
-/// Moves this process, and with it its children to come, into the sandbox's cgroup.
-fn join(cgroup: &Cgroup) -> io::Result<()> {
-    let birthplace = cgroup.birthplace()?;
-    if let Some(directory) = &birthplace {
-        clone::be_reborn_in(directory.as_fd())?;
-        // Not inherited.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    }
-    cgroup.join(birthplace.is_some())
-}
-
 impl Shim {
+    /// Moves this process, and with it its children to come, into the sandbox's cgroup.
+    fn join(&mut self, cgroup: &Cgroup) -> io::Result<()> {
+        let birthplace = cgroup.birthplace()?;
+        if let Some(directory) = &birthplace {
+            clone::be_reborn_in(directory.as_fd())?;
+            // Not inherited; and an epoll set hears a signal descriptor only for the process that put it there.
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+            self.watch_children()?;
+        }
+        cgroup.join(birthplace.is_some())
+    }
+
     pub(super) fn create_sandbox(&mut self, to: ReplyTo, spec: SandboxSpec) {
         if self.sandbox.is_some() {
             return self.reply(to, Err(Fault::new(FaultKind::Exists, "the sandbox exists")));
@@ -86,7 +87,7 @@ impl Shim {
             .at(FaultKind::Cgroup, format!("set limits of {:?}", spec.cgroup))?;
         let own = Cgroup::new(&self.layout, format!("{}/{}", spec.cgroup, spec.id));
         own.create().at(FaultKind::Cgroup, "make the sandbox's cgroup")?;
-        join(&own).at(FaultKind::Cgroup, "join the sandbox's cgroup")?; // The pause is born in it, too.
+        self.join(&own).at(FaultKind::Cgroup, "join the sandbox's cgroup")?; // The pause is born in it, too.
         if let Some(score) = spec.oom_score_adj {
             let _ = fs::write("/proc/self/oom_score_adj", score.to_string()); // Refused without CAP_SYS_RESOURCE.
         }

@@ -13,13 +13,17 @@ use podo_api::selector::field::Selector;
 use podo_api::{Value, meta, status::Status, tree, yaml};
 use podo_base::Timestamp;
 
-use super::{POD, ephemeral, resize};
+use super::{POD, ephemeral, internal, resize};
 use crate::metadata;
 use compare::differences;
 use scenario::Step;
 
 /// The areas that are about more than the kind: admission, apply, encodings, bindings.
 const SKIPPED_AREAS: &[&str] = &["admission", "apply", "protobuf", "watch"];
+
+type Prepare = fn(&mut Value, &Value);
+
+type Validate = fn(&Value, &Value, &mut Errors);
 
 /// The Pods of a scenario, as the recorded answers left them.
 type Pods = BTreeMap<String, Value>;
@@ -47,6 +51,34 @@ fn recorded_scenarios_come_out_the_same() {
         failures.len(),
         failures.join("\n")
     );
+}
+
+/// A Pod with every field set passes through all code that looks at it.
+#[test]
+fn a_pod_with_every_field_is_looked_at_without_a_panic() {
+    let Some(bytes) = scenario::full_pod("a_pod_with_every_field_is_looked_at_without_a_panic")
+    else {
+        return;
+    };
+    let mut pod = decode(&bytes, POD.schema()).expect("upstream's own object can be read").value;
+    (POD.default)(&mut pod);
+    let once = pod.clone();
+    (POD.default)(&mut pod);
+    assert_eq!(once, pod, "defaults are set in one go");
+    let mut errors = Errors::new();
+    (POD.validate)(&pod, &mut errors);
+    assert!(!errors.is_empty(), "it names every volume source at once");
+    (POD.validate_update)(&pod, &once, &mut errors);
+    (POD.validate_status)(&pod, &once, &mut errors);
+    ephemeral::validate(&pod, &once, &mut errors);
+    resize::validate(&pod, &once, &mut errors);
+    (POD.warnings)(&pod, Some(&once));
+    for column in POD.columns {
+        (column.cell)(&pod, Timestamp::default());
+    }
+    (POD.prepare_create)(&mut pod);
+    settled(&mut pod);
+    assert!(!internal::pretty(&pod["spec"], "core/v1.PodSpec").is_empty());
 }
 
 /// Replays a step: how the answer differs, or `None` if the step is about something else.
@@ -103,13 +135,12 @@ fn update(step: &Step, old: &Value) -> Option<Vec<String>> {
     if step.subresource.is_empty() {
         admission::admit_update(&mut pod, old);
     }
-    let (prepare, validate): (fn(&mut Value, &Value), fn(&Value, &Value, &mut Errors)) =
-        match step.subresource.as_str() {
-            "status" => (POD.prepare_status, POD.validate_status),
-            "ephemeralcontainers" => (ephemeral::prepare, ephemeral::validate),
-            "resize" => (resize::prepare, resize::validate),
-            _ => (POD.prepare_update, POD.validate_update),
-        };
+    let (prepare, validate): (Prepare, Validate) = match step.subresource.as_str() {
+        "status" => (POD.prepare_status, POD.validate_status),
+        "ephemeralcontainers" => (ephemeral::prepare, ephemeral::validate),
+        "resize" => (resize::prepare, resize::validate),
+        _ => (POD.prepare_update, POD.validate_update),
+    };
     prepare(&mut pod, old);
     settled(&mut pod);
     let mut errors = Errors::new();

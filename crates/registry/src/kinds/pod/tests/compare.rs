@@ -24,7 +24,8 @@ fn compare(expected: &Value, found: &Value, path: &str, out: &mut Vec<String>) {
                     (Some(left), Some(right)) => compare(left, right, &path, out),
                     (Some(left), None) => out.push(format!("{path}: missing, expected {left}")),
                     (None, right) => {
-                        out.push(format!("{path}: not expected: {}", right.unwrap_or(&Value::Null)))
+                        let right = right.unwrap_or(&Value::Null);
+                        out.push(format!("{path}: not expected: {right}"));
                     }
                 }
             }

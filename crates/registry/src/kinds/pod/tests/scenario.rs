@@ -71,6 +71,17 @@ pub(super) fn all(test: &str) -> Option<Vec<Scenario>> {
     Some(files.iter().map(|file| read(file)).collect())
 }
 
+/// Upstream's Pod with every field set; `None`, with a line on standard error, if it is not there.
+pub(super) fn full_pod(test: &str) -> Option<Vec<u8>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/upstream/api-testdata/core.v1.Pod.json");
+    let bytes = fs::read(&file).ok();
+    if bytes.is_none() {
+        eprintln!("SKIP {test}: no such file: {}", file.display());
+    }
+    bytes
+}
+
 fn read(file: &Path) -> Scenario {
     let text = fs::read_to_string(file).expect("a recorded scenario can be read");
     let mut text = TOKENS.iter().fold(text, |text, (token, value)| text.replace(token, value));

@@ -1,0 +1,207 @@
+//! Starting the API server: store, keys, bootstrap objects, socket, in the order in which each needs the other.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use podo_base::{Clock, Stop, Tasks};
+use podo_store::{Config, Directory, Embedded};
+use tokio::net::TcpListener;
+
+use crate::api::{Api, Settings};
+use crate::authn::{Authenticator, StaticTokens};
+use crate::bootstrap;
+use crate::expiry;
+use crate::health::Health;
+use crate::http::{Front, FrontConfig};
+use crate::metrics::Metrics;
+use crate::nodes::Nodes;
+use crate::pki::{Pki, PkiConfig, PkiError};
+use crate::server::Server;
+use crate::storage::Store;
+use crate::token::{TokenConfig, TokenIssuer, TokenKeyError};
+
+/// How often the store is told the time, so that an idle one forgets old history as well.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Node ports (Kubernetes v1.36 `--service-node-port-range`).
+const NODE_PORTS: (u16, u16) = (30_000, 32_767);
+
+/// The issuer of service account tokens.
+const ISSUER: &str = "https://kubernetes.default.svc";
+
+/// What the server is started with.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where store, keys and certificates are kept.
+    pub data_dir: PathBuf,
+    /// Address and port of the API.
+    pub listen: SocketAddr,
+    /// The range of Service addresses.
+    pub service_cidr: (Ipv4Addr, u8),
+    /// The domain of the cluster.
+    pub domain: String,
+    /// More names and addresses that the certificate is for.
+    pub names: Vec<String>,
+    /// Tokens that the operator gave: token, user, groups.
+    pub static_tokens: Vec<(String, String, Vec<String>)>,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made or entered.
+    #[error("cannot use the data directory {path:?}")]
+    DataDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store in {path:?}")]
+    Store {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: podo_store::OpenError,
+    },
+    /// Keys or certificates cannot be made or read.
+    #[error("cannot prepare keys and certificates")]
+    Pki(#[source] PkiError),
+    /// The key of tokens cannot be made or read.
+    #[error("cannot prepare the key of service account tokens")]
+    TokenKey(#[source] TokenKeyError),
+    /// The socket cannot be opened.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The objects that every cluster has cannot be made.
+    #[error("cannot make the objects that every cluster has")]
+    Bootstrap(#[source] podo_api::Status),
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Started {
+    /// The server.
+    pub server: Arc<Server>,
+    /// Its API, for components of this process.
+    pub api: Arc<Api>,
+    /// Its keys and certificates.
+    pub pki: Arc<Pki>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Starts a server whose tasks belong to `tasks`. It answers when this returns.
+pub async fn start(config: &ServerConfig, clock: Arc<dyn Clock>, tasks: &mut Tasks) -> Result<Started, StartError> {
+    make_dir(&config.data_dir)?;
+    let store = open_store(&config.data_dir.join("store"), &clock)?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| StartError::Listen { address: config.listen, source })?;
+    let address = listener.local_addr().unwrap_or(config.listen);
+    let pki = Pki::load_or_create(&config.data_dir.join("pki"), &pki_config(config, clock.as_ref()))
+        .map_err(StartError::Pki)?;
+    let api = Arc::new(Api {
+        store,
+        clock: Arc::clone(&clock),
+        authorizer: crate::authz::Authorizer::default(),
+        allocators: crate::service::Allocators::default(),
+        tokens: token_issuer(config, address)?,
+        settings: Settings {
+            service_cidr: config.service_cidr,
+            node_ports: NODE_PORTS,
+            issuer: ISSUER.to_owned(),
+            ca_pem: pki.ca_pem().to_owned(),
+        },
+    });
+    bootstrap::ensure(&api, address).await.map_err(StartError::Bootstrap)?;
+    let pki = Arc::new(pki);
+    let server = Arc::new(Server {
+        api: Arc::clone(&api),
+        authenticator: Authenticator::default(),
+        health: Health::default(),
+        nodes: Nodes::new(&pki).map_err(StartError::Pki)?,
+        metrics: Metrics::default(),
+    });
+    let front = FrontConfig { listener, tls: pki.server_config().map_err(StartError::Pki)? };
+    let stop = tasks.stop_signal();
+    tasks.spawn("api front", Front::serve(front, Arc::clone(&server), stop.clone()));
+    tasks.spawn("store clock", tick(Arc::clone(&api), stop.clone()));
+    tasks.spawn("event expiry", expiry::run(Arc::clone(&api), stop));
+    server.health.started();
+    Ok(Started { server, api, pki, address })
+}
+
+fn make_dir(path: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| StartError::DataDir { path: path.to_owned(), source })
+}
+
+fn open_store(path: &Path, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
+    make_dir(path)?;
+    let failed = |source| StartError::Store { path: path.to_owned(), source };
+    let directory = Directory::new(path).map_err(failed)?;
+    let clock = Arc::clone(clock);
+    let now = podo_store::Clock::new(move || u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0));
+    Store::open(Embedded::new(directory), Config::new(now)).map_err(failed)
+}
+
+fn pki_config(config: &ServerConfig, clock: &dyn Clock) -> PkiConfig {
+    let (names, mut addresses): (Vec<String>, Vec<IpAddr>) =
+        config.names.iter().fold((Vec::new(), Vec::new()), |(mut names, mut addresses), name| {
+            match name.parse() {
+                Ok(address) => addresses.push(address),
+                Err(_) => names.push(name.clone()),
+            }
+            (names, addresses)
+        });
+    addresses.push(config.listen.ip());
+    addresses.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    addresses.push(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST));
+    addresses.push(IpAddr::V4(first_service_address(config.service_cidr.0)));
+    PkiConfig { names, addresses, domain: config.domain.clone(), now: clock.now() }
+}
+
+/// The address of the Service `kubernetes`.
+fn first_service_address(range: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(range) + 1)
+}
+
+fn token_issuer(config: &ServerConfig, address: SocketAddr) -> Result<TokenIssuer, StartError> {
+    let mut static_tokens = StaticTokens::new();
+    for (token, user, groups) in &config.static_tokens {
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        static_tokens = static_tokens.with(token, user, &groups);
+    }
+    TokenIssuer::load_or_generate(TokenConfig {
+        dir: config.data_dir.join("pki"),
+        issuer: ISSUER.to_owned(),
+        jwks_uri: format!("https://{address}/openid/v1/jwks"),
+        static_tokens,
+    })
+    .map_err(StartError::TokenKey)
+}
+
+async fn tick(api: Arc<Api>, stop: Stop) {
+    while stop.sleep(TICK).await {
+        let now = u64::try_from(api.clock.now().as_micros() / 1000).unwrap_or(0);
+        api.store.tick(now);
+    }
+    api.store.close();
+}

@@ -1,0 +1,85 @@
+//! A container's last words: the file at its `terminationMessagePath`, or the end of its log.
+//!
+//! Source of the limits: Kubernetes v1.36 `pkg/kubelet/container`: 4096 bytes of the file, 2048 bytes and 80 lines of the log,
+//! 12 KiB for all containers of a Pod.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::logs;
+
+/// How much of the file is told.
+const FILE_BYTES_MAX: u64 = 4096;
+/// How much of the log is told.
+const LOG_BYTES_MAX: usize = 2048;
+/// How many lines of the log are told.
+const LOG_LINES_MAX: usize = 80;
+/// How much is told of all containers of a Pod.
+pub(crate) const POD_BYTES_MAX: usize = 12 << 10;
+
+/// The end of the file that a container may have written; empty if it wrote nothing.
+///
+/// The container can put anything into the file but cannot replace it, since it is a mount of its own; links are not followed.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let mut file = std::fs::File::from(file);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(String::new());
+    }
+    let start = metadata.len().saturating_sub(FILE_BYTES_MAX);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The end of a container's log.
+pub(crate) fn read_log(path: &Path) -> std::io::Result<String> {
+    let text = logs::tail_text(path, LOG_LINES_MAX)?;
+    let mut start = text.len().saturating_sub(LOG_BYTES_MAX);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    Ok(text[start..].to_owned())
+}
+
+/// Cuts a message to a container's share of what is told of a Pod.
+pub(crate) fn share(message: &mut String, container_count: usize) {
+    let mut end = POD_BYTES_MAX / container_count.max(1);
+    if message.len() <= end {
+        return;
+    }
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_file_is_told_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("message");
+        std::fs::write(&path, format!("{}end", "x".repeat(5000))).expect("written");
+        let text = read_file(&path).expect("readable");
+        assert_eq!(text.len(), 4096);
+        assert!(text.ends_with("xend"));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).expect("a link");
+        assert!(read_file(&link).is_err());
+    }
+
+    #[test]
+    fn containers_share_what_is_told_of_a_pod() {
+        let mut message = "ä".repeat(5000);
+        share(&mut message, 3);
+        assert_eq!(message.len(), 4096);
+    }
+}

@@ -1,0 +1,248 @@
+//! `podo server`: a control plane alone. `podo up` starts the same parts beside a node.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use podo_apiserver::{Api, ServerConfig, StartError, Started, User, start};
+use podo_base::{Clock, SystemClock, Tasks};
+use podo_client::Client;
+use podo_controllers::{Context, Controller, ResourceName, TokenSubject};
+use podo_registry::Storage;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Common, ControlPlane, ServerOptions};
+use crate::exit::{Class, Failure};
+use crate::local::Local;
+
+/// How long open requests and tasks may go on when the process is asked to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A control plane that answers, with the tasks that it is made of.
+pub struct ControlPlaneParts {
+    /// The API server.
+    pub started: Started,
+    /// Its tasks: the last to stop.
+    pub api_tasks: Tasks,
+    /// Controllers and scheduler.
+    pub tasks: Tasks,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs until the process is asked to end.
+pub async fn run(options: &ServerOptions) -> Result<(), Failure> {
+    log();
+    let mut parts = start_control_plane(&options.common, &options.control_plane).await?;
+    crate::say(&format!("API server: https://{}", parts.started.address));
+    crate::say(&format!("kubeconfig: {}", kubeconfig_path(&options.common.data_dir).display()));
+    let fault = tokio::select! {
+        () = asked_to_end() => None,
+        end = parts.tasks.first_exit() => Some(end),
+        end = parts.api_tasks.first_exit() => Some(end),
+    };
+    parts.tasks.stop(DRAIN).await;
+    parts.api_tasks.stop(DRAIN).await;
+    match fault {
+        None => Ok(()),
+        Some(end) => Err(Failure::of(Class::Internal, &end)),
+    }
+}
+
+/// Starts logging to standard error; `RUST_LOG` says how much.
+pub fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second call in one process changes nothing.
+    let _already_set =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
+
+/// Starts the API server, and with it the chosen controllers and the scheduler.
+pub async fn start_control_plane(
+    common: &Common,
+    options: &ControlPlane,
+) -> Result<ControlPlaneParts, Failure> {
+    let (controllers, missing) = podo_controllers::select(&options.controllers)
+        .map_err(|error| Failure::of(Class::Usage, &error))?;
+    for name in missing {
+        crate::tell(&format!("Warning: {name} is not built yet and does not run"));
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut api_tasks = Tasks::new("api");
+    let config = server_config(common, options)?;
+    let started = start(&config, Arc::clone(&clock), &mut api_tasks)
+        .await
+        .map_err(|error| start_failed(&error))?;
+    write_kubeconfig(&common.data_dir, &started)?;
+    let mut tasks = Tasks::new("controllers");
+    start_controllers(&started, &controllers, &clock, &mut tasks);
+    if !options.no_scheduler {
+        let client = client_of(
+            &started.api,
+            User::authenticated("system:kube-scheduler", &[]),
+            "kube-scheduler",
+        );
+        podo_scheduler::start(&client, Arc::clone(&clock), &mut tasks);
+    }
+    Ok(ControlPlaneParts { started, api_tasks, tasks, clock })
+}
+
+fn start_controllers(
+    started: &Started,
+    chosen: &[&'static Controller],
+    clock: &Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) {
+    let api = Arc::clone(&started.api);
+    let signer = Arc::clone(&started.api);
+    let context = Context {
+        client: Box::new(move |account| {
+            client_of(&api, service_account("kube-system", account), "kube-controller-manager")
+        }),
+        clock: Arc::clone(clock),
+        ca_pem: started.pki.ca_pem().into(),
+        namespaced: namespaced(),
+        sign_token: Arc::new(move |subject: TokenSubject| {
+            let api = Arc::clone(&signer);
+            async move {
+                api.sign_legacy(
+                    &subject.namespace,
+                    &subject.account,
+                    &subject.account_uid,
+                    &subject.secret,
+                )
+                .await
+            }
+            .boxed()
+        }),
+    };
+    podo_controllers::start(&context, chosen, tasks);
+}
+
+/// A client of this process with an identity that no request of its can change.
+pub fn client_of(api: &Arc<Api>, user: User, agent: &str) -> Client {
+    Client::new(Local::new(Arc::clone(api), user, agent))
+}
+
+fn service_account(namespace: &str, name: &str) -> User {
+    let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
+    User::authenticated(format!("system:serviceaccount:{namespace}:{name}"), &groups)
+}
+
+/// Every namespaced kind that is kept under its own name and can be deleted as a collection.
+fn namespaced() -> Vec<ResourceName> {
+    podo_registry::KINDS
+        .iter()
+        .filter(|kind| kind.is_namespaced() && matches!(kind.storage, Storage::Own))
+        .map(|kind| ResourceName {
+            group: kind.names.group,
+            version: kind.names.version,
+            plural: kind.names.plural,
+        })
+        .collect()
+}
+
+fn server_config(common: &Common, options: &ControlPlane) -> Result<ServerConfig, Failure> {
+    Ok(ServerConfig {
+        data_dir: common.data_dir.clone(),
+        listen: options.listen,
+        service_cidr: cidr(&options.service_cidr)?,
+        domain: "cluster.local".to_owned(),
+        names: options.tls_san.clone(),
+        static_tokens: options
+            .static_token
+            .iter()
+            .map(|text| static_token(text))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// An address range such as `10.43.0.0/16`.
+pub fn cidr(text: &str) -> Result<(Ipv4Addr, u8), Failure> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(address, bits)| Some((address.parse().ok()?, bits.parse().ok()?)));
+    match parsed {
+        Some((address, bits)) if bits <= 30 => Ok((address, bits)),
+        _ => Err(Failure::new(
+            Class::Usage,
+            format!("{text:?} is not an IPv4 address range such as 10.43.0.0/16"),
+        )),
+    }
+}
+
+fn static_token(text: &str) -> Result<(String, String, Vec<String>), Failure> {
+    let wrong = || Failure::new(Class::Usage, "a static token has the form TOKEN=USER[,GROUP…]");
+    let (token, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let mut parts = rest.split(',').map(str::to_owned);
+    let user =
+        parts.next().filter(|user| !user.is_empty() && !token.is_empty()).ok_or_else(wrong)?;
+    Ok((token.to_owned(), user, parts.collect()))
+}
+
+fn start_failed(error: &StartError) -> Failure {
+    let failure = Failure::of(Class::Unavailable, error);
+    match error {
+        StartError::Listen { source, address } if source.kind() == io::ErrorKind::AddrInUse => failure
+            .with_hint(format!("another process listens on {address}: stop it, or choose another port with --listen")),
+        StartError::DataDir { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Failure::of(Class::Permission, error).with_hint("run as root, or choose a directory of yours with --data-dir")
+        }
+        StartError::Store { .. } => failure
+            .with_hint("if another podo uses this data directory, stop it with podo down or choose another with --data-dir"),
+        _ => failure,
+    }
+}
+
+/// Where the administrator's kubeconfig is.
+pub fn kubeconfig_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("kubeconfig.yaml")
+}
+
+fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
+    let text = started
+        .pki
+        .kubeconfig(&format!("https://{}", reachable(started.address)), started.pki.admin());
+    let path = kubeconfig_path(data_dir);
+    let fresh = path.with_extension("new");
+    let write = || {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        io::Write::write_all(&mut file, text.as_bytes())?;
+        std::fs::rename(&fresh, &path)
+    };
+    write().map_err(|error| {
+        Failure::new(Class::Unavailable, format!("cannot write {}: {error}", path.display()))
+    })
+}
+
+/// An address by which the server can be called from this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+    } else {
+        address
+    }
+}
+
+/// Waits for the signals by which a process is asked to end.
+pub async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
