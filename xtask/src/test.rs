@@ -6,8 +6,11 @@
 use std::process::Command;
 
 /// Packages of the distribution that tests use, and a program by which each is known to be there.
-const PACKAGES: &[(&str, &str)] =
-    &[("busybox-static", "busybox"), ("docker-registry", "docker-registry"), ("nginx-light", "nginx")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("busybox-static", "busybox"),
+    ("docker-registry", "docker-registry"),
+    ("nginx-light", "nginx"),
+];
 
 /// Runs all checks; the first that fails ends it.
 pub(crate) fn run() -> Result<String, String> {
@@ -25,7 +28,8 @@ pub(crate) fn run() -> Result<String, String> {
 
 /// Installs what is missing; without root or a package manager that is left to the tests to say.
 fn install() {
-    let missing: Vec<&str> = PACKAGES.iter().filter(|(_, program)| !has(program)).map(|(package, _)| *package).collect();
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(_, program)| !has(program)).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return;
     }
@@ -43,7 +47,9 @@ fn install() {
 
 fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file())
 }
 
 fn step(program: &str, args: &[&str]) -> Result<(), String> {
@@ -53,5 +59,9 @@ fn step(program: &str, args: &[&str]) -> Result<(), String> {
         .env("DEBIAN_FRONTEND", "noninteractive")
         .status()
         .map_err(|error| format!("{program}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{program} {} failed: {status}", args.join(" "))) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{program} {} failed: {status}", args.join(" ")))
+    }
 }

@@ -57,8 +57,13 @@ const PLURALS: &[&str] = &[
 ];
 
 /// Where a plural name may stand: the registry, the data of the bootstrap policy, the identity rules that are about a resource.
-const PLURALS_ALLOWED: &[&str] =
-    &["crates/registry/", "crates/apiserver/", "crates/cli/", "crates/store/src/robustness", "xtask/"];
+const PLURALS_ALLOWED: &[&str] = &[
+    "crates/registry/",
+    "crates/apiserver/",
+    "crates/cli/",
+    "crates/store/src/robustness",
+    "xtask/",
+];
 
 /// Checks everything and says what is wrong.
 pub(crate) fn run() -> Result<String, String> {

@@ -34,10 +34,12 @@ use mirror::Kept;
 use node_pods::NodePods;
 
 pub use attributes::{Attributes, Denial};
+pub(crate) use rbac::GROUP;
 pub use rbac::RoleRef;
 pub(crate) use node::node_name_of;
 pub(crate) use rbac::{Roles, join_errors};
 pub use rule::Rule;
+pub(crate) use rule::go_list;
 
 /// Its members may do everything, whatever roles say.
 pub(crate) const MASTERS: &str = "system:masters";

@@ -360,7 +360,8 @@ impl<'a> Scanner<'a> {
             self.keys.pop();
             // goyaml.v2 forgets that the collection itself may be a key if none began in it. Its errors tell.
             let keys = &self.keys;
-            let is_other = |level: &usize| keys[*level].as_ref().is_none_or(|key| key.token != token);
+            let is_other =
+                |level: &usize| keys[*level].as_ref().is_none_or(|key| key.token != token);
             self.key_levels.retain(is_other);
         }
         self.is_key_allowed = false;

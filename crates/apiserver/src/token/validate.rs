@@ -78,6 +78,16 @@ pub enum TokenError {
     Replaced,
 }
 
+impl TokenError {
+    /// The error of a TokenReview: behind the words of who reads the header those of who reads the token.
+    pub fn in_review(&self) -> String {
+        match self {
+            Self::Unknown => self.to_string(),
+            other => format!("[{}, {other}]", Self::Unknown),
+        }
+    }
+}
+
 /// Whose token it is, if all that it claims holds. `token` is the text, which the Secret of a legacy token must hold.
 pub(super) fn validate(
     store: &Store,
