@@ -20,7 +20,7 @@ mod reconcile;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use podo_api::Status;
 use podo_store::{CommitError, Expect, Op, TXN_OPS_MAX, Txn, Write};
@@ -33,23 +33,15 @@ use objects::Wanted;
 /// How often everything is compared anew because somebody else wrote in between: another server that starts.
 const ATTEMPTS_MAX: usize = 8;
 
-/// What the objects say of this server.
-#[derive(Debug, Clone)]
-pub struct Bootstrap {
-    /// The address under which Pods reach the server: the endpoint of the `kubernetes` Service.
-    pub address: IpAddr,
-    /// Its port.
-    pub port: u16,
-}
-
 /// What nodes may do, for the Node authorizer.
 pub(crate) fn node_rules() -> Vec<Rule> {
     cluster_roles::NODE_RULES.iter().map(|line| policy::rule(line)).collect()
 }
 
-/// Makes and mends the objects. A kind that is not served is left out.
-pub async fn ensure(api: &Api, bootstrap: &Bootstrap) -> Result<(), Status> {
-    let wanted = objects::all(api, bootstrap);
+/// Makes and mends the objects. A kind that is not served is left out. `address` is where Pods reach the server: the endpoint of
+/// the `kubernetes` Service.
+pub async fn ensure(api: &Api, address: SocketAddr) -> Result<(), Status> {
+    let wanted = objects::all(api, address);
     for _ in 0..ATTEMPTS_MAX {
         let mut ops = Vec::new();
         for object in &wanted {

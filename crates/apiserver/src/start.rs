@@ -155,11 +155,12 @@ fn make_dir(path: &Path) -> Result<(), StartError> {
 
 fn open_store(path: &Path, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
     make_dir(path)?;
-    let failed = |source| StartError::Store { path: path.to_owned(), source };
-    let directory = Directory::new(path).map_err(failed)?;
+    let directory =
+        Directory::new(path).map_err(|source| StartError::DataDir { path: path.to_owned(), source })?;
     let clock = Arc::clone(clock);
-    let now = podo_store::Clock::new(move || u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0));
-    Store::open(Embedded::new(directory), Config::new(now)).map_err(failed)
+    let now: podo_store::Clock = Arc::new(move || u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0));
+    Store::open(Embedded::new(directory), Config::new(now))
+        .map_err(|source| StartError::Store { path: path.to_owned(), source })
 }
 
 fn pki_config(config: &ServerConfig, clock: &dyn Clock) -> PkiConfig {

@@ -30,10 +30,11 @@ use podo_base::Timestamp;
 
 use crate::api::Api;
 use crate::authn::{StaticTokens, User, authenticate_bootstrap_token, service_account_user_name};
-use claims::{Claims, Kubernetes, Reference};
+use claims::{Claims, Kubernetes};
 use jwt::Verifier;
 use key::KeySlot;
 
+pub use claims::Reference;
 pub use key::TokenKeyError;
 pub use validate::TokenError;
 
@@ -242,5 +243,3 @@ impl fmt::Debug for TokenIssuer {
         f.debug_struct("TokenIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
-
-pub use claims::Reference as ObjectReference;

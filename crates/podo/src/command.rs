@@ -27,6 +27,9 @@ pub fn run(args: Vec<OsString>) -> Result<(), Failure> {
     };
     match cli.command {
         Command::Server(options) => runtime()?.block_on(server::run(&options)),
+        Command::Up(options) => runtime()?.block_on(crate::up::run(&options)),
+        Command::Down(options) => runtime()?.block_on(crate::down::run(&options)),
+        Command::Image(options) => runtime()?.block_on(crate::image::run(&options)),
     }
 }
 

@@ -4,10 +4,19 @@
 
 mod command;
 mod config;
+mod control;
+mod down;
 mod exit;
 mod hello;
+mod image;
+mod instance;
 mod local;
+mod manager;
+mod manifests;
+mod node_config;
+mod progress;
 mod server;
+mod up;
 
 use std::ffi::OsString;
 use std::io::Write as _;

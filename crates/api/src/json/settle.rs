@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use podo_base::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::duration;
@@ -155,15 +156,25 @@ pub(super) fn canonical(scalar: Scalar, value: &Value) -> Result<Option<Value>, 
         (Scalar::Quantity, Value::Number(number)) => quantity(&number.to_string())?,
         (Scalar::Quantity, Value::String(text)) => quantity(text)?,
         (Scalar::Time, Value::String(text)) => {
-            duration::parse_time(text).map_err(|text| SettleError { text })?.to_rfc3339()
+            return time(duration::parse_time(text), duration::format_time);
         }
-        (Scalar::MicroTime, Value::String(text)) => duration::parse_micro_time(text)
-            .map_err(|text| SettleError { text })?
-            .to_rfc3339_micros(),
+        (Scalar::MicroTime, Value::String(text)) => {
+            return time(duration::parse_micro_time(text), duration::format_micro_time);
+        }
         (Scalar::Bytes, Value::String(text)) => base64_text(text)?,
         _ => return Ok(None),
     };
     Ok(Some(Value::from(text)))
+}
+
+/// A time in normal form; Go writes its zero time as `null`.
+fn time(
+    parsed: Result<Timestamp, String>,
+    format: impl Fn(Timestamp) -> String,
+) -> Result<Option<Value>, SettleError> {
+    let time = parsed.map_err(|text| SettleError { text })?;
+    let is_zero = time.as_seconds() == duration::ZERO_TIME_SECONDS;
+    Ok(Some(if is_zero { Value::Null } else { Value::from(format(time)) }))
 }
 
 fn quantity(text: &str) -> Result<String, SettleError> {

@@ -171,7 +171,7 @@ pub fn http_header_name(value: &str) -> Problems {
     })
 }
 
-/// The name of an environment variable before v1.32's relaxed rule; also that of `prefix` in `envFrom` without it.
+/// The name of an environment variable by the rule that held before the relaxed one.
 pub fn env_var_name(value: &str) -> Problems {
     let is_letter = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'.' | b'_');
     let is_valid = value.bytes().next().is_some_and(is_letter)

@@ -68,28 +68,50 @@ impl<'a> Constructor<'a> {
         Ok(())
     }
 
+    /// The frames of this and of what it calls are what nesting costs: each kind of node has a function of its own.
     fn value(&mut self, id: NodeId, depth: usize) -> Result<Value, YamlError> {
         self.step(depth)?;
         match &self.tree.node(id).kind {
-            Kind::Scalar { .. } => {
-                let resolved = self.scalar(id)?;
-                Ok(self.json(resolved))
-            }
-            Kind::Sequence(items) => {
-                items.iter().map(|&item| self.value(item, depth + 1)).collect()
-            }
-            Kind::Mapping(_) => {
-                let mut map = Map::new();
-                self.mapping(id, &mut map, depth)?;
-                Ok(Value::Object(map))
-            }
-            Kind::Alias { name, target } => {
-                self.enter(id, name)?;
-                let value = self.value(*target, depth + 1);
-                self.expanding.remove(&id);
-                value
-            }
+            Kind::Scalar { .. } => self.scalar_value(id),
+            Kind::Sequence(_) => self.sequence(id, depth),
+            Kind::Mapping(_) => self.map(id, depth),
+            Kind::Alias { name, target } => self.alias(id, name, *target, depth),
         }
+    }
+
+    fn scalar_value(&mut self, id: NodeId) -> Result<Value, YamlError> {
+        let resolved = self.scalar(id)?;
+        Ok(self.json(resolved))
+    }
+
+    fn sequence(&mut self, id: NodeId, depth: usize) -> Result<Value, YamlError> {
+        let Kind::Sequence(items) = &self.tree.node(id).kind else {
+            unreachable!("callers ask for sequences only")
+        };
+        let mut values = Vec::with_capacity(items.len());
+        for &item in items {
+            values.push(self.value(item, depth + 1)?);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn map(&mut self, id: NodeId, depth: usize) -> Result<Value, YamlError> {
+        let mut map = Map::new();
+        self.mapping(id, &mut map, depth)?;
+        Ok(Value::Object(map))
+    }
+
+    fn alias(
+        &mut self,
+        id: NodeId,
+        name: &str,
+        target: NodeId,
+        depth: usize,
+    ) -> Result<Value, YamlError> {
+        self.enter(id, name)?;
+        let value = self.value(target, depth + 1);
+        self.expanding.remove(&id);
+        value
     }
 
     fn enter(&mut self, alias: NodeId, name: &str) -> Result<(), YamlError> {
@@ -143,19 +165,30 @@ impl<'a> Constructor<'a> {
             let (key, value) = (pair[0], pair[1]);
             if self.is_merge(key) {
                 self.merge(value, map, depth + 1)?;
-                continue;
+            } else {
+                let key = self.key(key, depth + 1)?;
+                let new = self.value(value, depth + 1)?;
+                self.insert(map, &key, value, new);
             }
-            let resolved = self.key(key, depth + 1)?;
-            let new = self.value(value, depth + 1)?;
-            let name = self.key_name(&resolved, value);
-            if map.contains_key(&name) {
-                let line = self.tree.node(value).line + 1;
-                let key = resolved.go_syntax();
-                self.duplicates.push(format!("line {line}: key {key} already set in map"));
-            }
-            map.insert(name, new);
         }
         Ok(())
+    }
+
+    /// Sets an entry; one of the same key gives way.
+    fn insert(
+        &mut self,
+        map: &mut Map<String, Value>,
+        key: &Resolved<'_>,
+        value: NodeId,
+        new: Value,
+    ) {
+        let name = self.key_name(key, value);
+        if map.contains_key(&name) {
+            let line = self.tree.node(value).line + 1;
+            let key = key.go_syntax();
+            self.duplicates.push(format!("line {line}: key {key} already set in map"));
+        }
+        map.insert(name, new);
     }
 
     fn key(&mut self, id: NodeId, depth: usize) -> Result<Resolved<'a>, YamlError> {

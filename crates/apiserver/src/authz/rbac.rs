@@ -100,7 +100,7 @@ impl Mirrored for Roles {
 
     fn apply(&mut self, change: Change<'_>) {
         let (namespace, name) = split(change.key);
-        let object = change.new.map(|entry| &*entry.value.0);
+        let object = change.new.map(|entry| &**entry.value);
         match change.key.bucket() {
             CLUSTER_ROLES | ROLES => self.set_role(namespace, name, object.and_then(rules_in)),
             _ => self.set_binding(namespace, name, object.and_then(|object| object.to().ok())),

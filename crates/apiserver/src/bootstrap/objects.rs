@@ -1,13 +1,13 @@
 //! The objects that must be there, and how one of them is made.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use podo_api::{Status, Value, json as wire, managed_fields, meta, tree};
 use podo_base::Timestamp;
 use podo_registry::{Definition, Generation};
 use serde_json::json;
 
-use super::{Bootstrap, policy, reconcile};
+use super::{policy, reconcile};
 use crate::api::Api;
 
 /// Who manages the fields of these objects.
@@ -128,7 +128,7 @@ impl Collected {
 }
 
 /// Everything that must be there.
-pub(super) fn all(api: &Api, bootstrap: &Bootstrap) -> Vec<Wanted> {
+pub(super) fn all(api: &Api, address: SocketAddr) -> Vec<Wanted> {
     let mut all = Collected::default();
     namespaces(&mut all);
     roles(&mut all);
@@ -136,7 +136,7 @@ pub(super) fn all(api: &Api, bootstrap: &Bootstrap) -> Vec<Wanted> {
         let class = json!({"metadata": {"name": name}, "value": value, "description": description});
         all.add("scheduling.k8s.io", "priorityclasses", class, reconcile::keep);
     }
-    service(&mut all, first_address(api.settings.service_cidr), bootstrap);
+    service(&mut all, first_address(api.settings.service_cidr), address);
     service_range(&mut all, api.settings.service_cidr);
     let authentication = json!({
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
@@ -187,8 +187,8 @@ fn first_address((base, prefix): (Ipv4Addr, u8)) -> Ipv4Addr {
 }
 
 /// The Service `kubernetes` and where it leads.
-fn service(all: &mut Collected, cluster_ip: Ipv4Addr, bootstrap: &Bootstrap) {
-    let (address, port) = (bootstrap.address, bootstrap.port);
+fn service(all: &mut Collected, cluster_ip: Ipv4Addr, server: SocketAddr) {
+    let (address, port) = (server.ip(), server.port());
     let service = json!({
         "metadata": {
             "name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"},
@@ -214,7 +214,7 @@ fn service(all: &mut Collected, cluster_ip: Ipv4Addr, bootstrap: &Bootstrap) {
         }],
     });
     all.add("", "endpoints", endpoints, reconcile::endpoints);
-    let family = if matches!(address, IpAddr::V4(_)) { "IPv4" } else { "IPv6" };
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
     let slice = json!({
         "metadata": {
             "name": "kubernetes", "namespace": "default", "labels": {"kubernetes.io/service-name": "kubernetes"},

@@ -13,7 +13,7 @@ use super::{answer, strings, track};
 use crate::admission::{self, Operation};
 use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
-use crate::token::{Bound, ObjectReference, TokenSpec};
+use crate::token::{Bound, Reference, TokenSpec};
 use crate::verbs::{decode_object, find};
 
 const KIND: GroupResource<'static> = GroupResource { group: "authentication.k8s.io", resource: "TokenRequest" };
@@ -42,7 +42,7 @@ pub(crate) async fn create(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let seconds = seconds_of(&request);
     let spec = TokenSpec {
         namespace: call.target.namespace.to_string(),
-        account: ObjectReference::new(&account.name, &account.uid),
+        account: Reference::new(&account.name, &account.uid),
         bound: bound(api, call, tree::at(&request, &["spec", "boundObjectRef"]))?,
         audiences: strings(&request, &["spec", "audiences"]),
         seconds,
@@ -127,7 +127,7 @@ fn bound(api: &Api, call: &Call, wanted: &Value) -> Result<Bound, Status> {
         }
     };
     let object = read(api, call, plural, name)?;
-    let reference = ObjectReference::new(name, &object.uid);
+    let reference = Reference::new(name, &object.uid);
     let bound = match kind {
         "Pod" => bound_to_pod(api, call, &object, reference)?,
         "Secret" => Bound::Secret(reference),
@@ -144,7 +144,7 @@ fn bound(api: &Api, call: &Call, wanted: &Value) -> Result<Bound, Status> {
     Ok(bound)
 }
 
-fn bound_to_pod(api: &Api, call: &Call, object: &Object, pod: ObjectReference) -> Result<Bound, Status> {
+fn bound_to_pod(api: &Api, call: &Call, object: &Object, pod: Reference) -> Result<Bound, Status> {
     let value = object.value();
     let account = &*call.target.name;
     if tree::str_at(&value, &["spec", "serviceAccountName"]) != account {
@@ -163,5 +163,5 @@ fn bound_to_pod(api: &Api, call: &Call, object: &Object, pod: ObjectReference) -
         Err(status) if status.is_not_found() => String::new(),
         Err(status) => return Err(status),
     };
-    Ok(Bound::Pod { pod, node: Some(ObjectReference::new(node, &uid)) })
+    Ok(Bound::Pod { pod, node: Some(Reference::new(node, &uid)) })
 }

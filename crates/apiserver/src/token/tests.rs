@@ -1,12 +1,12 @@
 //! Tokens: made, shown, and refused when what they name is gone.
 
-use podo_api::schema::builtin;
-use podo_api::{Object, Value};
+use podo_api::Value;
+use podo_registry::{Definition, Names, Scope};
 use podo_store::{Config, Driver, Expect, Key, Memory, Txn};
 use serde_json::json;
 
 use super::*;
-use crate::storage::{Store, Stored};
+use crate::storage::{self, Store};
 
 const ISSUER: &str = "https://kubernetes.default.svc";
 
@@ -30,27 +30,40 @@ fn world() -> World {
         issuer: TokenIssuer::load_or_generate(config).expect("a key"),
         _dir: dir,
     };
-    for (bucket, ty, rest, value) in [
-        ("serviceaccounts", "core/v1.ServiceAccount", "n/a", json!({"metadata": {"name": "a", "uid": "ua"}})),
-        ("pods", "core/v1.Pod", "n/p", json!({"metadata": {"name": "p", "uid": "up"}})),
-        ("secrets", "core/v1.Secret", "n/s", json!({"metadata": {"name": "s", "uid": "us"}})),
-        ("nodes", "core/v1.Node", "m", json!({"metadata": {"name": "m", "uid": "um"}})),
-    ] {
-        world.put(bucket, ty, rest, &value);
-    }
+    world.put("serviceaccounts", &json!({"metadata": {"name": "a", "uid": "ua"}}));
+    world.put("pods", &json!({"metadata": {"name": "p", "uid": "up"}}));
+    world.put("secrets", &json!({"metadata": {"name": "s", "uid": "us"}}));
+    world.put("nodes", &json!({"metadata": {"name": "m", "uid": "um"}}));
     world
 }
 
+/// The kinds that tokens name, as far as it takes to keep them.
+static KINDS: [Definition; 4] = [
+    kind("serviceaccounts", "core/v1.ServiceAccount", Scope::Namespaced),
+    kind("pods", "core/v1.Pod", Scope::Namespaced),
+    kind("secrets", "core/v1.Secret", Scope::Namespaced),
+    kind("nodes", "core/v1.Node", Scope::Cluster),
+];
+
+const fn kind(plural: &'static str, ty: &'static str, scope: Scope) -> Definition {
+    let names = Names { plural, ..Definition::BASE.names };
+    Definition { names, ty, scope, ..Definition::BASE }
+}
+
+fn key(plural: &str, name: &str) -> (&'static Definition, Key) {
+    let definition = KINDS.iter().find(|kind| kind.names.plural == plural).expect("a kind");
+    (definition, storage::key(definition, "n", name))
+}
+
 impl World {
-    fn put(&self, bucket: &'static str, ty: &str, rest: &str, value: &Value) {
-        let ty = builtin().get(ty).expect("a type");
-        let stored = Stored(Arc::new(Object::draft(value, ty, Box::default())));
-        let txn = Txn::put(Key::new(bucket, rest), Expect::Any, stored);
+    fn put(&self, plural: &str, value: &Value) {
+        let (definition, key) = key(plural, podo_api::meta::name(value));
+        let txn = Txn::put(key, Expect::Any, storage::draft(definition, value));
         self.store.commit_blocking(txn).expect("committed");
     }
 
-    fn remove(&self, bucket: &'static str, rest: &str) {
-        let txn = Txn::delete(Key::new(bucket, rest), Expect::Exists);
+    fn remove(&self, plural: &str, name: &str) {
+        let txn = Txn::delete(key(plural, name).1, Expect::Exists);
         self.store.commit_blocking(txn).expect("committed");
     }
 
@@ -109,20 +122,20 @@ async fn a_token_names_its_account_pod_and_node_for_as_long_as_it_lives() {
 #[tokio::test]
 async fn a_token_dies_with_what_it_names() {
     let invalidated = || Err("service account token has been invalidated".to_owned());
-    for (bucket, rest, bound) in [
-        ("pods", "n/p", pod()),
-        ("secrets", "n/s", Bound::Secret(Reference::new("s", "us"))),
+    for (bucket, name, bound) in [
+        ("pods", "p", pod()),
+        ("secrets", "s", Bound::Secret(Reference::new("s", "us"))),
         ("nodes", "m", Bound::Node(Reference::new("m", "um"))),
     ] {
         let world = world();
         let token = world.token(bound, 600).await;
         assert!(world.show(&token, 1000, ISSUER).is_ok(), "{bucket}");
-        world.remove(bucket, rest);
+        world.remove(bucket, name);
         assert_eq!(world.show(&token, 1000, ISSUER), invalidated(), "{bucket}");
     }
     let world = world();
     let token = world.token(Bound::Account, 600).await;
-    world.remove("serviceaccounts", "n/a");
+    world.remove("serviceaccounts", "a");
     assert_eq!(world.show(&token, 1000, ISSUER), Err("serviceaccounts \"a\" not found".to_owned()));
 }
 
@@ -130,7 +143,7 @@ async fn a_token_dies_with_what_it_names() {
 async fn a_pod_made_anew_under_the_same_name_is_another_one() {
     let world = world();
     let token = world.token(pod(), 600).await;
-    world.put("pods", "core/v1.Pod", "n/p", &json!({"metadata": {"name": "p", "uid": "other"}}));
+    world.put("pods", &json!({"metadata": {"name": "p", "uid": "other"}}));
     let words = "pod UID (other) does not match service account pod ref claim (up)";
     assert_eq!(world.show(&token, 1000, ISSUER), Err(words.to_owned()));
 }
@@ -140,7 +153,7 @@ async fn a_pod_that_is_long_overdue_for_deletion_has_no_token_any_more() {
     let world = world();
     let token = world.token(pod(), 6000).await;
     let dying = json!({"metadata": {"name": "p", "uid": "up", "deletionTimestamp": "1970-01-01T00:20:00Z"}});
-    world.put("pods", "core/v1.Pod", "n/p", &dying);
+    world.put("pods", &dying);
     assert!(world.show(&token, 1200 + 60, ISSUER).is_ok());
     assert!(world.show(&token, 1200 + 61, ISSUER).is_err());
 }
@@ -190,10 +203,10 @@ async fn a_legacy_token_lives_as_long_as_its_secret_holds_it() {
     assert_eq!(world.show(&token, 1000, ISSUER), Err("token does not match server's copy".to_owned()));
     let data = base64::engine::general_purpose::STANDARD.encode(&token);
     let secret = |labels: Value| json!({"metadata": {"name": "s", "uid": "us", "labels": labels}, "data": {"token": data}});
-    world.put("secrets", "core/v1.Secret", "n/s", &secret(json!({})));
+    world.put("secrets", &secret(json!({})));
     let user = world.show(&token, 1_000_000_000, ISSUER).expect("good");
     assert_eq!((user.name.as_str(), user.extra.is_empty()), ("system:serviceaccount:n:a", true));
-    world.put("secrets", "core/v1.Secret", "n/s", &secret(json!({"kubernetes.io/legacy-token-invalid-since": "2026-01-01"})));
+    world.put("secrets", &secret(json!({"kubernetes.io/legacy-token-invalid-since": "2026-01-01"})));
     assert!(world.show(&token, 1000, ISSUER).is_err());
 }
 

@@ -71,7 +71,7 @@ fn decode_bytes(encoding: Encoding, bytes: &[u8], expected: &Expected<'_>) -> Re
             &converted
         }
         Encoding::Protobuf => {
-            let value = protobuf::decode_object(bytes, expected.ty, Limits::default())
+            let value = protobuf::decode_object(bytes, expected.ty, Limits::REQUEST)
                 .map_err(|error| unrecognized(&error.to_string()))?;
             converted = serde_json::to_vec(&value).map_err(Status::internal)?;
             &converted
@@ -211,7 +211,7 @@ pub(super) fn decode_options(call: &Call) -> Result<Option<Value>, Status> {
             &converted
         }
         Encoding::Protobuf => {
-            let value = protobuf::decode_object(bytes, ty, Limits::default())
+            let value = protobuf::decode_object(bytes, ty, Limits::REQUEST)
                 .map_err(|error| Status::bad_request(error.to_string()))?;
             converted = serde_json::to_vec(&value).map_err(Status::internal)?;
             &converted

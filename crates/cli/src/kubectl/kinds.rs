@@ -1,7 +1,7 @@
 //! What this program knows of built-in kinds by itself: their structure, and selectors over their labels.
 
 use podo_api::schema::{TypeRef, builtin};
-use podo_api::selector::LabelSelector;
+use podo_api::selector::label::Selector;
 use serde_json::Value;
 
 use super::discovery::Resource;
@@ -23,12 +23,12 @@ pub(crate) fn schema_of(resource: &Resource) -> Option<TypeRef<'static>> {
 }
 
 /// Reads a label selector.
-pub(crate) fn parse_selector(text: &str) -> Result<LabelSelector, Fault> {
-    LabelSelector::parse(text).map_err(|error| Fault::refused(error.to_string()))
+pub(crate) fn parse_selector(text: &str) -> Result<Selector, Fault> {
+    Selector::parse(text).map_err(|error| Fault::refused(error.to_string()))
 }
 
 /// Whether an object's labels fit a selector.
-pub(crate) fn matches(selector: &LabelSelector, object: &Value) -> bool {
+pub(crate) fn matches(selector: &Selector, object: &Value) -> bool {
     let labels = object.at("/metadata/labels");
     selector.matches(|key| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str))
 }

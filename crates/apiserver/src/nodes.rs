@@ -1,0 +1,211 @@
+//! Handing a request on to the kubelet of a node: logs, exec, attach, port-forward.
+//!
+//! One connection for each request: HTTPS with the API server's own certificate, the kubelet's verified against the cluster's
+//! authority for the address that is dialled.
+//!
+//! Reads     the addresses and the kubelet's port of Nodes.
+//! Holds always
+//! - What the client showed to the API server (tokens, whom it acts as) does not reach the node.
+//! - A redirect of a node is an error and is never followed (CVE-2018-1002102, CVE-2020-8559); a connection that was not upgraded
+//!   carries one answer and is closed (CVE-2018-1002105).
+//! - When the client or the node goes, so does the other half, and nothing of the pair is left.
+//!
+//! Not here: whether the client may, and which container it means ([`crate::subresources`]).
+
+mod endpoint;
+mod headers;
+mod tunnel;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use podo_api::{Reason, Status};
+use podo_base::{Chain, Tasks};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsConnector;
+
+use crate::api::Api;
+use crate::http::Response;
+use crate::pki::{Pki, PkiError};
+
+/// How long a node may take to accept a connection and shake hands.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a node may take to begin its answer; what follows may take as long as it likes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Requests handed on at a time. Each holds two buffers of 8 KiB and a TLS session: some 100 KiB, 400 MB in all.
+const FORWARDS_MAX: usize = 4096;
+
+/// How much of an error's text is read (Kubernetes v1.36 `GenericHttpResponseChecker`).
+const ERROR_BYTES_MAX: usize = 50_000;
+
+/// The way to kubelets.
+pub struct Nodes {
+    connector: TlsConnector,
+    /// Connections and tunnels; gone once stopped.
+    tasks: Mutex<Option<Tasks>>,
+    slots: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nodes").field("free", &self.slots.available_permits()).finish_non_exhaustive()
+    }
+}
+
+impl Nodes {
+    /// A way that shows the API server's own certificate and believes its authority.
+    pub fn new(pki: &Pki) -> Result<Self, PkiError> {
+        let tls = pki.client_config(Some(pki.kubelet_client()))?;
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(tls)),
+            tasks: Mutex::new(Some(Tasks::new("nodes"))),
+            slots: Arc::new(Semaphore::new(FORWARDS_MAX)),
+        })
+    }
+
+    /// Ends all connections; new ones are refused from then on.
+    pub async fn stop(&self, budget: Duration) {
+        let tasks = self.tasks.lock().take();
+        if let Some(tasks) = tasks {
+            tasks.stop(budget).await;
+        }
+    }
+
+    /// Asks the kubelet of a node, with the method and the upgrade of a request, and gives its answer.
+    pub async fn forward(&self, api: &Api, node: &str, path: &str, parts: &Parts) -> Result<Response, Status> {
+        let address = endpoint::of_node(api, node)?;
+        self.forward_to(address, path, parts).await
+    }
+
+    async fn forward_to(&self, address: SocketAddr, path: &str, parts: &Parts) -> Result<Response, Status> {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Err(Status::too_many_requests("too many requests are handed on to nodes", 1));
+        };
+        let request = headers::request(address, path, parts)?;
+        let mut sender = self.connect(address, slot).await?;
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(Status::internal(Chain(&error))),
+            Err(_) => return Err(Status::timeout("the node does not answer", 0)),
+        };
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return self.upgrade(answer, parts);
+        }
+        let is_upgrade = headers::wants_upgrade(&parts.headers);
+        plain(answer, is_upgrade).await
+    }
+
+    /// A connection to a kubelet, driven by a task that ends with it.
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<SendRequest<Empty<Bytes>>, Status> {
+        let dialled = tokio::time::timeout(DIAL_TIMEOUT, async {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            self.connector.connect(ServerName::from(address.ip()), stream).await
+        });
+        let stream = match dialled.await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(address, &Chain(&error).to_string())),
+            Err(_) => return Err(unreachable(address, "i/o timeout")),
+        };
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| Status::internal(Chain(&error)))?;
+        self.spawn("connection", async move {
+            // A connection that breaks is told to who reads the answer.
+            let _ended = connection.with_upgrades().await;
+            drop(slot);
+        })?;
+        Ok(sender)
+    }
+
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Status> {
+        let mut tasks = self.tasks.lock();
+        let Some(tasks) = tasks.as_mut() else { return Err(Status::unavailable("the server is stopping")) };
+        let stop = tasks.stop_signal();
+        tasks.spawn(name, async move {
+            let _stopped = stop.or(task).await;
+        });
+        Ok(())
+    }
+
+    /// The node has changed the protocol: so does the client's connection, and both become one.
+    fn upgrade(&self, answer: http::Response<Incoming>, parts: &Parts) -> Result<Response, Status> {
+        let Some(client) = parts.extensions.get::<hyper::upgrade::OnUpgrade>().cloned() else {
+            return Err(Status::bad_request("Upgrade request required"));
+        };
+        if !headers::wants_upgrade(&parts.headers) {
+            return Err(Status::internal("the node changed the protocol unasked"));
+        }
+        let response = headers::switching(answer.headers());
+        let node = hyper::upgrade::on(answer);
+        self.spawn("tunnel", tunnel::join(client, node))?;
+        Ok(response)
+    }
+}
+
+/// An answer that is streamed through as it is.
+async fn plain(answer: http::Response<Incoming>, is_upgrade: bool) -> Result<Response, Status> {
+    let code = answer.status();
+    if code.is_redirection() {
+        return Err(Status::internal(format!("the node answered with a redirect ({code}), which is not followed")));
+    }
+    if !code.is_success() {
+        return Err(refused(answer).await);
+    }
+    if is_upgrade {
+        return Err(Status::internal(format!("the node did not change the protocol ({code})")));
+    }
+    let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+    let body = answer.into_body().map_err(Into::into).boxed_unsync();
+    let mut response = Response::new(body);
+    let text = http::HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type.unwrap_or(text));
+    Ok(response)
+}
+
+/// What the client is told of an error of the node, in the words of the node.
+async fn refused(answer: http::Response<Incoming>) -> Status {
+    let code = answer.status();
+    let body = Limited::new(answer.into_body(), ERROR_BYTES_MAX).collect();
+    let body = tokio::time::timeout(ANSWER_TIMEOUT, body).await;
+    let body = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    // A kubelet that speaks our language says more than a text.
+    if let Ok(status) = serde_json::from_slice::<Status>(&body)
+        && status.kind == "Status"
+    {
+        return status;
+    }
+    let text = String::from_utf8_lossy(&body).trim_end().to_owned();
+    match code {
+        StatusCode::BAD_REQUEST => Status::bad_request(text),
+        StatusCode::NOT_FOUND => Status::failure(Reason::NotFound, text),
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => {
+            Status::internal(format!("the node refuses the API server ({code}): {text}"))
+        }
+        _ => Status::internal(text),
+    }
+}
+
+fn unreachable(address: SocketAddr, why: &str) -> Status {
+    Status::internal(format!("error dialing backend: dial tcp {address}: {why}"))
+}

@@ -1,0 +1,177 @@
+//! A Pod's conditions (Kubernetes v1.36 `pkg/kubelet/status/generate.go`).
+
+use podo_api::k8s_openapi::api::core::v1 as k8s;
+
+use super::{StatusInput, time};
+use crate::pod::{PodView, Role};
+
+/// The conditions that only the kubelet writes, in the order in which it lists them.
+const OWN: [&str; 5] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+
+/// What a condition says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Says {
+    is_true: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Says {
+    fn yes() -> Self {
+        Self { is_true: true, reason: "", message: String::new() }
+    }
+
+    fn no(reason: &'static str, message: String) -> Self {
+        Self { is_true: false, reason, message }
+    }
+}
+
+/// All conditions: those of others as they are, then the kubelet's.
+pub(super) fn all(
+    input: StatusInput<'_>,
+    phase: &str,
+    statuses: &[k8s::ContainerStatus],
+) -> Vec<k8s::PodCondition> {
+    let old = input.old.conditions.as_deref().unwrap_or_default();
+    let mut conditions: Vec<k8s::PodCondition> =
+        old.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
+    let has_sandbox = input.observed.ready_sandbox().is_some();
+    let containers_ready = containers_ready(input.pod, phase, statuses);
+    let ready = match &containers_ready {
+        says if says.is_true => ready(input.pod, &conditions),
+        says => says.clone(),
+    };
+    let says = [
+        if has_sandbox { Says::yes() } else { Says::no("", String::new()) },
+        initialized(input.pod, phase, statuses),
+        ready,
+        containers_ready,
+        Says::yes(),
+    ];
+    for (type_, says) in OWN.into_iter().zip(says) {
+        let before = old.iter().find(|condition| condition.type_ == type_);
+        conditions.push(condition(type_, says, before, input));
+    }
+    conditions
+}
+
+fn condition(
+    type_: &str,
+    says: Says,
+    before: Option<&k8s::PodCondition>,
+    input: StatusInput<'_>,
+) -> k8s::PodCondition {
+    let status = if says.is_true { "True" } else { "False" };
+    let unchanged = before.filter(|before| before.status == status);
+    let since = unchanged.and_then(|before| before.last_transition_time.clone());
+    let text = |text: String| (!text.is_empty()).then_some(text);
+    k8s::PodCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: text(says.reason.to_owned()),
+        message: text(says.message),
+        observed_generation: input.pod.generation(),
+        last_probe_time: None,
+        last_transition_time: Some(since.unwrap_or_else(|| time(input.now))),
+    }
+}
+
+/// Lists names as Go prints a list.
+fn names(names: &[&str]) -> String {
+    format!("[{}]", names.join(" "))
+}
+
+/// `containers with unknown status: [a], containers with … status: [b c]`; empty if there is nothing to say.
+fn unfinished(unknown: &[&str], others: &[&str], word: &str) -> String {
+    let mut parts = Vec::new();
+    if !unknown.is_empty() {
+        parts.push(format!("containers with unknown status: {}", names(unknown)));
+    }
+    if !others.is_empty() {
+        parts.push(format!("containers with {word} status: {}", names(others)));
+    }
+    parts.join(", ")
+}
+
+fn containers_ready(pod: &PodView, phase: &str, statuses: &[k8s::ContainerStatus]) -> Says {
+    let (mut unknown, mut unready) = (Vec::new(), Vec::new());
+    for (role, container) in pod.containers() {
+        if !matches!(role, Role::Sidecar | Role::Main) {
+            continue;
+        }
+        match statuses.iter().find(|status| status.name == container.name) {
+            None => unknown.push(container.name.as_str()),
+            Some(status) if !status.ready => unready.push(container.name.as_str()),
+            Some(_) => {}
+        }
+    }
+    match phase {
+        "Succeeded" if unknown.is_empty() => return Says::no("PodCompleted", String::new()),
+        "Failed" => return Says::no("PodFailed", String::new()),
+        _ => {}
+    }
+    let message = unfinished(&unknown, &unready, "unready");
+    if message.is_empty() { Says::yes() } else { Says::no("ContainersNotReady", message) }
+}
+
+/// Whether the conditions that the Pod's readiness gates name hold.
+fn ready(pod: &PodView, conditions: &[k8s::PodCondition]) -> Says {
+    let mut messages = Vec::new();
+    for gate in pod.spec.readiness_gates.iter().flatten() {
+        let type_ = &gate.condition_type;
+        match conditions.iter().find(|condition| condition.type_ == *type_) {
+            None => messages.push(format!(
+                "corresponding condition of pod readiness gate {type_:?} does not exist."
+            )),
+            Some(found) if found.status != "True" => messages.push(format!(
+                "the status of pod readiness gate {type_:?} is not \"True\", but {}",
+                found.status
+            )),
+            Some(_) => {}
+        }
+    }
+    if messages.is_empty() {
+        return Says::yes();
+    }
+    Says::no("ReadinessGatesNotReady", messages.join(", "))
+}
+
+fn initialized(pod: &PodView, phase: &str, statuses: &[k8s::ContainerStatus]) -> Says {
+    let (mut unknown, mut incomplete) = (Vec::new(), Vec::new());
+    for (role, container) in pod.containers() {
+        let is_done = |status: &k8s::ContainerStatus| match role {
+            Role::Sidecar => status.started == Some(true),
+            _ => status.ready,
+        };
+        if !matches!(role, Role::Init | Role::Sidecar) {
+            continue;
+        }
+        match statuses.iter().find(|status| status.name == container.name) {
+            None => unknown.push(container.name.as_str()),
+            Some(status) if !is_done(status) => incomplete.push(container.name.as_str()),
+            Some(_) => {}
+        }
+    }
+    if phase == "Succeeded" && unknown.is_empty() {
+        return Says { reason: "PodCompleted", ..Says::yes() };
+    }
+    if has_main_begun(pod, statuses) {
+        return Says::yes();
+    }
+    let message = unfinished(&unknown, &incomplete, "incomplete");
+    if message.is_empty() { Says::yes() } else { Says::no("ContainersNotInitialized", message) }
+}
+
+/// Whether a main container has ever run: then the init containers were done, whatever has become of sidecars since.
+fn has_main_begun(pod: &PodView, statuses: &[k8s::ContainerStatus]) -> bool {
+    pod.spec.containers.iter().any(|container| {
+        let status = statuses.iter().find(|status| status.name == container.name);
+        status.is_some_and(|status| {
+            let has_run = |state: &Option<k8s::ContainerState>| {
+                state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+            };
+            has_run(&status.state) || has_run(&status.last_state)
+        })
+    })
+}

@@ -1,0 +1,139 @@
+//! `podo image`: the node's images, through the process that runs the instance or, if none runs, directly.
+
+use std::path::Path;
+
+use podo_base::Chain;
+use podo_image::{ImageService, ImageServiceConfig, Reference};
+use tokio::sync::mpsc;
+
+use crate::config::{ImageCommand, ImageOptions};
+use crate::control::{self, Answer, Request};
+use crate::exit::{Class, Failure};
+use crate::instance::{Instance, require_root};
+use crate::{manager, node_config};
+
+/// Runs the command.
+pub async fn run(options: &ImageOptions) -> Result<(), Failure> {
+    require_root("podo image")?;
+    let instance = Instance::of(&options.common.data_dir)?;
+    for request in requests(&options.command)? {
+        let answered = match control::ask(&instance.control_socket(), &request, show).await {
+            Some(result) => result,
+            None => alone(&instance, options, request).await?,
+        };
+        answered.map_err(|error| Failure::new(Class::Unavailable, error))?;
+    }
+    Ok(())
+}
+
+fn requests(command: &ImageCommand) -> Result<Vec<Request>, Failure> {
+    Ok(match command {
+        ImageCommand::Ls => vec![Request::ImageList],
+        ImageCommand::Pull { images } => {
+            images.iter().map(|image| Request::ImagePull { image: image.clone() }).collect()
+        }
+        ImageCommand::Import { archives } => archives
+            .iter()
+            .map(|path| Ok(Request::ImageImport { path: absolute(path)? }))
+            .collect::<Result<_, Failure>>()?,
+        ImageCommand::Export { images, output } => {
+            vec![Request::ImageExport { images: images.clone(), path: absolute(output)? }]
+        }
+        ImageCommand::Rm { images } => {
+            images.iter().map(|image| Request::ImageRemove { image: image.clone() }).collect()
+        }
+    })
+}
+
+/// The path as another process can open it; `-` is this process's own stream.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let path = match path.to_str() {
+        Some("-") => return Ok(format!("/proc/{}/fd/{}", std::process::id(), 0)),
+        _ => std::path::absolute(path).map_err(|error| Failure::of(Class::Usage, &error))?,
+    };
+    path.into_os_string()
+        .into_string()
+        .map_err(|_| Failure::new(Class::Usage, "the path is not UTF-8"))
+}
+
+fn show(answer: Answer) {
+    match answer {
+        Answer::Line(line) => crate::say(&line),
+        Answer::Progress(what, done, total) if total > 0 => {
+            crate::tell(&format!("{what}: {}% of {}", done * 100 / total, bytes(total)));
+        }
+        Answer::Progress(what, done, _) => crate::tell(&format!("{what}: {}", bytes(done))),
+        Answer::Done | Answer::Failed(_) => {}
+    }
+}
+
+/// Opens the images of an instance that nobody runs.
+async fn alone(
+    instance: &Instance,
+    options: &ImageOptions,
+    request: Request,
+) -> Result<Result<(), String>, Failure> {
+    let lock = instance.lock()?;
+    let mut config = ImageServiceConfig::new(instance.data_dir.join("runtime/image"));
+    config.registry = node_config::registry(&options.registry_mirror)?;
+    let images =
+        ImageService::open(config).map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let (sender, mut answers) = mpsc::channel(64);
+    let work = async {
+        let result = manager::manage(&images, request, &sender).await;
+        drop(sender);
+        result
+    };
+    let print = async {
+        while let Some(answer) = answers.recv().await {
+            show(answer);
+        }
+    };
+    let (result, ()) = tokio::join!(work, print);
+    drop(lock);
+    Ok(result)
+}
+
+/// Pulls an image, telling how far it has got.
+pub async fn pull(
+    images: &ImageService,
+    name: &str,
+    answers: &mpsc::Sender<Answer>,
+) -> Result<(), String> {
+    let reference = Reference::parse(name).map_err(|error| Chain(&error).to_string())?;
+    let sink = crate::progress::sink(answers.clone());
+    let id = images.pull(&reference, &[], &sink).await.map_err(|error| error.message())?;
+    // Who asked may have gone; the image is there all the same.
+    let _gone = answers.send(Answer::Line(format!("{reference} {id}"))).await;
+    Ok(())
+}
+
+/// The images as lines of a table.
+pub fn table(images: &ImageService) -> Vec<String> {
+    let mut lines = vec![format!("{:<60} {:<14} {:>10}", "IMAGE", "ID", "SIZE")];
+    for image in images.list() {
+        let id: String =
+            image.id.to_string().trim_start_matches("sha256:").chars().take(12).collect();
+        let names = if image.repo_tags.is_empty() {
+            vec!["<none>".to_owned()]
+        } else {
+            image.repo_tags.clone()
+        };
+        for name in names {
+            lines.push(format!("{name:<60} {id:<14} {:>10}", bytes(image.size)));
+        }
+    }
+    lines
+}
+
+/// A size as people read it.
+pub fn bytes(count: u64) -> String {
+    let mut size = count;
+    for unit in ["B", "KiB", "MiB"] {
+        if size < 1024 {
+            return format!("{size} {unit}");
+        }
+        size /= 1024;
+    }
+    format!("{size} GiB")
+}

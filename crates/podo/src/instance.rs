@@ -1,0 +1,92 @@
+//! An instance: what keeps several clusters on one host apart. Everything that is put into the kernel or `/run` bears its name.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::exit::{Class, Failure};
+
+/// Where the run state of all instances is.
+const RUN_ROOT: &str = "/run/podo";
+
+/// An instance, named after its data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Eight hexadecimal digits.
+    pub name: String,
+    /// The data directory, absolute.
+    pub data_dir: PathBuf,
+    /// What a reboot may take: sockets, pins.
+    pub run_dir: PathBuf,
+}
+
+impl Instance {
+    /// The instance of a data directory, which is made if it is not there.
+    pub fn of(data_dir: &Path) -> Result<Self, Failure> {
+        let make = || {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+            data_dir.canonicalize()
+        };
+        let data_dir = make().map_err(|error| {
+            let class = if error.kind() == std::io::ErrorKind::PermissionDenied {
+                Class::Permission
+            } else {
+                Class::Unavailable
+            };
+            Failure::new(
+                class,
+                format!("cannot use the data directory {}: {error}", data_dir.display()),
+            )
+            .with_hint("run as root, or choose a directory of yours with --data-dir")
+        })?;
+        let name = format!("{:08x}", fnv(data_dir.as_os_str().as_encoded_bytes()));
+        let run_dir = Path::new(RUN_ROOT).join(&name);
+        Ok(Self { name, data_dir, run_dir })
+    }
+
+    /// The socket by which the running process of this instance is spoken to.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run_dir.join("control.sock")
+    }
+
+    /// Takes the instance for this process; it is given back when the file is closed.
+    pub fn lock(&self) -> Result<File, Failure> {
+        let path = self.data_dir.join("lock");
+        let open =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = open.map_err(|error| {
+            Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
+        })?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::new(
+                Class::Unavailable,
+                format!("another podo uses the data directory {}", self.data_dir.display()),
+            )
+            .with_hint("stop it with podo down, or choose another directory with --data-dir")),
+            Err(error) => Err(Failure::new(
+                Class::Unavailable,
+                format!("cannot lock {}: {error}", path.display()),
+            )),
+        }
+    }
+}
+
+/// FNV-1a: a stable, well-known hash; collisions of two data directories on one host are met by the network's own check.
+fn fnv(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Only root can make containers.
+pub fn require_root(what: &str) -> Result<(), Failure> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::Permission,
+        format!("{what} needs root: it makes namespaces, mounts and network links"),
+    )
+    .with_hint(format!("run sudo {what}")))
+}

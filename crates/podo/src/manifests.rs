@@ -1,0 +1,145 @@
+//! `podo up -f`: applies files, waits until their Pods are ready, and says how to reach them.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use podo_api::k8s_openapi::api::core::v1::Pod;
+use podo_api::{Value, meta, tree, yaml};
+use podo_client::transport::WatchItem;
+use podo_client::{Client, Query};
+
+/// How long all Pods together may take to get ready.
+const READY: Duration = Duration::from_secs(300);
+
+/// Applies the files and waits; the error is a sentence.
+pub async fn apply(client: &Client, kubeconfig: &Path, files: &[PathBuf]) -> Result<(), String> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    wait_for_account(client).await?;
+    kubectl_apply(kubeconfig, files).await?;
+    let mut pods = Vec::new();
+    for file in files {
+        pods.extend(pods_of(file)?);
+    }
+    let wait = async {
+        for (namespace, name) in &pods {
+            show_when_ready(client, namespace, name).await?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(READY, wait).await.map_err(|_| {
+        format!("not everything was ready after {} s: see podo kubectl get pods", READY.as_secs())
+    })?
+}
+
+/// Nothing can be made in a namespace before its controller gave it an account.
+async fn wait_for_account(client: &Client) -> Result<(), String> {
+    use podo_api::k8s_openapi::api::core::v1::ServiceAccount;
+    let query = Query { namespace: "default".to_owned(), ..Query::fields("metadata.name=default") };
+    let list = client.list::<ServiceAccount>(&query).await.map_err(|status| status.to_string())?;
+    if !list.items.is_empty() {
+        return Ok(());
+    }
+    let mut events = client
+        .watch::<ServiceAccount>(&query, list.revision)
+        .await
+        .map_err(|status| status.to_string())?;
+    while let Some(item) = events.next().await {
+        if let WatchItem::Added(_) = item {
+            return Ok(());
+        }
+    }
+    Err("the service account controller does not run".to_owned())
+}
+
+/// Runs our own kubectl in this process, on a thread of its own.
+async fn kubectl_apply(kubeconfig: &Path, files: &[PathBuf]) -> Result<(), String> {
+    let mut args: Vec<OsString> =
+        ["kubectl", "--kubeconfig"].into_iter().map(OsString::from).collect();
+    args.push(kubeconfig.into());
+    args.push("apply".into());
+    for file in files {
+        args.push("-f".into());
+        args.push(file.into());
+    }
+    let defaults = podo_cli::Defaults { kubeconfig: kubeconfig.to_owned() };
+    let run = tokio::task::spawn_blocking(move || {
+        podo_cli::run(args, defaults, podo_cli::Streams::process())
+    });
+    match run.await {
+        Ok(0) => Ok(()),
+        Ok(_) => Err("the files could not be applied".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Namespaces and names of the Pods that a file declares.
+fn pods_of(file: &Path) -> Result<Vec<(String, String)>, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let mut pods = Vec::new();
+    for document in yaml::documents(&text) {
+        let (_, document) = document.map_err(|error| error.to_string())?;
+        let value = yaml::to_json(document.as_bytes()).map_err(|error| error.to_string())?;
+        if tree::str_at(&value, &["kind"]) == "Pod" {
+            let namespace = meta::namespace(&value);
+            let namespace = if namespace.is_empty() { "default" } else { namespace };
+            pods.push((namespace.to_owned(), meta::name(&value).to_owned()));
+        }
+    }
+    Ok(pods)
+}
+
+async fn show_when_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
+    let query =
+        Query { namespace: namespace.to_owned(), ..Query::fields(format!("metadata.name={name}")) };
+    let list = client.list::<Pod>(&query).await.map_err(|status| status.to_string())?;
+    for object in &list.items {
+        if let Some(line) = reached(&object.value()) {
+            crate::say(&line);
+            return Ok(());
+        }
+    }
+    let mut events =
+        client.watch::<Pod>(&query, list.revision).await.map_err(|status| status.to_string())?;
+    while let Some(item) = events.next().await {
+        let object = match item {
+            WatchItem::Added(object) | WatchItem::Modified(object) => object,
+            WatchItem::Deleted(_) => return Err(format!("pod {name} was deleted")),
+            WatchItem::Bookmark(_) => continue,
+            WatchItem::Error(status) => return Err(status.to_string()),
+        };
+        if let Some(line) = reached(&object.value()) {
+            crate::say(&line);
+            return Ok(());
+        }
+    }
+    Err(format!("the watch of pod {name} ended"))
+}
+
+/// What to tell of a Pod that is ready or has succeeded; `None` of any other.
+fn reached(pod: &Value) -> Option<String> {
+    let conditions = tree::items_at(pod, &["status", "conditions"]);
+    let is_ready = conditions.iter().any(|condition| {
+        tree::str_at(condition, &["type"]) == "Ready"
+            && tree::str_at(condition, &["status"]) == "True"
+    });
+    let phase = tree::str_at(pod, &["status", "phase"]);
+    if !is_ready && phase != "Succeeded" {
+        return None;
+    }
+    let ip = tree::str_at(pod, &["status", "podIP"]);
+    let mut line = format!("pod/{} {phase} {ip}", meta::name(pod));
+    for container in tree::items_at(pod, &["spec", "containers"]) {
+        for port in tree::items_at(container, &["ports"]) {
+            let number = tree::int_at(port, &["containerPort"]).unwrap_or(0);
+            // Writing to a string cannot fail.
+            let _infallible = write!(line, "\n  curl http://{ip}:{number}");
+        }
+    }
+    Some(line)
+}

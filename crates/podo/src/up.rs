@@ -1,0 +1,224 @@
+//! `podo up`: control plane and node in one process.
+//!
+//! Starts what others need first, and stops in the reverse order. Pods outlive it: their shims are other processes, and the next `up`
+//! finds them again.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use podo_apiserver::User;
+use podo_base::{StopHandle, Tasks};
+use podo_client::Client;
+use podo_cri::{Cri, CriConfig, PodoCri};
+use podo_kubelet::{Kubelet, KubeletConfig};
+
+use crate::config::UpOptions;
+use crate::control::{self, EndHandle};
+use crate::exit::{Class, Failure};
+use crate::instance::{Instance, require_root};
+use crate::manager::Manager;
+use crate::manifests;
+use crate::server::{self, ControlPlaneParts};
+
+/// How long tasks may go on when the process is asked to end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The cluster's DNS server.
+const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
+
+/// A node that runs.
+struct NodeParts {
+    cri: Arc<PodoCri>,
+    tasks: Tasks,
+}
+
+/// Runs until the process is asked to end.
+pub async fn run(options: &UpOptions) -> Result<(), Failure> {
+    let began = Instant::now();
+    require_root("podo up")?;
+    server::log();
+    let instance = Instance::of(&options.common.data_dir)?;
+    let lock = instance.lock()?;
+    let mut control_plane =
+        server::start_control_plane(&options.common, &options.control_plane).await?;
+    let mut node = start_node(options, &instance, &control_plane).await?;
+    let end = Arc::new(StopHandle::new());
+    serve_control(&instance, &node, &end)?;
+    crate::say(&format!(
+        "API server https://{} after {} ms",
+        control_plane.started.address,
+        began.elapsed().as_millis()
+    ));
+    let kubeconfig = server::kubeconfig_path(&options.common.data_dir);
+    crate::say(&format!("kubeconfig {}", kubeconfig.display()));
+    let client = admin(&control_plane);
+    let applied = manifests::apply(&client, &kubeconfig, &options.filename).await;
+    if let Err(failure) = &applied {
+        crate::tell(&format!("error: {failure}"));
+    }
+    let ended = end.stop();
+    let fault = tokio::select! {
+        () = server::asked_to_end() => None,
+        () = ended.requested() => None,
+        end = node.tasks.first_exit() => Some(end),
+        end = control_plane.tasks.first_exit() => Some(end),
+        end = control_plane.api_tasks.first_exit() => Some(end),
+    };
+    stop(node, control_plane, options.ephemeral).await;
+    drop(lock);
+    match fault {
+        None => Ok(()),
+        Some(end) => Err(Failure::of(Class::Internal, &end)),
+    }
+}
+
+async fn stop(node: NodeParts, control_plane: ControlPlaneParts, is_ephemeral: bool) {
+    node.tasks.stop(DRAIN).await;
+    if is_ephemeral && let Err(error) = node.cri.teardown().await {
+        crate::tell(&format!("Warning: not everything could be removed: {error}"));
+    }
+    node.cri.shutdown().await;
+    control_plane.tasks.stop(DRAIN).await;
+    control_plane.api_tasks.stop(DRAIN).await;
+}
+
+fn admin(control_plane: &ControlPlaneParts) -> Client {
+    let user = User::authenticated("kubernetes-admin", &["system:masters"]);
+    server::client_of(&control_plane.started.api, user, "podo-up")
+}
+
+async fn start_node(
+    options: &UpOptions,
+    instance: &Instance,
+    control_plane: &ControlPlaneParts,
+) -> Result<NodeParts, Failure> {
+    let name = node_name(options);
+    let address = options.node.node_ip.or_else(default_address).unwrap_or(Ipv4Addr::LOCALHOST);
+    let cri = PodoCri::open(cri_config(options, instance, address)?)
+        .await
+        .map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let groups = ["system:nodes"];
+    let user = User::authenticated(format!("system:node:{name}"), &groups);
+    let client = server::client_of(&control_plane.started.api, user, "kubelet");
+    let mut tasks = Tasks::new("node");
+    let config = kubelet_config(options, instance, &name, address);
+    let runtime: Arc<dyn Cri> = Arc::clone(&cri) as Arc<dyn Cri>;
+    let kubelet = Kubelet::start(config, client, runtime, Arc::clone(&control_plane.clock))
+        .await
+        .map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    serve_kubelet(options, &name, address, control_plane, &kubelet, &mut tasks).await?;
+    let stop = tasks.stop_signal();
+    tasks.spawn("kubelet", kubelet.run(stop));
+    Ok(NodeParts { cri, tasks })
+}
+
+/// The node's own API, by which the API server asks it for logs and streams.
+async fn serve_kubelet(
+    options: &UpOptions,
+    name: &str,
+    address: Ipv4Addr,
+    control_plane: &ControlPlaneParts,
+    kubelet: &Kubelet,
+    tasks: &mut Tasks,
+) -> Result<(), Failure> {
+    let pki = &control_plane.started.pki;
+    let addresses = [IpAddr::V4(address), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let (_, serving) =
+        pki.node(name, &addresses).map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let tls =
+        pki.server_config_of(&serving).map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let socket = SocketAddr::new(IpAddr::V4(address), options.node.kubelet_port);
+    let listener = tokio::net::TcpListener::bind(socket).await.map_err(|error| {
+        Failure::new(Class::Unavailable, format!("cannot listen on {socket}: {error}"))
+            .with_hint("another kubelet runs on this host: stop it, or choose another port with --kubelet-port")
+    })?;
+    let stop = tasks.stop_signal();
+    tasks.spawn("kubelet api", podo_kubelet::serve(listener, tls, kubelet.handle(), stop));
+    Ok(())
+}
+
+fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Result<(), Failure> {
+    let path = instance.control_socket();
+    let listener = control::listen(&path).map_err(|error| {
+        Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
+    })?;
+    let manager = Arc::new(Manager::new(Arc::clone(&node.cri), Arc::clone(end)));
+    let stop = end.stop();
+    let mut tasks = Tasks::new("control");
+    tasks.spawn("control socket", control::serve(listener, manager, stop));
+    // The socket ends with `end`, which this process holds as long as it lives.
+    std::mem::forget(tasks);
+    Ok(())
+}
+
+fn node_name(options: &UpOptions) -> String {
+    options.node.node_name.clone().unwrap_or_else(|| {
+        let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+        name.trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).to_owned()
+    })
+}
+
+/// The address that this host would send from to the outside. Choosing it sends nothing.
+fn default_address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // Any address outside would do: a datagram socket only looks up the route.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
+    }
+}
+
+fn cri_config(
+    options: &UpOptions,
+    instance: &Instance,
+    address: Ipv4Addr,
+) -> Result<CriConfig, Failure> {
+    let (cluster, cluster_bits) = server::cidr(&options.control_plane.cluster_cidr)?;
+    let pod_bits = options.control_plane.node_cidr_mask_size;
+    if pod_bits < cluster_bits || pod_bits > 30 {
+        return Err(Failure::new(
+            Class::Usage,
+            format!(
+                "--node-cidr-mask-size {pod_bits} does not fit into {}",
+                options.control_plane.cluster_cidr
+            ),
+        ));
+    }
+    let executable = std::env::current_exe().map_err(|error| {
+        Failure::new(Class::Unavailable, format!("cannot find this program's own file: {error}"))
+    })?;
+    crate::node_config::cri(&crate::node_config::CriParts {
+        instance,
+        executable,
+        mirrors: &options.node.registry_mirror,
+        pause_image: options.node.pod_infra_container_image.clone(),
+        pod_cidr: (cluster, pod_bits),
+        cluster_cidr: (cluster, cluster_bits),
+        address,
+    })
+}
+
+fn kubelet_config(
+    options: &UpOptions,
+    instance: &Instance,
+    name: &str,
+    address: Ipv4Addr,
+) -> KubeletConfig {
+    let (cluster, _) = server::cidr(&options.control_plane.cluster_cidr)
+        .unwrap_or((Ipv4Addr::new(10, 42, 0, 0), 16));
+    KubeletConfig {
+        node_ips: vec![IpAddr::V4(address)],
+        root_dir: instance.data_dir.join("kubelet"),
+        log_dir: instance.data_dir.join("log"),
+        cluster_dns: vec![IpAddr::V4(CLUSTER_DNS)],
+        resolv_conf: PathBuf::from("/etc/resolv.conf"),
+        max_pods: options.node.max_pods,
+        kubelet_port: options.node.kubelet_port,
+        pod_cidr: Some(format!("{cluster}/{}", options.control_plane.node_cidr_mask_size)),
+        cgroup_root: format!("podo-{}", instance.name),
+        ..KubeletConfig::new(name)
+    }
+}
