@@ -33,12 +33,12 @@ use crate::storage::Store;
 use mirror::Kept;
 use node_pods::NodePods;
 
-pub use attributes::{Attributes, Denial};
+pub(crate) use attributes::{Attributes, Denial};
 pub(crate) use rbac::GROUP;
-pub use rbac::RoleRef;
+pub(crate) use rbac::RoleRef;
 pub(crate) use node::node_name_of;
 pub(crate) use rbac::{Roles, join_errors};
-pub use rule::Rule;
+pub(crate) use rule::Rule;
 pub(crate) use rule::go_list;
 
 /// Its members may do everything, whatever roles say.
@@ -46,7 +46,7 @@ pub(crate) const MASTERS: &str = "system:masters";
 
 /// Decides what users may do.
 #[derive(Debug, Default)]
-pub struct Authorizer {
+pub(crate) struct Authorizer {
     roles: Kept<Roles>,
     pods: Kept<NodePods>,
 }
@@ -60,7 +60,7 @@ enum Opinion {
 
 /// An answer with its reason, as access reviews tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Decision {
+pub(crate) struct Decision {
     /// Whether it is allowed.
     pub is_allowed: bool,
     /// Why; may be empty.
@@ -69,7 +69,7 @@ pub struct Decision {
 
 /// What a user may do in a namespace, as far as it can be listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UserRules {
+pub(crate) struct UserRules {
     /// The rules, those for resources and those for URLs.
     pub rules: Vec<Rule>,
     /// Whether there is more than can be listed.
@@ -80,7 +80,7 @@ pub struct UserRules {
 
 impl Authorizer {
     /// Whether a user may do something.
-    pub fn authorize(&self, store: &Store, attributes: &Attributes<'_>) -> Result<(), Denial> {
+    pub(crate) fn authorize(&self, store: &Store, attributes: &Attributes<'_>) -> Result<(), Denial> {
         match self.decide(store, attributes, false) {
             Ok(decision) if decision.is_allowed => Ok(()),
             Ok(decision) => Err(Denial::new(attributes, &decision.reason)),
@@ -89,7 +89,7 @@ impl Authorizer {
     }
 
     /// Whether a user may do something, and why.
-    pub fn review(&self, store: &Store, attributes: &Attributes<'_>) -> Decision {
+    pub(crate) fn review(&self, store: &Store, attributes: &Attributes<'_>) -> Decision {
         self.decide(store, attributes, true).unwrap_or_else(|error| Decision {
             is_allowed: false,
             reason: Chain(&error).to_string(),
@@ -122,7 +122,7 @@ impl Authorizer {
     }
 
     /// Everything that roles allow a user in a namespace.
-    pub fn rules_for(&self, store: &Store, user: &User, namespace: &str) -> Result<UserRules, ReadError> {
+    pub(crate) fn rules_for(&self, store: &Store, user: &User, namespace: &str) -> Result<UserRules, ReadError> {
         let (rules, errors) = self.roles.read(store, |roles| roles.rules_for(user, namespace))?;
         let mut error = join_errors(&errors);
         let is_node = node_name_of(user).is_some();

@@ -40,7 +40,7 @@ pub(crate) fn node_rules() -> Vec<Rule> {
 
 /// Makes and mends the objects. A kind that is not served is left out. `address` is where Pods reach the server: the endpoint of
 /// the `kubernetes` Service.
-pub async fn ensure(api: &Api, address: SocketAddr) -> Result<(), Status> {
+pub(crate) async fn ensure(api: &Api, address: SocketAddr) -> Result<(), Status> {
     let wanted = objects::all(api, address);
     for _ in 0..ATTEMPTS_MAX {
         let mut ops = Vec::new();

@@ -55,7 +55,7 @@ const FORWARDS_MAX: usize = 4096;
 const ERROR_BYTES_MAX: usize = 50_000;
 
 /// The way to kubelets.
-pub struct Nodes {
+pub(crate) struct Nodes {
     connector: TlsConnector,
     /// Connections and tunnels; gone once stopped.
     tasks: Mutex<Option<Tasks>>,
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Nodes {
 
 impl Nodes {
     /// A way that shows the API server's own certificate and believes its authority.
-    pub fn new(pki: &Pki) -> Result<Self, PkiError> {
+    pub(crate) fn new(pki: &Pki) -> Result<Self, PkiError> {
         let tls = pki.client_config(Some(pki.kubelet_client()))?;
         Ok(Self {
             connector: TlsConnector::from(Arc::new(tls)),
@@ -80,7 +80,7 @@ impl Nodes {
     }
 
     /// Ends all connections; new ones are refused from then on.
-    pub async fn stop(&self, budget: Duration) {
+    pub(crate) async fn stop(&self, budget: Duration) {
         let tasks = self.tasks.lock().take();
         if let Some(tasks) = tasks {
             tasks.stop(budget).await;
@@ -88,7 +88,7 @@ impl Nodes {
     }
 
     /// Asks the kubelet of a node, with the method and the upgrade of a request, and gives its answer.
-    pub async fn forward(&self, api: &Api, node: &str, path: &str, parts: &Parts) -> Result<Response, Status> {
+    pub(crate) async fn forward(&self, api: &Api, node: &str, path: &str, parts: &Parts) -> Result<Response, Status> {
         let address = endpoint::of_node(api, node)?;
         self.forward_to(address, path, parts).await
     }

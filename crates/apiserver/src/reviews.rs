@@ -17,6 +17,7 @@ use crate::verbs::decode_object;
 pub(crate) use token_request::create as create_token;
 
 /// Answers the create of a review.
+#[expect(clippy::unused_async, reason = "the create of every kind is awaited where it is called")]
 pub(crate) async fn review(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let write = call.options.write("CreateOptions")?;
     let mut value = decode_object(call, write.field_validation)?;

@@ -34,9 +34,9 @@ use claims::{Claims, Kubernetes};
 use jwt::Verifier;
 use key::KeySlot;
 
-pub use claims::Reference;
-pub use key::TokenKeyError;
-pub use validate::TokenError;
+pub(crate) use claims::Reference;
+pub(crate) use key::TokenKeyError;
+pub(crate) use validate::TokenError;
 
 /// The `iss` of tokens in Secrets.
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
@@ -51,7 +51,7 @@ const MOUNTED_SECONDS: i64 = 3607;
 
 /// What the issuer is made with.
 #[derive(Debug, Clone, Default)]
-pub struct TokenConfig {
+pub(crate) struct TokenConfig {
     /// Where the key is kept; made if it is not there.
     pub dir: PathBuf,
     /// The `iss` of tokens, which is also the audience of those that name none.
@@ -63,7 +63,7 @@ pub struct TokenConfig {
 }
 
 /// Makes and checks tokens.
-pub struct TokenIssuer {
+pub(crate) struct TokenIssuer {
     issuer: String,
     audiences: Vec<String>,
     jwks_uri: String,
@@ -74,7 +74,7 @@ pub struct TokenIssuer {
 
 /// What a token is bound to: it dies with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Bound {
+pub(crate) enum Bound {
     /// Its service account only.
     Account,
     /// A Pod, with the node that runs it and, if that is known, its UID.
@@ -92,7 +92,7 @@ pub enum Bound {
 
 /// A token that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenSpec {
+pub(crate) struct TokenSpec {
     /// The namespace of the service account.
     pub namespace: String,
     /// The service account.
@@ -107,7 +107,7 @@ pub struct TokenSpec {
 
 /// Whose token it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authenticated {
+pub(crate) struct Authenticated {
     /// The user.
     pub user: Arc<User>,
     /// Those of the wanted audiences that the token is for.
@@ -117,7 +117,7 @@ pub struct Authenticated {
 impl TokenIssuer {
     /// An issuer with the key of the directory. If there is none it is made on a thread of its own, in some 0.2 s; only who needs
     /// it before that waits.
-    pub fn load_or_generate(config: TokenConfig) -> Result<Self, TokenKeyError> {
+    pub(crate) fn load_or_generate(config: TokenConfig) -> Result<Self, TokenKeyError> {
         let key = KeySlot::load_or_generate(&config.dir)?;
         Ok(Self {
             audiences: vec![config.issuer.clone()],
@@ -130,12 +130,12 @@ impl TokenIssuer {
     }
 
     /// The audiences of tokens that are asked for without any, and of requests to this server.
-    pub fn audiences(&self) -> &[String] {
+    pub(crate) fn audiences(&self) -> &[String] {
         &self.audiences
     }
 
     /// Makes a token.
-    pub async fn issue(&self, spec: &TokenSpec, now: Timestamp) -> Result<String, Status> {
+    pub(crate) async fn issue(&self, spec: &TokenSpec, now: Timestamp) -> Result<String, Status> {
         let key = self.key.wait().await?;
         Ok(key.sign(&self.claims(spec, now)))
     }
@@ -173,7 +173,7 @@ impl TokenIssuer {
     }
 
     /// Makes the token of a Secret of type `kubernetes.io/service-account-token`: it lives as long as the Secret holds it.
-    pub async fn issue_legacy(&self, namespace: &str, account: &Reference, secret: &str) -> Result<String, Status> {
+    pub(crate) async fn issue_legacy(&self, namespace: &str, account: &Reference, secret: &str) -> Result<String, Status> {
         let key = self.key.wait().await?;
         Ok(key.sign(&Claims {
             iss: LEGACY_ISSUER.to_owned(),
@@ -187,7 +187,7 @@ impl TokenIssuer {
     }
 
     /// Whose token it is, if it is good for one of the audiences; for this server's own if none are named.
-    pub fn authenticate(&self, api: &Api, token: &str, audiences: &[String]) -> Result<Authenticated, TokenError> {
+    pub(crate) fn authenticate(&self, api: &Api, token: &str, audiences: &[String]) -> Result<Authenticated, TokenError> {
         let wanted = if audiences.is_empty() { &self.audiences } else { audiences };
         let for_server = |user| self.for_server(user, wanted);
         if let Some(user) = self.static_tokens.user(token) {
@@ -216,7 +216,7 @@ impl TokenIssuer {
     }
 
     /// The documents by which others check tokens (KEP-1393).
-    pub fn serve(&self, path: &str) -> Result<crate::http::Response, Status> {
+    pub(crate) fn serve(&self, path: &str) -> Result<crate::http::Response, Status> {
         let Some(key) = self.key.ready() else {
             return Err(Status::unavailable("the key of service account tokens is being made"));
         };

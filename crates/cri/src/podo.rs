@@ -14,8 +14,8 @@ mod attach;
 mod cgroup_tree;
 mod config;
 mod container;
-mod container_status;
 mod container_stats;
+mod container_status;
 mod container_update;
 mod create_container;
 mod event;
@@ -38,6 +38,7 @@ mod restore;
 mod run_pod_sandbox;
 mod runtime_status;
 mod sandbox;
+mod shim_events;
 mod spec;
 mod start_container;
 mod stop_container;
@@ -184,10 +185,7 @@ impl Cri for PodoCri {
         Box::pin(async { Ok(self.node.status()) })
     }
 
-    fn runtime_config(
-        &self,
-        _: v1::RuntimeConfigRequest,
-    ) -> Answer<'_, v1::RuntimeConfigResponse> {
+    fn runtime_config(&self, _: v1::RuntimeConfigRequest) -> Answer<'_, v1::RuntimeConfigResponse> {
         Box::pin(async { Ok(self.node.runtime_config()) })
     }
 
@@ -357,10 +355,7 @@ impl Cri for PodoCri {
         Box::pin(self.node.remove_image(request))
     }
 
-    fn image_fs_info(
-        &self,
-        _: v1::ImageFsInfoRequest,
-    ) -> Answer<'_, v1::ImageFsInfoResponse> {
+    fn image_fs_info(&self, _: v1::ImageFsInfoRequest) -> Answer<'_, v1::ImageFsInfoResponse> {
         Box::pin(self.node.image_fs_info())
     }
 }

@@ -178,6 +178,17 @@ pub enum Description {
     Field(&'static str, &'static str),
 }
 
+/// How a subresource that is a part of the object, other than its status, is updated.
+#[derive(Debug, Clone, Copy)]
+pub struct Strategy {
+    /// The subresource, such as `finalize`.
+    pub subresource: &'static str,
+    /// Prepares the update (new, old).
+    pub prepare: fn(&mut Value, &Value),
+    /// Validates the change (new, old), beyond the metadata.
+    pub validate: fn(&Value, &Value, &mut Errors),
+}
+
 /// A column of the kind's table.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -221,6 +232,10 @@ pub struct Definition {
     pub subresources: &'static [Subresource],
     /// How writes treat status.
     pub status: StatusPolicy,
+    /// Whether a new object keeps the status that its creator gave it.
+    pub keeps_new_status: bool,
+    /// How subresources that are parts of the object, other than its status, are updated.
+    pub strategies: &'static [Strategy],
     /// The fields that a write of `/status` resets, and that nobody comes to own through it.
     pub status_resets: &'static [&'static [&'static str]],
     /// When the generation grows.
@@ -285,6 +300,8 @@ impl Definition {
         storage: Storage::Own,
         subresources: &[],
         status: StatusPolicy::Whole,
+        keeps_new_status: false,
+        strategies: &[],
         status_resets: &[&["spec"]],
         generation: Generation::None,
         check_name: crate::name::dns_subdomain,
@@ -329,6 +346,11 @@ impl Definition {
     /// The subresource of this name.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// How a subresource of this name is updated, if it is a part of the object other than its status.
+    pub fn strategy(&self, subresource: &str) -> Option<&'static Strategy> {
+        self.strategies.iter().find(|strategy| strategy.subresource == subresource)
     }
 
     /// The definition in whose form the objects are kept.

@@ -10,9 +10,9 @@ pub mod table;
 
 pub use definition::{
     Column, DefaultPropagation, Definition, Description, Generation, Names, Scope, Selectable,
-    StatusPolicy, Storage, Subresource, Verb, status_of,
+    StatusPolicy, Storage, Strategy, Subresource, Verb, status_of,
 };
-pub use kinds::KINDS;
+pub use kinds::{KINDS, service};
 
 /// The definition of a resource of a group and version.
 pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Definition> {
@@ -35,3 +35,6 @@ pub fn find_kind(group: &str, version: &str, kind: &str) -> Option<&'static Defi
         })
         .copied()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,16 @@ pub const AGE: Column = Column {
     },
 };
 
+/// When the object was made, for kinds that have no columns of their own.
+pub const CREATED_AT: Column = Column {
+    name: "Created At",
+    kind: "date",
+    format: "",
+    description: Description::Field("meta/v1.ObjectMeta", "creationTimestamp"),
+    priority: 0,
+    cell: |value, _| Value::from(meta::str(value, "creationTimestamp")),
+};
+
 /// The time since a moment, as people read it; `<unknown>` if there is no moment.
 pub fn age(moment: &str, now: Timestamp) -> String {
     Timestamp::parse(moment)

@@ -31,7 +31,7 @@ const BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
 /// The role that a binding grants.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct RoleRef {
+pub(crate) struct RoleRef {
     /// Always that of RBAC.
     pub api_group: Box<str>,
     /// `Role` or `ClusterRole`.
@@ -73,10 +73,13 @@ struct Scope {
     by_group: Index,
 }
 
+/// The rules of roles by name.
+type Rules = HashMap<Box<str>, Arc<[Rule]>>;
+
 /// All roles and bindings. Roles are kept by namespace and name, bindings by namespace; the cluster's namespace is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Roles {
-    roles: HashMap<Box<str>, HashMap<Box<str>, Arc<[Rule]>>>,
+    roles: HashMap<Box<str>, Rules>,
     scopes: HashMap<Box<str>, Scope>,
 }
 

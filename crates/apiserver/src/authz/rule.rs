@@ -11,7 +11,7 @@ const ALL: &str = "*";
 /// What may be done to which things. A thing is a resource or a URL, never both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Rule {
+pub(crate) struct Rule {
     /// The verbs.
     #[serde(deserialize_with = "list")]
     pub verbs: Vec<Box<str>>,
@@ -44,7 +44,7 @@ fn has_or_all(list: &[Box<str>], wanted: &str) -> bool {
 
 impl Rule {
     /// Whether the rule allows what is asked.
-    pub fn allows(&self, attributes: &Attributes<'_>) -> bool {
+    pub(crate) fn allows(&self, attributes: &Attributes<'_>) -> bool {
         if !has_or_all(&self.verbs, attributes.verb) {
             return false;
         }
@@ -57,7 +57,7 @@ impl Rule {
     }
 
     /// The parts of `wanted` that `held` together do not cover, each with one verb of one resource or URL.
-    pub fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
+    pub(crate) fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
         let parts = wanted.iter().flat_map(Self::parts);
         parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
     }
@@ -119,7 +119,7 @@ impl Rule {
     }
 
     /// The rules in the words of an escalation error, one a line, those of one resource joined and all in order.
-    pub fn describe(rules: &[Self]) -> String {
+    pub(crate) fn describe(rules: &[Self]) -> String {
         let mut joined: Vec<Self> = Vec::new();
         for rule in rules {
             let is_simple = rule.resource_names.is_empty() && rule.non_resource_urls.is_empty();

@@ -39,7 +39,7 @@ fn roles() -> Roles {
 fn ask(roles: &Roles, user: &User, verb: &str, group: &str, resource: &str, name: &str, namespace: &str) -> Opinion {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let attributes =
-        Attributes { verb, group, resource, subresource, name, namespace, ..Attributes::path(user) };
+        Attributes { verb, group, resource, subresource, namespace, name, ..Attributes::path(user) };
     roles.authorize(&attributes, true)
 }
 

@@ -30,6 +30,7 @@ struct Kubelet {
     address: SocketAddr,
     nodes: Arc<Nodes>,
     tasks: Tasks,
+    /// Holds the certificates for as long as the kubelet lives.
     _dir: tempfile::TempDir,
 }
 
@@ -41,15 +42,20 @@ async fn kubelet() -> Kubelet {
     let listener = TcpListener::bind((LOOPBACK, 0)).await.expect("a socket");
     let address = listener.local_addr().expect("an address");
     let mut tasks = Tasks::new("kubelet");
+    let stop = tasks.stop_signal();
     tasks.spawn("accept", async move {
+        let echoes = Arc::new(Mutex::new(Tasks::new("echoes")));
         let mut connections = Tasks::new("connections");
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
+        while let Some(Ok((stream, _))) = stop.or(listener.accept()).await {
+            let (acceptor, echoes) = (acceptor.clone(), Arc::clone(&echoes));
             connections.spawn("connection", async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let http = hyper::server::conn::http1::Builder::new();
-                let connection = http.serve_connection(TokioIo::new(stream), service_fn(answer));
-                let _ended = connection.with_upgrades().await;
+                let service = service_fn(move |request| {
+                    let response = answer(request, &echoes);
+                    async { Ok::<_, std::convert::Infallible>(response) }
+                });
+                let _ended = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
             });
         }
     });
@@ -57,13 +63,13 @@ async fn kubelet() -> Kubelet {
     Kubelet { address, nodes, tasks, _dir: dir }
 }
 
-async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, std::convert::Infallible> {
+fn answer(request: http::Request<Incoming>, echoes: &Mutex<Tasks>) -> http::Response<Full<Bytes>> {
     let reply = |code: u16, text: String| {
         let mut response = http::Response::new(Full::from(text));
         *response.status_mut() = StatusCode::from_u16(code).expect("a code");
         response
     };
-    Ok(match request.uri().path() {
+    match request.uri().path() {
         "/redirect" => {
             let mut response = reply(302, String::new());
             response.headers_mut().insert(header::LOCATION, http::HeaderValue::from_static("https://127.0.0.1/secret"));
@@ -75,7 +81,7 @@ async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<
             let mut response = reply(101, String::new());
             response.headers_mut().insert(header::UPGRADE, http::HeaderValue::from_static("echo"));
             response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
-            echo(request);
+            echoes.lock().spawn("echo", echo(request));
             response
         }
         _ => {
@@ -83,26 +89,20 @@ async fn answer(request: http::Request<Incoming>) -> Result<http::Response<Full<
                 request.headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or(""))).collect();
             reply(200, format!("{} {} {}", request.method(), request.uri(), names.join(";")))
         }
-    })
+    }
 }
 
 /// Sends back what comes until a `.`, then closes.
-fn echo(request: http::Request<Incoming>) {
-    let upgraded = hyper::upgrade::on(request);
-    let mut tasks = Tasks::new("echo");
-    let task = async move {
-        let Ok(upgraded) = upgraded.await else { return };
-        let mut stream = TokioIo::new(upgraded);
-        let mut byte = [0];
-        while let Ok(1) = stream.read(&mut byte).await {
-            if stream.write_all(&byte).await.is_err() || byte == *b"." {
-                break;
-            }
+async fn echo(request: http::Request<Incoming>) {
+    let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+    let mut stream = TokioIo::new(upgraded);
+    let mut byte = [0];
+    while let Ok(1) = stream.read(&mut byte).await {
+        if stream.write_all(&byte).await.is_err() || byte == *b"." {
+            break;
         }
-        let _closed = stream.shutdown().await;
-    };
-    tasks.spawn("echo", task);
-    std::mem::forget(tasks);
+    }
+    let _closed = stream.shutdown().await;
 }
 
 fn parts(headers: &[(&str, &str)]) -> Parts {
@@ -187,13 +187,15 @@ async fn front(kubelet: &Kubelet, tasks: &mut Tasks) -> SendRequest<Empty<Bytes>
             }))
         }
     });
+    let stop = tasks.stop_signal();
     tasks.spawn("front", async move {
         let http = hyper::server::conn::http1::Builder::new();
-        let _ended = http.serve_connection(TokioIo::new(far), service).with_upgrades().await;
+        let _ended = stop.or(http.serve_connection(TokioIo::new(far), service).with_upgrades()).await;
     });
     let (sender, connection) = handshake(TokioIo::new(near)).await.expect("HTTP");
+    let stop = tasks.stop_signal();
     tasks.spawn("client", async move {
-        let _ended = connection.with_upgrades().await;
+        let _ended = stop.or(connection.with_upgrades()).await;
     });
     sender
 }

@@ -31,13 +31,12 @@ impl Authority {
     pub(super) fn load_or_create(dir: &Path, now: Timestamp) -> Result<Self, PkiError> {
         let path = dir.join("ca.pem");
         let file = |source| PkiError::File { path: path.clone(), source };
-        let authority = match files::read(&path).map_err(file)? {
-            Some(bytes) => Self::read(&path, &bytes, now)?,
-            None => {
-                let (authority, text) = Self::create(now)?;
-                files::write(&path, text.as_bytes()).map_err(file)?;
-                authority
-            }
+        let authority = if let Some(bytes) = files::read(&path).map_err(file)? {
+            Self::read(&path, &bytes, now)?
+        } else {
+            let (authority, text) = Self::create(now)?;
+            files::write(&path, text.as_bytes()).map_err(file)?;
+            authority
         };
         let public = dir.join("ca.crt");
         let file = |source| PkiError::File { path: public.clone(), source };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// An object that a token names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// The name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
@@ -16,7 +16,7 @@ pub struct Reference {
 
 impl Reference {
     /// A reference.
-    pub fn new(name: &str, uid: &str) -> Self {
+    pub(crate) fn new(name: &str, uid: &str) -> Self {
         Self { name: name.to_owned(), uid: uid.to_owned() }
     }
 }

@@ -19,16 +19,10 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Tokens whose signature was checked and is not checked again: one for each Pod of a node and more, some 2 MB when full.
 const VERIFIED_MAX: usize = 4096;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Header {
     alg: String,
-}
-
-impl Default for Header {
-    fn default() -> Self {
-        Self { alg: String::new() }
-    }
 }
 
 /// What a token claims, unchecked; `None` if it is no JWT.

@@ -13,7 +13,7 @@ const ISSUER: &str = "https://kubernetes.default.svc";
 struct World {
     store: Store,
     issuer: TokenIssuer,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn world() -> World {
@@ -26,9 +26,9 @@ fn world() -> World {
     };
     let config_of_store = Config { driver: Driver::Manual, ..Config::new(Arc::new(|| 0)) };
     let world = World {
-        store: Store::open(Memory::default(), config_of_store).expect("a store"),
+        store: Store::open(Memory, config_of_store).expect("a store"),
         issuer: TokenIssuer::load_or_generate(config).expect("a key"),
-        _dir: dir,
+        dir,
     };
     world.put("serviceaccounts", &json!({"metadata": {"name": "a", "uid": "ua"}}));
     world.put("pods", &json!({"metadata": {"name": "p", "uid": "up"}}));
@@ -214,7 +214,7 @@ async fn a_legacy_token_lives_as_long_as_its_secret_holds_it() {
 async fn the_key_is_found_again_and_published() {
     let world = world();
     let token = world.token(Bound::Account, 600).await;
-    let config = TokenConfig { dir: world._dir.path().to_owned(), issuer: ISSUER.to_owned(), ..TokenConfig::default() };
+    let config = TokenConfig { dir: world.dir.path().to_owned(), issuer: ISSUER.to_owned(), ..TokenConfig::default() };
     let again = TokenIssuer::load_or_generate(config).expect("found");
     let key = again.key.ready().expect("read at once");
     let claims = jwt::peek(&token).expect("a JWT");

@@ -22,7 +22,7 @@ const INVALID_SINCE: &str = "kubernetes.io/legacy-token-invalid-since";
 
 /// Why a token is not believed. The texts are those of Kubernetes v1.36, which a TokenReview shows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// Nobody here made it.
     #[error("invalid bearer token")]
     Unknown,
@@ -80,7 +80,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// The error of a TokenReview: behind the words of who reads the header those of who reads the token.
-    pub fn in_review(&self) -> String {
+    pub(crate) fn in_review(&self) -> String {
         match self {
             Self::Unknown => self.to_string(),
             other => format!("[{}, {other}]", Self::Unknown),

@@ -228,12 +228,17 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 impl Lines {
     /// The next line without its end; `None` when the server has ended the answer. Safe to drop while waiting.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        Ok(self.next_raw().await?.map(|(line, _has_end)| line))
+    }
+
+    /// The next line without its end, and whether it had one: the last may not.
+    pub(crate) async fn next_raw(&mut self) -> Result<Option<(Bytes, bool)>, Fault> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.buffer[searched..].iter().position(|byte| *byte == b'\n') {
                 let mut line = self.buffer.split_to(searched + end + 1);
                 line.truncate(searched + end);
-                return Ok(Some(line.freeze()));
+                return Ok(Some((line.freeze(), true)));
             }
             searched = self.buffer.len();
             if searched > LINE_BYTES_MAX {
@@ -246,7 +251,7 @@ impl Lines {
                     }
                 }
                 None if self.buffer.is_empty() => return Ok(None),
-                None => return Ok(Some(self.buffer.split().freeze())),
+                None => return Ok(Some((self.buffer.split().freeze(), false))),
             }
         }
     }

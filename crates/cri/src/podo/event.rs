@@ -3,46 +3,26 @@
 //! One task per living sandbox reads its shim's events. A change of state is made once, by whoever learns of it first (the
 //! verb or the event), and told exactly then.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
-use podo_base::Stop;
 use podo_runtime::wire::Event;
-use podo_runtime::{Connection, ExitRecord, RuntimeError, StartRecord};
+use podo_runtime::{Connection, ExitRecord, StartRecord};
 
 use super::container::{Container, end_of, unseen_end};
 use super::records::{self, End};
 use super::sandbox::Sandbox;
+use super::shim_events::Readiness;
 use super::{Node, faults, now_ns};
 use crate::v1::ContainerEventType;
 use crate::{Code, ContainerEvents, CriError, v1};
-
-/// A shim's connection as the reactor sees it.
-struct Source(Connection);
-
-impl AsRawFd for Source {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
-
-impl Source {
-    /// What has come; none if nothing has.
-    fn take(&mut self) -> Result<Option<Event>, RuntimeError> {
-        self.0.next_event(Duration::ZERO)
-    }
-}
 
 impl Node {
     /// A new listener.
     pub(super) fn subscribe(&self) -> Result<ContainerEvents, CriError> {
         let events = self.events.lock();
         let events = events.as_ref().map(|events| ContainerEvents::from(events.subscribe()));
-        events.ok_or_else(|| CriError::new(Code::Unavailable, "the container runtime has shut down"))
+        events
+            .ok_or_else(|| CriError::new(Code::Unavailable, "the container runtime has shut down"))
     }
 
     /// Tells everybody.
@@ -146,45 +126,32 @@ impl Node {
     /// Listens to a living sandbox until it is removed. To be called before its state is read.
     pub(super) fn watch_sandbox(self: &Arc<Self>, sandbox: &Arc<Sandbox>) -> Result<(), CriError> {
         let Some(runtime) = &sandbox.runtime else { return Ok(()) };
-        let source = Source(runtime.events().map_err(|error| faults::of_runtime(&error))?);
+        let connection = runtime.events().map_err(|error| faults::of_runtime(&error))?;
+        let readiness = Readiness::of(&connection).map_err(|error| CriError::internal(&error))?;
         let stop = self.tasks.lock().as_ref().map(podo_base::Tasks::stop_signal);
         if let Some(stop) = stop {
             let (node, sandbox) = (Arc::clone(self), Arc::clone(sandbox));
             let name = format!("events of sandbox {}", sandbox.id());
-            self.spawn(name, async move { node.listen(&sandbox, source, &stop).await });
+            self.spawn(name, async move {
+                stop.or(node.listen(&sandbox, connection, &readiness)).await;
+            });
         }
         Ok(())
     }
 
-    async fn listen(self: Arc<Self>, sandbox: &Arc<Sandbox>, source: Source, stop: &Stop) {
-        let mut source = match AsyncFd::with_interest(source, Interest::READABLE) {
-            Ok(source) => source,
-            Err(error) => {
-                tracing::error!(sandbox = sandbox.id(), %error, "events cannot be listened to");
-                return;
-            }
-        };
+    /// Until the shim ends.
+    async fn listen(
+        self: &Arc<Self>,
+        sandbox: &Arc<Sandbox>,
+        mut connection: Connection,
+        readiness: &Readiness,
+    ) {
         loop {
-            let taken = match source.get_mut().take() {
-                Ok(Some(event)) => Some(event),
-                Ok(None) => {
-                    // Nothing more now: the next readiness is a new one.
-                    let Some(Ok(mut ready)) = stop.or(source.readable_mut()).await else { return };
-                    match ready.get_inner_mut().take() {
-                        Ok(None) => {
-                            ready.clear_ready();
-                            continue;
-                        }
-                        Ok(event) => event,
-                        Err(_) => None,
-                    }
-                }
-                Err(_) => None,
-            };
-            let (node, of) = (Arc::clone(&self), Arc::clone(sandbox));
-            let is_over = taken.is_none();
+            let event = readiness.next(&mut connection).await.ok();
+            let is_over = event.is_none();
+            let (node, of) = (Arc::clone(self), Arc::clone(sandbox));
             let handled = self.gate.run(move || {
-                node.handle(&of, taken.as_ref());
+                node.handle(&of, event.as_ref());
                 Ok(())
             });
             if handled.await.is_err() || is_over {

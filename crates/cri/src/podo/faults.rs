@@ -1,7 +1,7 @@
 //! Errors of the mechanisms in CRI's terms.
 
-use podo_image::service::{PullError, PullErrorKind};
 use podo_image::SnapshotError;
+use podo_image::service::{PullError, PullErrorKind};
 use podo_network::NetworkError;
 use podo_network::firewall::FirewallError;
 use podo_network::pool::PoolError;
@@ -84,5 +84,5 @@ pub(super) fn of_pull(error: &PullError) -> CriError {
 
 /// File work of ours.
 pub(super) fn of_file(step: &str, path: &std::path::Path, error: &std::io::Error) -> CriError {
-    CriError::new(Code::Internal, format!("cannot {step} {path:?}: {error}"))
+    CriError::new(Code::Internal, format!("cannot {step} {}: {error}", path.display()))
 }

@@ -33,7 +33,8 @@ impl Gate {
             let _permit = permit;
             work()
         });
-        let panicked = |error| CriError::new(Code::Internal, format!("a verb ended early: {error}"));
+        let panicked =
+            |error| CriError::new(Code::Internal, format!("a verb ended early: {error}"));
         worked.await.map_err(panicked)?
     }
 

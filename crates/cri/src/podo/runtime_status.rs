@@ -53,7 +53,8 @@ impl Node {
 
     #[expect(clippy::unused_self, reason = "one form for all verbs")]
     pub(super) fn runtime_config(&self) -> v1::RuntimeConfigResponse {
-        let linux = v1::LinuxRuntimeConfiguration { cgroup_driver: v1::CgroupDriver::Cgroupfs as i32 };
+        let linux =
+            v1::LinuxRuntimeConfiguration { cgroup_driver: v1::CgroupDriver::Cgroupfs as i32 };
         v1::RuntimeConfigResponse { linux: Some(linux) }
     }
 }

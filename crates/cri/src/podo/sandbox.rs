@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::container::Container;
+use super::container_stats::Samples;
 use super::records::SandboxRecord;
 use crate::v1;
 
@@ -18,6 +19,7 @@ pub(super) struct Sandbox {
     /// Pin of its network namespace; none on the host's network.
     pub(super) netns: Option<PathBuf>,
     pub(super) containers: Mutex<BTreeMap<String, Arc<Container>>>,
+    pub(super) samples: Mutex<Samples>,
     life: Mutex<SandboxLife>,
     /// Making and removing containers and stopping the whole exclude each other. Only taken on blocking threads.
     pub(super) verbs: Mutex<()>,
@@ -44,6 +46,7 @@ impl Sandbox {
             runtime,
             netns,
             containers: Mutex::default(),
+            samples: Mutex::default(),
             life: Mutex::new(life),
             verbs: Mutex::default(),
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -242,12 +243,15 @@ impl Puller<'_> {
         let layers = &found.manifest.layers;
         let (arrived, arrivals): (Vec<_>, Vec<_>) =
             layers.iter().map(|_| oneshot::channel::<()>()).unzip();
-        let downloads = layers.iter().zip(arrived).map(|(layer, arrived)| async move {
-            self.download(session, layer).await?;
-            // Nobody listens any more if unpacking failed; that error is the one to tell.
-            let _ = arrived.send(());
-            Ok::<(), PullCause>(())
-        });
+        let mut downloads: Vec<BoxFuture<'_, Result<(), PullCause>>> = Vec::new();
+        for (layer, arrived) in layers.iter().zip(arrived) {
+            downloads.push(Box::pin(async move {
+                self.download(session, layer).await?;
+                // Nobody listens any more if unpacking failed; that error is the one to tell.
+                let _ = arrived.send(());
+                Ok(())
+            }));
+        }
         let at_once = self.service.inner.config.parallel_layers_max.max(1);
         let download_all = stream::iter(downloads).buffer_unordered(at_once).try_collect::<()>();
         let unpack_all = async {

@@ -1,18 +1,16 @@
 //! ConfigMap: plain settings for Pods.
 
 use podo_api::Value;
-use podo_api::field::{Errors, Path};
-use podo_api::tree;
+use podo_api::field::{Errors, Path, quoted};
 
+use super::pod::view::{at, entries, is_on};
+use super::secret::{DATA_BYTES_MAX, decoded_len};
 use crate::name;
 use crate::table;
 use crate::{Column, Definition, Description, Names};
 
-/// The size of all keys and values together (Kubernetes v1.36 `core.MaxSecretSize`).
-const DATA_BYTES_MAX: usize = 1024 * 1024;
-
 /// ConfigMap.
-pub static CONFIG_MAP: Definition = Definition {
+pub(crate) static CONFIG_MAP: Definition = Definition {
     names: Names {
         kind: "ConfigMap",
         plural: "configmaps",
@@ -29,7 +27,9 @@ pub static CONFIG_MAP: Definition = Definition {
             format: "",
             description: Description::Field("core/v1.ConfigMap", "data"),
             priority: 0,
-            cell: |value, _| Value::from(entries(value, "data") + entries(value, "binaryData")),
+            cell: |map, _| {
+                Value::from(entries(map, "data").len() + entries(map, "binaryData").len())
+            },
         },
         table::AGE,
     ],
@@ -38,25 +38,19 @@ pub static CONFIG_MAP: Definition = Definition {
     ..Definition::BASE
 };
 
-fn entries(value: &Value, field: &str) -> usize {
-    tree::at(value, &[field]).as_object().map_or(0, serde_json::Map::len)
-}
-
-fn validate(value: &Value, errors: &mut Errors) {
+fn validate(map: &Value, errors: &mut Errors) {
     let mut total = 0;
-    for field in ["data", "binaryData"] {
-        for (key, content) in tree::at(value, &[field]).as_object().into_iter().flatten() {
-            let path = Path::new(field).key(key);
-            errors.invalid_all(&path, key, name::config_map_key(key));
-            if field == "data" && tree::at(value, &["binaryData"]).get(key).is_some() {
-                errors.invalid_text(
-                    &path,
-                    podo_api::field::quoted(key),
-                    "duplicate of key present in binaryData",
-                );
-            }
-            total += content.as_str().map_or(0, str::len);
+    for (key, content) in entries(map, "data") {
+        let path = Path::new("data").key(key);
+        errors.invalid_all(&path, key, name::config_map_key(key));
+        if at(map, "binaryData").get(key).is_some() {
+            errors.invalid_text(&path, quoted(key), "duplicate of key present in binaryData");
         }
+        total += content.as_str().map_or(0, str::len);
+    }
+    for (key, content) in entries(map, "binaryData") {
+        errors.invalid_all(&Path::new("binaryData").key(key), key, name::config_map_key(key));
+        total += decoded_len(content);
     }
     if total > DATA_BYTES_MAX {
         errors.too_long(&Path::root(), DATA_BYTES_MAX);
@@ -64,15 +58,20 @@ fn validate(value: &Value, errors: &mut Errors) {
 }
 
 fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
-    if !tree::is_true(old, &["immutable"]) {
+    freeze(new, old, &["data", "binaryData"], errors);
+}
+
+/// What is marked immutable stays marked, and these fields stay as they are.
+pub(super) fn freeze(new: &Value, old: &Value, fields: &[&str], errors: &mut Errors) {
+    const WHY: &str = "field is immutable when `immutable` is set";
+    if !is_on(old, "immutable") {
         return;
     }
-    const WHY: &str = "field is immutable when `immutable` is set";
-    if !tree::is_true(new, &["immutable"]) {
+    if !is_on(new, "immutable") {
         errors.forbidden(&Path::new("immutable"), WHY);
     }
-    for field in ["data", "binaryData"] {
-        if new.get(field) != old.get(field) {
+    for field in fields {
+        if entries(new, field) != entries(old, field) {
             errors.forbidden(&Path::new(field), WHY);
         }
     }

@@ -428,7 +428,8 @@ fn removing_leaves_nothing() {
     assert_eq!(traces(&world), [""; 0]);
     assert!(!pin.exists() && fs::read_dir(world.run_dir()).unwrap().next().is_none());
     for pid in [shim, a] {
-        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid}");
+        let is_there = || Path::new(&format!("/proc/{pid}")).exists(); // The shim until init has reaped it.
+        eventually("it is gone", is_there, |is_there| !is_there);
     }
     podo_runtime::purge(&world.run_dir(), "s1").unwrap();
 }

@@ -21,9 +21,15 @@ pub(in crate::podo) fn devices(asked: &[v1::Device]) -> Result<Vec<Device>, CriE
         if !access.bytes().all(|letter| b"rwm".contains(&letter)) {
             return Err(CriError::invalid(format!("device permissions {access:?} are not of rwm")));
         }
-        let inside = if device.container_path.is_empty() { &device.host_path } else { &device.container_path };
+        let inside = if device.container_path.is_empty() {
+            &device.host_path
+        } else {
+            &device.container_path
+        };
         let looked = look(Path::new(&device.host_path), inside, access, &mut found);
-        looked.map_err(|error| CriError::invalid(format!("device {:?}: {error}", device.host_path)))?;
+        looked.map_err(|error| {
+            CriError::invalid(format!("device {:?}: {error}", device.host_path))
+        })?;
     }
     Ok(found)
 }
@@ -85,7 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_no_device_or_no_permission_is_refused() {
-        for bad in [asked("/etc/passwd", "", ""), asked("/nowhere", "", ""), asked("/dev/null", "", "x")] {
+        for bad in
+            [asked("/etc/passwd", "", ""), asked("/nowhere", "", ""), asked("/dev/null", "", "x")]
+        {
             assert!(devices(std::slice::from_ref(&bad)).is_err(), "{bad:?}");
         }
     }

@@ -4,17 +4,15 @@ use crate::v1::DnsConfig;
 
 /// As resolv.conf(5) has it: searches, servers, options.
 pub(in crate::podo) fn content(dns: &DnsConfig) -> String {
-    let mut text = String::new();
-    if !dns.searches.is_empty() {
-        text.push_str(&format!("search {}\n", dns.searches.join(" ")));
-    }
-    for server in &dns.servers {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if !dns.options.is_empty() {
-        text.push_str(&format!("options {}\n", dns.options.join(" ")));
-    }
-    text
+    let line = |word: &str, entries: &[String]| {
+        (!entries.is_empty()).then(|| format!("{word} {}\n", entries.join(" ")))
+    };
+    let servers = dns.servers.iter().map(|server| format!("nameserver {server}\n"));
+    line("search", &dns.searches)
+        .into_iter()
+        .chain(servers)
+        .chain(line("options", &dns.options))
+        .collect()
 }
 
 /// Whether an entry could say more than it should: a line of its own.
@@ -46,7 +44,10 @@ mod tests {
 
     #[test]
     fn an_entry_with_a_line_break_is_refused() {
-        let dns = DnsConfig { servers: vec!["1.1.1.1\nnameserver 6.6.6.6".into()], ..DnsConfig::default() };
+        let dns = DnsConfig {
+            servers: vec!["1.1.1.1\nnameserver 6.6.6.6".into()],
+            ..DnsConfig::default()
+        };
         assert!(!is_sane(&dns));
     }
 }

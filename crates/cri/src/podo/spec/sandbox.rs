@@ -80,9 +80,10 @@ fn sysctls(
     if *network != NetworkMode::Host {
         for (name, value) in UNPRIVILEGED {
             // In a user namespace ids of the range may not be mapped, which the kernel refuses.
-            let is_pings = name == "net.ipv4.ping_group_range";
-            if !(is_pings && has_user_namespace) && !all.contains_key(&name.replace('.', "/")) {
-                all.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            let is_refused = has_user_namespace && name == "net.ipv4.ping_group_range";
+            let is_given = all.contains_key(name) || all.contains_key(&name.replace('.', "/"));
+            if !is_refused && !is_given {
+                all.insert(name.to_owned(), value.to_owned());
             }
         }
     }
@@ -115,9 +116,7 @@ fn user_namespace(options: Option<&v1::UserNamespace>) -> Result<Option<UserName
 }
 
 /// Ports of the host that lead into the sandbox.
-pub(in crate::podo) fn host_ports(
-    mappings: &[v1::PortMapping],
-) -> Result<Vec<HostPort>, CriError> {
+pub(in crate::podo) fn host_ports(mappings: &[v1::PortMapping]) -> Result<Vec<HostPort>, CriError> {
     mappings.iter().filter(|mapping| mapping.host_port > 0).map(host_port).collect()
 }
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use podo_runtime::seccomp::{self, Program};
 use podo_runtime::capabilities;
+use podo_runtime::seccomp::{self, Program};
 
 use crate::v1::{LinuxContainerSecurityContext, ProfileType, SecurityProfile};
 use crate::{Code, CriError};
@@ -25,10 +25,8 @@ pub(in crate::podo) fn capabilities(
         let text = "ambient capabilities are not supported";
         return Err(CriError::new(Code::Unimplemented, text));
     }
-    fn names(list: &[String]) -> Vec<&str> {
-        list.iter().map(String::as_str).collect()
-    }
-    let (add, drop) = (names(&asked.add_capabilities), names(&asked.drop_capabilities));
+    let add: Vec<&str> = asked.add_capabilities.iter().map(String::as_str).collect();
+    let drop: Vec<&str> = asked.drop_capabilities.iter().map(String::as_str).collect();
     capabilities::adjust(capabilities::DEFAULT, &add, &drop)
         .map_err(|name| CriError::invalid(format!("unknown capability {name:?}")))
 }
@@ -75,7 +73,6 @@ pub(in crate::podo) fn check_apparmor(profile: Option<&SecurityProfile>) -> Resu
         _ => Ok(()),
     }
 }
-
 
 #[cfg(test)]
 mod tests {

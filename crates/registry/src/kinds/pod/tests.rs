@@ -1,22 +1,19 @@
 //! The recorded scenarios with Pods, replayed without a server.
 
 mod admission;
-mod compare;
-mod scenario;
 
 use std::collections::BTreeMap;
 
 use podo_api::field::Errors;
 use podo_api::json::{decode, settle};
-use podo_api::patch::{json, merge, strategic};
 use podo_api::selector::field::Selector;
-use podo_api::{Value, meta, status::Status, tree, yaml};
+use podo_api::{Value, meta, status::Status, tree};
 use podo_base::Timestamp;
 
 use super::{POD, ephemeral, internal, resize};
 use crate::metadata;
-use compare::differences;
-use scenario::Step;
+use crate::tests::compare::differences;
+use crate::tests::scenario::{self, Step};
 
 /// The areas that are about more than the kind: admission, apply, encodings, bindings.
 const SKIPPED_AREAS: &[&str] = &["admission", "apply", "protobuf", "watch"];
@@ -37,7 +34,7 @@ fn recorded_scenarios_come_out_the_same() {
         scenarios.iter().filter(|scenario| !SKIPPED_AREAS.contains(&scenario.area.as_str()))
     {
         let mut pods = Pods::new();
-        for step in &scenario.steps {
+        for step in scenario.steps.iter().filter(|step| step.is_about(&POD)) {
             let found = replay(step, &mut pods);
             count += usize::from(found.is_some());
             let place = format!("{}/{} {}", scenario.area, scenario.name, step.number);
@@ -56,7 +53,8 @@ fn recorded_scenarios_come_out_the_same() {
 /// A Pod with every field set passes through all code that looks at it.
 #[test]
 fn a_pod_with_every_field_is_looked_at_without_a_panic() {
-    let Some(bytes) = scenario::full_pod("a_pod_with_every_field_is_looked_at_without_a_panic")
+    let Some(bytes) =
+        scenario::full_object("a_pod_with_every_field_is_looked_at_without_a_panic", "core.v1.Pod")
     else {
         return;
     };
@@ -106,7 +104,7 @@ fn replay(step: &Step, pods: &mut Pods) -> Option<Vec<String>> {
 }
 
 fn create(step: &Step) -> Option<Vec<String>> {
-    let mut pod = step.pod()?;
+    let mut pod = step.object(&POD)?;
     meta::set(&mut pod, "namespace", "ns");
     meta::set(&mut pod, "creationTimestamp", scenario::NOW);
     if meta::name(&pod).is_empty() && !meta::str(&pod, "generateName").is_empty() {
@@ -127,7 +125,7 @@ fn create(step: &Step) -> Option<Vec<String>> {
 }
 
 fn update(step: &Step, old: &Value) -> Option<Vec<String>> {
-    let mut pod = patched(step, old)?;
+    let mut pod = step.patched(&POD, old)?;
     for field in ["creationTimestamp", "namespace", "uid"] {
         meta::copy(&mut pod, old, field);
     }
@@ -151,26 +149,6 @@ fn update(step: &Step, old: &Value) -> Option<Vec<String>> {
     }
     validate(&pod, old, &mut errors);
     Some(compare_answer(step, &pod, Some(old), errors))
-}
-
-/// The object after the request's patch; `None` if the patch itself is refused.
-fn patched(step: &Step, old: &Value) -> Option<Value> {
-    if step.method == "PUT" {
-        return step.pod();
-    }
-    let patch = step.body.clone()?;
-    let mut pod = match step.header("content-type") {
-        "application/json-patch+json" => {
-            json::Patch::decode(patch, false).ok()?.apply(old.clone()).ok()?
-        }
-        "application/merge-patch+json" => merge::apply(old.clone(), patch),
-        "application/strategic-merge-patch+json" => {
-            strategic::apply(old.clone(), &mut patch.clone(), POD.schema()).ok()?
-        }
-        _ => return None,
-    };
-    settle(&mut pod, POD.schema()).ok()?;
-    Some(pod)
 }
 
 fn settled(pod: &mut Value) {

@@ -26,10 +26,8 @@ fn nothing_to_run_is_an_error() {
 
 #[test]
 fn later_variables_take_the_place_of_earlier_ones() {
-    let envs = [("PATH", "/mine"), ("NEW", "a=b")].map(|(key, value)| KeyValue {
-        key: key.into(),
-        value: value.into(),
-    });
+    let envs = [("PATH", "/mine"), ("NEW", "a=b")]
+        .map(|(key, value)| KeyValue { key: key.into(), value: value.into() });
     let all = environment(&list("PATH=/image LANG=C"), &envs, "web-0", true).expect("good");
     assert_eq!(all, list("PATH=/mine TERM=xterm HOSTNAME=web-0 LANG=C NEW=a=b"));
 }

@@ -1,10 +1,8 @@
 use super::*;
 
 fn config(options: v1::NamespaceOption) -> v1::PodSandboxConfig {
-    let security = v1::LinuxSandboxSecurityContext {
-        namespace_options: Some(options),
-        ..Default::default()
-    };
+    let security =
+        v1::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
     let linux = v1::LinuxPodSandboxConfig {
         cgroup_parent: "/kubepods/burstable/pod1".into(),
         security_context: Some(security),
@@ -20,10 +18,8 @@ fn made(options: v1::NamespaceOption) -> SandboxSpec {
 
 #[test]
 fn a_plain_pod_has_its_own_network_and_containers_their_own_processes() {
-    let spec = made(v1::NamespaceOption {
-        pid: NamespaceMode::Container as i32,
-        ..Default::default()
-    });
+    let spec =
+        made(v1::NamespaceOption { pid: NamespaceMode::Container as i32, ..Default::default() });
     assert_eq!(spec.network, NetworkMode::Pinned("/run/netns/id".into()));
     assert_eq!((spec.pid, spec.host_ipc, spec.user_namespace), (PidMode::Container, false, None));
     assert_eq!(spec.cgroup, "podo-a/kubepods/burstable/pod1");
@@ -33,7 +29,8 @@ fn a_plain_pod_has_its_own_network_and_containers_their_own_processes() {
 #[test]
 fn the_nodes_namespaces_are_given_on_request() {
     let node = NamespaceMode::Node as i32;
-    let spec = made(v1::NamespaceOption { network: node, pid: node, ipc: node, ..Default::default() });
+    let spec =
+        made(v1::NamespaceOption { network: node, pid: node, ipc: node, ..Default::default() });
     assert_eq!((spec.network, spec.pid, spec.host_ipc), (NetworkMode::Host, PidMode::Host, true));
     assert!(spec.sysctls.is_empty(), "the host's settings are not the Pod's to change");
     assert_eq!(made(v1::NamespaceOption::default()).pid, PidMode::Sandbox);

@@ -8,7 +8,7 @@ use podo_api::Value;
 const ANY: &[&str] = &["<any>", "<age>"];
 
 /// How `found` differs from `expected`.
-pub(super) fn differences(expected: &Value, found: &Value) -> Vec<String> {
+pub(crate) fn differences(expected: &Value, found: &Value) -> Vec<String> {
     let mut out = Vec::new();
     compare(expected, found, "", &mut out);
     out

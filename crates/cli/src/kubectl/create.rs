@@ -1,0 +1,220 @@
+//! `create`: objects of files, or of a kind that a subcommand makes from flags.
+
+mod basic;
+mod data;
+mod rbac;
+mod service;
+mod workload;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::applied;
+use super::call::Call;
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::files::FileArgs;
+use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
+use super::select::declared_item;
+use super::value::{Look, at_mut};
+
+/// Create objects from files or flags
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Create {
+    #[command(subcommand)]
+    generator: Option<Generator>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Only those with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// A path of the server to post the file to instead
+    #[arg(long)]
+    raw: Option<String>,
+    /// Edit the objects first
+    #[arg(long)]
+    edit: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Generator {
+    #[command(alias = "ns")]
+    Namespace(basic::Namespace),
+    #[command(alias = "sa")]
+    Serviceaccount(basic::ServiceAccount),
+    Token(basic::Token),
+    #[command(alias = "pc")]
+    Priorityclass(basic::PriorityClass),
+    #[command(alias = "resourcequota")]
+    Quota(basic::Quota),
+    #[command(alias = "pdb")]
+    Poddisruptionbudget(basic::DisruptionBudget),
+    #[command(alias = "cm")]
+    Configmap(data::ConfigMap),
+    #[command(subcommand)]
+    Secret(data::Secret),
+    Role(rbac::Role),
+    Clusterrole(rbac::ClusterRole),
+    Rolebinding(rbac::RoleBinding),
+    Clusterrolebinding(rbac::ClusterRoleBinding),
+    #[command(subcommand, alias = "svc")]
+    Service(service::Service),
+    #[command(alias = "ing")]
+    Ingress(service::Ingress),
+    #[command(alias = "deploy")]
+    Deployment(workload::Deployment),
+    Job(workload::Job),
+    #[command(alias = "cj")]
+    Cronjob(workload::CronJob),
+}
+
+/// The flags that all ways of creating share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunArgs,
+    #[command(flatten)]
+    validate: ValidateArgs,
+    /// Keep the configuration for a later apply
+    #[arg(long)]
+    save_config: bool,
+    /// Who manages the fields
+    #[arg(long, default_value = "kubectl-create")]
+    field_manager: String,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Create) -> Outcome {
+    match args.generator {
+        Some(generator) => generator.run(ctx).await,
+        None => from_files(ctx, args).await,
+    }
+}
+
+impl Generator {
+    async fn run(self, ctx: &Ctx) -> Outcome {
+        match self {
+            Self::Namespace(args) => args.run(ctx).await,
+            Self::Serviceaccount(args) => args.run(ctx).await,
+            Self::Token(args) => args.run(ctx).await,
+            Self::Priorityclass(args) => args.run(ctx).await,
+            Self::Quota(args) => args.run(ctx).await,
+            Self::Poddisruptionbudget(args) => args.run(ctx).await,
+            Self::Configmap(args) => args.run(ctx).await,
+            Self::Secret(args) => args.run(ctx).await,
+            Self::Role(args) => args.run(ctx).await,
+            Self::Clusterrole(args) => args.run(ctx).await,
+            Self::Rolebinding(args) => args.run(ctx).await,
+            Self::Clusterrolebinding(args) => args.run(ctx).await,
+            Self::Service(args) => args.run(ctx).await,
+            Self::Ingress(args) => args.run(ctx).await,
+            Self::Deployment(args) => args.run(ctx).await,
+            Self::Job(args) => args.run(ctx).await,
+            Self::Cronjob(args) => args.run(ctx).await,
+        }
+    }
+}
+
+impl Common {
+    /// Creates one object and tells so. `failure` is what comes before the server's refusal, which then is a plain error.
+    pub(crate) async fn submit(
+        &self,
+        ctx: &Ctx,
+        mut object: Value,
+        failure: Option<&str>,
+    ) -> Outcome {
+        let dry_run = self.dry_run.parse()?;
+        let report = Report::new(&self.report, dry_run)?;
+        let discovery = ctx.discovery().await?;
+        let resource = discovery
+            .by_kind(object.s("/apiVersion"), object.s("/kind"))
+            .ok_or_else(|| Fault::refused(format!(
+                "no matches for kind {} in version {}",
+                quoted(object.s("/kind")),
+                quoted(object.s("/apiVersion"))
+            )))?;
+        if let Some(namespace) = ctx.explicit_namespace().filter(|_| resource.is_namespaced) {
+            at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
+        }
+        if self.save_config {
+            applied::write(&mut object);
+        }
+        if dry_run == DryRun::Client {
+            return report.done(ctx, &object, "created");
+        }
+        let path = resource.collection(Some(&ctx.namespace()?));
+        let created = ctx.call(self.query(Call::post(path, &object), dry_run)?).await;
+        let created = created.map_err(|fault| match (failure, fault) {
+            (Some(words), Fault::Status(status)) => {
+                Fault::refused(format!("{words} {}", status.s("/message")))
+            }
+            (_, fault) => fault,
+        })?;
+        report.done(ctx, &created, "created")
+    }
+
+    fn query(&self, call: Call, dry_run: DryRun) -> Result<Call, Fault> {
+        Ok(call
+            .query("dryRun", dry_run.query())
+            .query("fieldManager", self.field_manager.clone())
+            .query("fieldValidation", self.validate.query()?))
+    }
+}
+
+async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
+    if args.files.is_empty() {
+        return Err(Fault::refused("must specify one of -f and -k"));
+    }
+    if let Some(path) = args.raw {
+        let (mut declared, faults) = args.files.read(ctx)?;
+        Fault::all(faults)?;
+        if declared.len() != 1 {
+            return Err(Fault::refused("--raw can only use a single local file or stdin"));
+        }
+        let body = ctx.fetch(Call::post(path, &declared.remove(0).object)).await?;
+        return ctx.out(&body);
+    }
+    let dry_run = args.common.dry_run.parse()?;
+    let report = Report::new(&args.common.report, dry_run)?;
+    let selector = args.selector.as_deref().map(super::kinds::parse_selector).transpose()?;
+    let (mut declared, mut faults) = args.files.read(ctx)?;
+    if args.edit {
+        declared = super::edit::declared(declared)?;
+    }
+    if declared.is_empty() && faults.is_empty() {
+        return Err(Fault::refused("no objects passed to create"));
+    }
+    for one in declared {
+        if selector.as_ref().is_some_and(|selector| !super::kinds::matches(selector, &one.object)) {
+            continue;
+        }
+        let source = one.source.clone();
+        let created = async {
+            let mut item = declared_item(ctx, one).await?;
+            if args.common.save_config {
+                applied::write(&mut item.object);
+            }
+            if dry_run == DryRun::Client {
+                return Ok(item.object);
+            }
+            let path = item.resource.collection(Some(&item.namespace));
+            let call = args.common.query(Call::post(path, &item.object), dry_run)?;
+            let sent = ctx.call(call).await;
+            sent.map_err(|fault| fault.context(&format!("error when creating {}", quoted(&source))))
+        };
+        match created.await {
+            Ok(object) => report.done(ctx, &object, "created")?,
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Fault::all(faults)
+}
+
+/// The text of a value as a number, if it is one, as Go reads an `IntOrString`.
+pub(crate) fn int_or_string(text: &str) -> Value {
+    text.parse::<i32>().map_or_else(|_not_a_number| text.into(), Into::into)
+}

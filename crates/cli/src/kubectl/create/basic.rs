@@ -1,0 +1,249 @@
+//! `create namespace`, `serviceaccount`, `token`, `priorityclass`, `quota` and `poddisruptionbudget`.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::super::call::Call;
+use super::super::context::Ctx;
+use super::super::fault::{Fault, Outcome};
+use super::super::print::{Output, ShowArgs};
+use super::super::time::parse_duration;
+use super::super::value::Look;
+use super::{Common, int_or_string};
+
+/// Create a namespace
+#[derive(Debug, Args)]
+pub(super) struct Namespace {
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Namespace {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}, "spec": {}, "status": {},
+        });
+        self.common.submit(ctx, object, None).await
+    }
+}
+
+/// Create a service account
+#[derive(Debug, Args)]
+pub(super) struct ServiceAccount {
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl ServiceAccount {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let object =
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": self.name}});
+        self.common.submit(ctx, object, Some("failed to create serviceaccount:")).await
+    }
+}
+
+/// Ask for a token of a service account
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    name: String,
+    /// Who the token is for; repeat for more
+    #[arg(long)]
+    audience: Vec<String>,
+    /// How long the token is good
+    #[arg(long)]
+    duration: Option<String>,
+    /// Pod, Secret or Node
+    #[arg(long)]
+    bound_object_kind: Option<String>,
+    /// The object that the token dies with
+    #[arg(long)]
+    bound_object_name: Option<String>,
+    /// Its UID
+    #[arg(long)]
+    bound_object_uid: Option<String>,
+    /// json, yaml, ...
+    #[arg(short, long)]
+    output: Option<String>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+impl Token {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let mut spec = json!({});
+        if !self.audience.is_empty() {
+            spec["audiences"] = json!(self.audience);
+        }
+        if let Some(text) = &self.duration {
+            let length = parse_duration(text).ok_or_else(|| {
+                Fault::refused(format!("invalid argument \"{text}\" for \"--duration\" flag"))
+            })?;
+            if length.subsec_nanos() > 0 {
+                return Err(Fault::refused("--duration must be a whole number of seconds"));
+            }
+            if !length.is_zero() {
+                spec["expirationSeconds"] = length.as_secs().into();
+            }
+        }
+        if let Some(kind) = &self.bound_object_kind {
+            let version = match kind.as_str() {
+                "Pod" | "Secret" | "Node" => "v1",
+                other => return Err(Fault::refused(format!("supported --bound-object-kind values are Node, Pod, Secret, not {other}"))),
+            };
+            let name = self.bound_object_name.as_deref().unwrap_or_default();
+            if name.is_empty() {
+                return Err(Fault::refused("--bound-object-name is required if --bound-object-kind is provided"));
+            }
+            spec["boundObjectRef"] = json!({"kind": kind, "apiVersion": version, "name": name});
+            if let Some(uid) = &self.bound_object_uid {
+                spec["boundObjectRef"]["uid"] = uid.clone().into();
+            }
+        }
+        let request = json!({
+            "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": spec,
+        });
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{}/token", ctx.namespace()?, self.name);
+        let answer = ctx.call(Call::post(path, &request)).await.map_err(|fault| {
+            if fault.reason() == "NotFound" {
+                return Fault::refused(format!("failed to create token: {fault}"));
+            }
+            fault
+        })?;
+        let token = answer.s("/status/token");
+        if token.is_empty() {
+            return Err(Fault::refused("failed to create token: no token in server response"));
+        }
+        match Output::parse(self.output.as_deref(), None)? {
+            Output::Human { .. } => ctx.line(token),
+            output => ctx.out(output.object(&answer, self.show, true)?),
+        }
+    }
+}
+
+/// Create a priority class
+#[derive(Debug, Args)]
+pub(super) struct PriorityClass {
+    name: String,
+    /// The priority
+    #[arg(long, allow_hyphen_values = true, default_value_t = 0)]
+    value: i64,
+    /// For Pods that name none
+    #[arg(long)]
+    global_default: bool,
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// PreemptLowerPriority or Never
+    #[arg(long, default_value = "PreemptLowerPriority")]
+    preemption_policy: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl PriorityClass {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let mut object = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": self.name}, "value": self.value,
+            "preemptionPolicy": self.preemption_policy,
+        });
+        if self.global_default {
+            object["globalDefault"] = true.into();
+        }
+        if let Some(text) = self.description {
+            object["description"] = text.into();
+        }
+        self.common.submit(ctx, object, Some("failed to create priorityclass:")).await
+    }
+}
+
+/// Create a resource quota
+#[derive(Debug, Args)]
+pub(super) struct Quota {
+    name: String,
+    /// RESOURCE=QUANTITY,...
+    #[arg(long, default_value = "")]
+    hard: String,
+    /// What is counted
+    #[arg(long, default_value = "")]
+    scopes: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Quota {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let mut hard = Map::new();
+        for part in self.hard.split(',').filter(|part| !part.is_empty()) {
+            let (name, amount) = part.split_once('=').ok_or_else(|| {
+                Fault::refused(format!("Invalid argument syntax {part}, expected <resource>=<value>"))
+            })?;
+            hard.insert(name.to_owned(), amount.into());
+        }
+        let mut spec = json!({});
+        if !hard.is_empty() {
+            spec["hard"] = Value::Object(hard);
+        }
+        let scopes: Vec<&str> = self.scopes.split(',').filter(|scope| !scope.is_empty()).collect();
+        if !scopes.is_empty() {
+            spec["scopes"] = json!(scopes);
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": self.name},
+            "spec": spec, "status": {},
+        });
+        self.common.submit(ctx, object, Some("failed to create quota:")).await
+    }
+}
+
+/// Create a pod disruption budget
+#[derive(Debug, Args)]
+pub(super) struct DisruptionBudget {
+    name: String,
+    /// The labels of its Pods
+    #[arg(long)]
+    selector: Option<String>,
+    /// How many Pods must stay, as number or share
+    #[arg(long)]
+    min_available: Option<String>,
+    /// How many Pods may be lacking, as number or share
+    #[arg(long)]
+    max_unavailable: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl DisruptionBudget {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let Some(selector) = self.selector else {
+            return Err(Fault::refused("a selector must be specified"));
+        };
+        let mut spec = json!({"selector": match_labels(&selector)?});
+        match (self.min_available, self.max_unavailable) {
+            (Some(least), None) => spec["minAvailable"] = int_or_string(&least),
+            (None, Some(most)) => spec["maxUnavailable"] = int_or_string(&most),
+            (None, None) => return Err(Fault::refused("one of min-available or max-unavailable must be specified")),
+            (Some(_), Some(_)) => return Err(Fault::refused("min-available and max-unavailable cannot be both specified")),
+        }
+        let object = json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": self.name},
+            "spec": spec,
+            "status": {"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0},
+        });
+        self.common.submit(ctx, object, Some("failed to create poddisruptionbudgets:")).await
+    }
+}
+
+/// `a=b,c=d` as a `LabelSelector`.
+pub(super) fn match_labels(text: &str) -> Result<Value, Fault> {
+    let mut labels = Map::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').ok_or_else(|| {
+            Fault::refused(format!("unexpected label spec: {part}"))
+        })?;
+        labels.insert(key.to_owned(), value.trim_start_matches('=').into());
+    }
+    Ok(json!({"matchLabels": labels}))
+}

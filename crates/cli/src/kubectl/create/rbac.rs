@@ -1,0 +1,242 @@
+//! `create role`, `clusterrole`, `rolebinding` and `clusterrolebinding`.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::context::Ctx;
+use super::super::fault::{Fault, Outcome};
+use super::Common;
+use super::basic::match_labels;
+
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// What a role allows.
+#[derive(Debug, Args)]
+struct Rules {
+    /// get, list, watch, ...; repeat for more
+    #[arg(long, value_delimiter = ',')]
+    verb: Vec<String>,
+    /// RESOURCE[.GROUP][/SUBRESOURCE]; repeat for more
+    #[arg(long, value_delimiter = ',')]
+    resource: Vec<String>,
+    /// Only objects of this name; repeat for more
+    #[arg(long)]
+    resource_name: Vec<String>,
+}
+
+/// Create a role
+#[derive(Debug, Args)]
+pub(super) struct Role {
+    name: String,
+    #[command(flatten)]
+    rules: Rules,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Create a cluster role
+#[derive(Debug, Args)]
+pub(super) struct ClusterRole {
+    name: String,
+    #[command(flatten)]
+    rules: Rules,
+    /// A path that is no resource; repeat for more
+    #[arg(long = "non-resource-url", value_delimiter = ',')]
+    urls: Vec<String>,
+    /// The labels of the cluster roles to combine
+    #[arg(long)]
+    aggregation_rule: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Who is bound.
+#[derive(Debug, Args)]
+struct Subjects {
+    /// A user; repeat for more
+    #[arg(long = "user")]
+    users: Vec<String>,
+    /// A group; repeat for more
+    #[arg(long = "group")]
+    groups: Vec<String>,
+    /// NAMESPACE:NAME of a service account; repeat for more
+    #[arg(long = "serviceaccount")]
+    accounts: Vec<String>,
+}
+
+/// Create a role binding
+#[derive(Debug, Args)]
+pub(super) struct RoleBinding {
+    name: String,
+    /// The role
+    #[arg(long)]
+    role: Option<String>,
+    /// The cluster role
+    #[arg(long)]
+    clusterrole: Option<String>,
+    #[command(flatten)]
+    subjects: Subjects,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Create a cluster role binding
+#[derive(Debug, Args)]
+pub(super) struct ClusterRoleBinding {
+    name: String,
+    /// The cluster role
+    #[arg(long)]
+    clusterrole: Option<String>,
+    #[command(flatten)]
+    subjects: Subjects,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Rules {
+    /// One rule for each group, in the order in which the groups were named.
+    async fn of_resources(&self, ctx: &Ctx) -> Result<Vec<Value>, Fault> {
+        let verbs = unique(&self.verb);
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for text in &self.resource {
+            let (name, sub) = text.split_once('/').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
+            if name.is_empty() {
+                return Err(Fault::refused("resource must be specified if apiGroup/subresource specified"));
+            }
+            let (group, plural) = if name == "*" {
+                (String::new(), "*".to_owned())
+            } else {
+                let found = ctx.discovery().await?.require(name.trim_end_matches('.'))?;
+                (found.group.clone(), found.plural.clone())
+            };
+            let resource = sub.map_or(plural.clone(), |sub| format!("{plural}/{sub}"));
+            match groups.iter_mut().find(|(own, _)| *own == group) {
+                Some((_, resources)) if resources.contains(&resource) => {}
+                Some((_, resources)) => resources.push(resource),
+                None => groups.push((group, vec![resource])),
+            }
+        }
+        groups.sort();
+        Ok(groups
+            .into_iter()
+            .map(|(group, resources)| {
+                let group = if resources == ["*"] { "*".to_owned() } else { group };
+                let mut rule = json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
+                if !self.resource_name.is_empty() {
+                    rule["resourceNames"] = json!(unique(&self.resource_name));
+                }
+                rule
+            })
+            .collect())
+    }
+}
+
+fn unique(texts: &[String]) -> Vec<String> {
+    if texts.iter().any(|text| text == "*") {
+        return vec!["*".into()];
+    }
+    let mut seen = Vec::new();
+    for text in texts {
+        if !seen.contains(text) {
+            seen.push(text.clone());
+        }
+    }
+    seen
+}
+
+impl Role {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        if self.rules.verb.is_empty() {
+            return Err(Fault::refused("at least one verb must be specified"));
+        }
+        if self.rules.resource.is_empty() {
+            return Err(Fault::refused("at least one resource must be specified"));
+        }
+        let rules = self.rules.of_resources(ctx).await?;
+        let object = json!({
+            "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": {"name": self.name}, "rules": rules,
+        });
+        self.common.submit(ctx, object, None).await
+    }
+}
+
+impl ClusterRole {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let mut object = json!({
+            "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": {"name": self.name}, "rules": null,
+        });
+        if let Some(labels) = &self.aggregation_rule {
+            object["aggregationRule"] = json!({"clusterRoleSelectors": [match_labels(labels)?]});
+            return self.common.submit(ctx, object, None).await;
+        }
+        if self.rules.verb.is_empty() {
+            return Err(Fault::refused("at least one verb must be specified"));
+        }
+        if self.rules.resource.is_empty() && self.urls.is_empty() {
+            return Err(Fault::refused("one of resource or nonResourceURL must be specified"));
+        }
+        let mut rules = self.rules.of_resources(ctx).await?;
+        if !self.urls.is_empty() {
+            rules.push(json!({"verbs": unique(&self.rules.verb), "nonResourceURLs": self.urls}));
+        }
+        object["rules"] = Value::Array(rules);
+        self.common.submit(ctx, object, None).await
+    }
+}
+
+impl Subjects {
+    fn list(&self) -> Result<Vec<Value>, Fault> {
+        let mut subjects = Vec::new();
+        for (kind, names) in [("User", &self.users), ("Group", &self.groups)] {
+            subjects.extend(
+                unique_exact(names).map(|name| json!({"kind": kind, "apiGroup": GROUP, "name": name})),
+            );
+        }
+        for account in unique_exact(&self.accounts) {
+            let (namespace, name) =
+                account.split_once(':').filter(|(ns, name)| !ns.is_empty() && !name.is_empty()).ok_or_else(
+                    || Fault::refused("serviceaccount must be <namespace>:<name>"),
+                )?;
+            subjects.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
+        }
+        Ok(subjects)
+    }
+}
+
+fn unique_exact(names: &[String]) -> impl Iterator<Item = &String> {
+    names.iter().enumerate().filter(|(at, name)| !names[..*at].contains(name)).map(|(_, name)| name)
+}
+
+fn binding(kind: &str, name: &str, role: (&str, &str), subjects: Vec<Value>) -> Value {
+    let mut object = json!({
+        "apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": {"name": name},
+        "roleRef": {"apiGroup": GROUP, "kind": role.0, "name": role.1},
+    });
+    if !subjects.is_empty() {
+        object["subjects"] = Value::Array(subjects);
+    }
+    object
+}
+
+impl RoleBinding {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let role = match (&self.role, &self.clusterrole) {
+            (Some(role), None) => ("Role", role.as_str()),
+            (None, Some(role)) => ("ClusterRole", role.as_str()),
+            _ => return Err(Fault::refused("exactly one of clusterrole or role must be specified")),
+        };
+        let object = binding("RoleBinding", &self.name, role, self.subjects.list()?);
+        self.common.submit(ctx, object, Some("failed to create rolebinding:")).await
+    }
+}
+
+impl ClusterRoleBinding {
+    pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
+        let Some(role) = &self.clusterrole else {
+            return Err(Fault::refused("required flag(s) \"clusterrole\" not set"));
+        };
+        let object =
+            binding("ClusterRoleBinding", &self.name, ("ClusterRole", role), self.subjects.list()?);
+        self.common.submit(ctx, object, Some("failed to create clusterrolebinding:")).await
+    }
+}

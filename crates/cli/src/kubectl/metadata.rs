@@ -1,0 +1,260 @@
+//! `label` and `annotate`.
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::call::{Call, MERGE};
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::files::FileArgs;
+use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
+use super::select::{Item, Select};
+use super::value::{Look, at_mut, object_mut, shown};
+
+/// Change labels or annotations
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// TYPE NAME... or TYPE/NAME..., then KEY=VALUE or KEY-
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Change values that are there already
+    #[arg(long)]
+    overwrite: bool,
+    /// Show what is there
+    #[arg(long)]
+    list: bool,
+    /// All of the kind
+    #[arg(long)]
+    all: bool,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only those with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// Only those with these fields
+    #[arg(long)]
+    field_selector: Option<String>,
+    /// Only if the object is of this version
+    #[arg(long)]
+    resource_version: Option<String>,
+    /// Change the files' objects only, send nothing
+    #[arg(long)]
+    local: bool,
+    /// Who manages the fields
+    #[arg(long)]
+    field_manager: Option<String>,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+}
+
+/// Which of the two maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Labels,
+    Annotations,
+}
+
+impl Which {
+    fn field(self) -> &'static str {
+        if self == Self::Labels { "labels" } else { "annotations" }
+    }
+
+    fn verb(self) -> &'static str {
+        if self == Self::Labels { "label" } else { "annotate" }
+    }
+
+    fn singular(self) -> &'static str {
+        if self == Self::Labels { "label" } else { "annotation" }
+    }
+}
+
+/// What is to be set and removed.
+struct Wanted {
+    set: Vec<(String, String)>,
+    remove: Vec<String>,
+}
+
+/// What changed in one object.
+#[derive(Default)]
+struct Changed {
+    is_added: bool,
+    is_removed: bool,
+}
+
+pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
+    let (words, changes) = split(&args.words);
+    let wanted = parse(which, changes)?;
+    if words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+    }
+    if wanted.set.is_empty() && wanted.remove.is_empty() && !args.list {
+        return Err(Fault::refused(format!("at least one {} update is required", which.singular())));
+    }
+    let dry_run = args.dry_run.parse()?;
+    let report = Report::new(&args.report, dry_run)?;
+    let select = Select {
+        words,
+        files: Some(&args.files),
+        selector: args.selector.as_deref(),
+        field_selector: args.field_selector.as_deref(),
+        is_all: args.all,
+        is_all_namespaces: args.all_namespaces,
+        is_local: args.local,
+        is_empty_all: false,
+    };
+    let (items, mut faults) = select.items(ctx).await?;
+    let is_single = items.len() == 1;
+    if args.resource_version.is_some() && !is_single {
+        return Err(Fault::refused("--resource-version may only be used with a single resource"));
+    }
+    for item in items {
+        if let Err(fault) = one(ctx, which, &args, &wanted, &report, dry_run, item, is_single).await {
+            faults.push(fault);
+        }
+    }
+    Fault::all(faults)
+}
+
+/// Words that name objects, and those after them that are changes.
+fn split(words: &[String]) -> (&[String], &[String]) {
+    let is_change = |word: &String| {
+        word.contains('=') || (word.ends_with('-') && word.len() > 1)
+    };
+    let first = words.iter().position(is_change).unwrap_or(words.len());
+    words.split_at(first)
+}
+
+fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
+    let mut wanted = Wanted { set: Vec::new(), remove: Vec::new() };
+    for change in changes {
+        if let Some((key, value)) = change.split_once('=') {
+            if key.is_empty() {
+                return Err(Fault::refused(format!("invalid {} spec: {change}", which.singular())));
+            }
+            wanted.set.push((key.to_owned(), value.to_owned()));
+        } else if let Some(key) = change.strip_suffix('-') {
+            wanted.remove.push(key.to_owned());
+        } else {
+            return Err(Fault::refused(format!("unknown {} spec: {change}", which.singular())));
+        }
+    }
+    let both = wanted.remove.iter().find(|key| wanted.set.iter().any(|(own, _)| own == *key));
+    if let Some(key) = both {
+        return Err(Fault::refused(format!(
+            "can not both modify and remove {} {} in the same command",
+            if which == Which::Labels { "a label" } else { "the following annotation(s)" },
+            key
+        )));
+    }
+    Ok(wanted)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the flags of one command, taken apart once for all objects")]
+async fn one(
+    ctx: &Ctx,
+    which: Which,
+    args: &Change,
+    wanted: &Wanted,
+    report: &Report,
+    dry_run: DryRun,
+    item: Item,
+    is_single: bool,
+) -> Outcome {
+    let own = item.object.at(&format!("/metadata/{}", which.field())).cloned().unwrap_or(json!({}));
+    if !args.overwrite {
+        refuse_overwrites(which, wanted, &own)?;
+    }
+    if which == Which::Labels && !args.list && dry_run != DryRun::Client {
+        for key in wanted.remove.iter().filter(|key| own.get(key.as_str()).is_none()) {
+            ctx.line(format!("label {} not found.", quoted(key)))?;
+        }
+    }
+    let (patch, changed) = difference(wanted, &own);
+    let mut body = json!({"metadata": {}});
+    if !patch.is_empty() {
+        body["metadata"][which.field()] = Value::Object(patch.clone());
+    }
+    if let Some(version) = &args.resource_version {
+        body["metadata"]["resourceVersion"] = version.clone().into();
+    }
+    let mut object = item.object.clone();
+    for (key, value) in patch {
+        let map = object_mut(at_mut(&mut object, &["metadata", which.field()]));
+        if value.is_null() { map.remove(&key) } else { map.insert(key, value) };
+    }
+    let sends = !args.local && !args.list && dry_run != DryRun::Client;
+    let has_change = changed.is_added || changed.is_removed || which == Which::Annotations;
+    if sends && has_change {
+        let manager = format!("kubectl-{}", which.verb());
+        let call = Call::patch(item.path(), MERGE, &body)
+            .query("dryRun", dry_run.query())
+            .query("fieldManager", args.field_manager.clone().unwrap_or(manager));
+        object = ctx.call(call).await?;
+    }
+    if args.list {
+        return list(ctx, which, &item, &object, is_single);
+    }
+    let message = match (which, changed.is_added, changed.is_removed) {
+        (Which::Annotations, _, _) => "annotated",
+        (_, true, true) => "modified",
+        (_, true, false) => "labeled",
+        (_, false, true) => "unlabeled",
+        (_, false, false) => "not labeled",
+    };
+    report.done(ctx, &object, message)
+}
+
+fn refuse_overwrites(which: Which, wanted: &Wanted, own: &Value) -> Outcome {
+    let mut faults = Vec::new();
+    for (key, value) in &wanted.set {
+        let Some(current) = own.get(key).map(shown) else { continue };
+        if which == Which::Labels && current == *value {
+            continue;
+        }
+        faults.push(if which == Which::Labels {
+            format!("'{key}' already has a value ({current}), and --overwrite is false")
+        } else {
+            format!("--overwrite is false but found the following declared annotation(s): '{key}' already has a value ({current})")
+        });
+    }
+    match faults.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Fault::refused(one.clone())),
+        many => Err(Fault::refused(format!("[{}]", many.join(", ")))),
+    }
+}
+
+fn difference(wanted: &Wanted, own: &Value) -> (Map<String, Value>, Changed) {
+    let mut patch = Map::new();
+    let mut changed = Changed::default();
+    for (key, value) in &wanted.set {
+        if own.get(key).and_then(Value::as_str) != Some(value) {
+            patch.insert(key.clone(), value.clone().into());
+            changed.is_added = true;
+        }
+    }
+    for key in &wanted.remove {
+        if own.get(key).is_some() {
+            patch.insert(key.clone(), Value::Null);
+            changed.is_removed = true;
+        }
+    }
+    (patch, changed)
+}
+
+fn list(ctx: &Ctx, which: Which, item: &Item, object: &Value, is_single: bool) -> Outcome {
+    let mut indent = "";
+    if !is_single {
+        indent = " ";
+        let resource = &item.resource;
+        ctx.line(format!("Listing {} for {}.{}/{}:", which.field(), resource.kind, resource.group, item.name))?;
+    }
+    for (key, value) in object.entries(&format!("/metadata/{}", which.field())) {
+        ctx.line(format!("{indent}{key}={}", shown(value)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! `patch`.
+
+use clap::Args;
+use podo_api::patch::{json, merge, strategic};
+use serde_json::Value;
+
+use super::call::{Call, JSON_PATCH, MERGE, STRATEGIC};
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::files::FileArgs;
+use super::kinds::schema_of;
+use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
+use super::select::{Item, Select};
+
+/// Change fields of objects
+#[derive(Debug, Args)]
+pub(crate) struct Patch {
+    /// TYPE NAME or TYPE/NAME
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// The patch, as JSON or YAML
+    #[arg(short, long)]
+    patch: Option<String>,
+    /// A file with the patch
+    #[arg(long)]
+    patch_file: Option<String>,
+    /// strategic, merge or json
+    #[arg(long, default_value = "strategic")]
+    r#type: String,
+    /// A subresource to patch
+    #[arg(long)]
+    subresource: Option<String>,
+    /// Change the files' objects only, send nothing
+    #[arg(long)]
+    local: bool,
+    /// Who manages the fields
+    #[arg(long, default_value = "kubectl-patch")]
+    field_manager: String,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
+    let text = match (&args.patch, &args.patch_file) {
+        (Some(text), None) => text.clone(),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map_err(|source| Fault::refused(format!("unable to read patch file: {source}")))?,
+        (Some(_), Some(_)) => {
+            return Err(Fault::refused("cannot specify --patch and --patch-file together"));
+        }
+        (None, None) => {
+            return Err(Fault::refused("must specify --patch or --patch-file containing the contents of the patch"));
+        }
+    };
+    let kind = match args.r#type.to_lowercase().as_str() {
+        "strategic" => STRATEGIC,
+        "merge" => MERGE,
+        "json" => JSON_PATCH,
+        other => {
+            return Err(Fault::refused(format!(
+                "--type must be one of [json merge strategic], not {}",
+                quoted(other)
+            )));
+        }
+    };
+    let patch = podo_api::yaml::to_json(text.as_bytes())
+        .map_err(|error| Fault::refused(format!("unable to parse {}: {error}", quoted(&text))))?;
+    let dry_run = args.dry_run.parse()?;
+    let report = Report::new(&args.report, dry_run)?;
+    let select = Select {
+        words: &args.words,
+        files: Some(&args.files),
+        is_local: args.local,
+        ..Select::default()
+    };
+    let (items, mut faults) = select.items(ctx).await?;
+    if items.is_empty() && faults.is_empty() {
+        return Err(Fault::refused("no objects passed to patch"));
+    }
+    for item in items {
+        match one(ctx, &args, &item, kind, &patch, dry_run).await {
+            Ok(object) => {
+                let message = if object == item.object { "patched (no change)" } else { "patched" };
+                report.done(ctx, &object, message)?;
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    Fault::all(faults)
+}
+
+async fn one(
+    ctx: &Ctx,
+    args: &Patch,
+    item: &Item,
+    kind: &'static str,
+    patch: &Value,
+    dry_run: DryRun,
+) -> Result<Value, Fault> {
+    if args.local || dry_run == DryRun::Client {
+        return local(item, kind, patch.clone());
+    }
+    let mut path = item.path();
+    if let Some(subresource) = &args.subresource {
+        path = format!("{path}/{subresource}");
+    }
+    let call = Call::patch(path, kind, patch)
+        .query("dryRun", dry_run.query())
+        .query("fieldManager", args.field_manager.clone());
+    match ctx.call(call).await {
+        Err(fault) if fault.reason() == "UnsupportedMediaType" => Err(Fault::refused(format!(
+            "{kind} is not supported by {}/{}, Kind={}: {fault}",
+            item.resource.group, item.resource.version, item.resource.kind
+        ))),
+        other => other,
+    }
+}
+
+fn local(item: &Item, kind: &'static str, mut patch: Value) -> Result<Value, Fault> {
+    let failed = |error: String| Fault::refused(error);
+    if kind == JSON_PATCH {
+        let patch = json::Patch::decode(patch, false).map_err(|error| failed(error.to_string()))?;
+        return patch.apply(item.object.clone()).map_err(|error| failed(error.to_string()));
+    }
+    match schema_of(&item.resource).filter(|_| kind == STRATEGIC) {
+        Some(ty) => strategic::apply(item.object.clone(), &mut patch, ty)
+            .map_err(|error| failed(error.to_string())),
+        None => Ok(merge::apply(item.object.clone(), patch)),
+    }
+}

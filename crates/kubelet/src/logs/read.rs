@@ -1,0 +1,266 @@
+//! [`LogStream`]: the bytes of a log as a client gets them, piece by piece, the end awaited where the log is followed.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use podo_base::Timestamp;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+
+use super::line::Entry;
+use super::{LogError, LogRequest, LogStreams, file};
+
+/// How much is read at once, and about how much a piece holds.
+const PIECE_BYTES: usize = 64 << 10;
+/// The longest entry; what is longer is given out as it is.
+const ENTRY_BYTES_MAX: usize = 1 << 20;
+
+/// Which file, and whether more may come.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The log folder.
+    pub(crate) log_dir: PathBuf,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Whether the container still runs; `None` if it ended before.
+    pub(crate) is_running: Option<watch::Receiver<bool>>,
+}
+
+/// A log as a client gets it. Dropping it ends everything.
+#[derive(Debug)]
+pub struct LogStream {
+    source: Source,
+    file: File,
+    pending: Vec<u8>,
+    filter: Filter,
+    follow: Option<Follow>,
+    is_done: bool,
+}
+
+/// What of each entry is given out.
+#[derive(Debug)]
+struct Filter {
+    since: Option<Timestamp>,
+    has_timestamps: bool,
+    streams: LogStreams,
+    left: Option<u64>,
+    is_line_begun: bool,
+}
+
+/// Waits for more.
+#[derive(Debug)]
+struct Follow {
+    inotify: AsyncFd<OwnedFd>,
+}
+
+impl LogStream {
+    /// Opens a log.
+    pub(crate) fn open(source: Source, request: &LogRequest) -> Result<Self, LogError> {
+        let failed = |source: io::Error, path: &Path| LogError::Open { path: path.to_owned(), source };
+        // The watch stands before the file is read: nothing that comes meanwhile is missed.
+        let follow = match (&source.is_running, request.follow) {
+            (Some(_), true) => {
+                Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?)
+            }
+            _ => None,
+        };
+        let mut file = file::open(&source.log_dir, &source.path)?;
+        if let Some(lines) = request.tail_lines {
+            file::tail_start(&mut file, lines)
+                .and_then(|start| file.seek(SeekFrom::Start(start)))
+                .map_err(|error| failed(error, &source.path))?;
+        }
+        let filter = Filter {
+            since: request.since,
+            has_timestamps: request.timestamps,
+            streams: request.stream,
+            left: request.limit_bytes,
+            is_line_begun: false,
+        };
+        Ok(Self { source, file, pending: Vec::new(), filter, follow, is_done: false })
+    }
+
+    /// The next piece; `None` at the end. May be dropped while it waits.
+    pub async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            if self.is_done {
+                return None;
+            }
+            // Asked before reading: what is written before the end is read after it was asked for.
+            let was_running = self.is_running();
+            let mut out = Vec::new();
+            let is_at_end = match self.read_piece(&mut out) {
+                Ok(is_at_end) => is_at_end,
+                Err(error) => {
+                    self.is_done = true;
+                    return Some(Err(error));
+                }
+            };
+            if is_at_end && !self.reopen_if_rotated() {
+                self.is_done = self.follow.is_none() || !was_running;
+                if self.is_done && !self.pending.is_empty() {
+                    // The runtime was killed within an entry.
+                    let rest = std::mem::take(&mut self.pending);
+                    self.filter.pass(&rest, &mut out);
+                }
+            }
+            if self.filter.left == Some(0) {
+                self.is_done = true;
+            }
+            if !out.is_empty() {
+                return Some(Ok(Bytes::from(out)));
+            }
+            if is_at_end && !self.is_done {
+                self.wait().await;
+            }
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.source.is_running.as_ref().is_some_and(|running| *running.borrow())
+    }
+
+    /// Reads some and passes on what is whole; true at the end of the file.
+    fn read_piece(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let mut block = vec![0; PIECE_BYTES];
+        while out.len() < PIECE_BYTES && self.filter.left != Some(0) {
+            let count = self.file.read(&mut block)?;
+            if count == 0 {
+                return Ok(true);
+            }
+            self.pending.extend_from_slice(block.get(..count).unwrap_or_default());
+            let mut start = 0;
+            while let Some(length) = find_end(self.pending.get(start..).unwrap_or_default()) {
+                let line = self.pending.get(start..start + length).unwrap_or_default();
+                self.filter.pass(line, out);
+                start += length + 1;
+            }
+            self.pending.drain(..start);
+            if self.pending.len() > ENTRY_BYTES_MAX {
+                let rest = std::mem::take(&mut self.pending);
+                self.filter.pass(&rest, out);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes on in the new file if the log was rotated; true if so.
+    fn reopen_if_rotated(&mut self) -> bool {
+        if self.follow.is_none() {
+            return false;
+        }
+        let Ok(new) = file::open(&self.source.log_dir, &self.source.path) else { return false };
+        let inode = |file: &File| file.metadata().map(|metadata| metadata.ino()).ok();
+        let is_new = inode(&new) != inode(&self.file);
+        if is_new {
+            self.file = new;
+        }
+        is_new
+    }
+
+    async fn wait(&mut self) {
+        let Some(follow) = &mut self.follow else { return };
+        match &mut self.source.is_running {
+            Some(running) if *running.borrow() => {
+                tokio::select! {
+                    biased;
+                    () = follow.changed() => {}
+                    _ended = running.wait_for(|is_running| !is_running) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn find_end(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| *byte == b'\n')
+}
+
+impl Filter {
+    /// Passes one entry on, as far as it is wanted. What is no entry is passed on as it is.
+    fn pass(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        let Some(entry) = Entry::parse(line) else {
+            return;
+        };
+        let is_unwanted = match self.streams {
+            LogStreams::All => false,
+            LogStreams::Stdout => entry.is_stderr,
+            LogStreams::Stderr => !entry.is_stderr,
+        };
+        if is_unwanted {
+            return;
+        }
+        if let Some(since) = self.since {
+            if entry.is_before(since) {
+                return;
+            }
+            // Times only grow: no further entry needs to be looked at.
+            self.since = None;
+        }
+        if self.has_timestamps && !self.is_line_begun {
+            self.push(entry.time, out);
+            self.push(b" ", out);
+        }
+        self.push(entry.text, out);
+        if !entry.is_partial {
+            self.push(b"\n", out);
+        }
+        self.is_line_begun = entry.is_partial;
+    }
+
+    fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let allowed = match &mut self.left {
+            None => bytes.len(),
+            Some(left) => {
+                let allowed = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= allowed as u64;
+                allowed
+            }
+        };
+        out.extend_from_slice(bytes.get(..allowed).unwrap_or_default());
+    }
+}
+
+impl Follow {
+    /// Watches the folder of a file: writes to it, and a new file in its place.
+    fn new(path: &Path) -> io::Result<Self> {
+        let folder = path.parent().unwrap_or(path);
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let flags = WatchFlags::MODIFY
+            | WatchFlags::CREATE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF;
+        inotify::add_watch(&inotify, folder, flags)?;
+        Ok(Self { inotify: AsyncFd::new(inotify)? })
+    }
+
+    /// Waits until something happened, and forgets what.
+    async fn changed(&self) {
+        loop {
+            let Ok(mut guard) = self.inotify.readable().await else { return };
+            let mut buffer = [0_u8; 4096];
+            let mut was_told = false;
+            let drained = guard.try_io(|inotify| {
+                loop {
+                    match rustix::io::read(inotify.get_ref(), &mut buffer) {
+                        Ok(0) => return Ok(()),
+                        Ok(_) => was_told = true,
+                        Err(error) => return Err(io::Error::from(error)),
+                    }
+                }
+            });
+            let is_broken = matches!(drained, Ok(Err(_)));
+            if was_told || is_broken {
+                return;
+            }
+        }
+    }
+}

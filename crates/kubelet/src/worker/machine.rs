@@ -1,0 +1,462 @@
+//! [`Machine`]: where a Pod is in its life on this node, and what follows from what has happened. Pure: commands come out, and
+//! somebody else carries them out ([`super::jobs`]).
+//!
+//! ```text
+//! Syncing ─► Stopping ─► Cleaning ─┬─► Resting ─► Removing ─► Confirming ─► Ended
+//! Rejected ────────────────────────┘  (kept for its logs)    (API object)
+//! ```
+//!
+//! Holds always
+//! - Nothing is started once stopping has begun, and nothing is cleaned up while a container may be alive.
+//! - The API object is deleted only after everything is gone and its final status was written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use podo_api::k8s_openapi::api::core::v1 as k8s;
+use podo_base::Timestamp;
+
+use super::memory::Memory;
+use super::plan::{self, Action, PlanInput};
+use crate::observed::{ObservedContainer, ObservedPod};
+use crate::pod::{PodView, Role};
+use crate::status::{Probes, Verdict, Waiting};
+
+/// The least that is left of the grace period for sidecars, which end last, in seconds (Kubernetes v1.36).
+const SIDECAR_GRACE_MIN: i64 = 2;
+/// After something that has to be done failed, the next attempt.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Something to carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Towards running.
+    Act(Action),
+    /// Drop what is being done towards running.
+    Abandon,
+    /// Stop a container; `is_told` if an event says so.
+    Stop { id: String, name: String, role: Role, grace: i64 },
+    /// Stop the sandboxes and take the volumes down.
+    CleanUp { sandboxes: Vec<String> },
+    /// Remove every trace of the Pod from the node.
+    Remove { sandboxes: Vec<String> },
+    /// Delete the API object.
+    Confirm,
+    /// A container waits for the end of its back-off, from now on.
+    TellBackOff { name: String },
+    /// Tell that the Pod has lived too long.
+    TellDeadline(Verdict),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Volumes were set up, or not.
+    Volumes { refresh_at: Option<Timestamp>, is_ok: bool },
+    /// A sandbox was made, or not.
+    Sandbox { is_ok: bool },
+    /// Old sandboxes were stopped.
+    SandboxesStopped(Vec<String>),
+    /// A container was started, or not.
+    Started { name: String, failure: Option<StartFailure> },
+    /// A container was stopped, or not.
+    Stopped { id: String, is_ok: bool },
+    /// Sandboxes and volumes are gone, or not.
+    CleanedUp { is_ok: bool },
+    /// Every trace is gone, or not.
+    Removed { is_ok: bool },
+    /// The API object was told to go, or not.
+    Confirmed { is_ok: bool },
+}
+
+/// Why a container could not be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StartFailure {
+    /// What to show.
+    pub(crate) waiting: Waiting,
+    /// When to try again.
+    pub(crate) retry_in: Duration,
+    /// What to show after a while.
+    pub(crate) later: Option<Waiting>,
+}
+
+/// Where a Pod is in its life on this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// It is to run.
+    Syncing,
+    /// Its containers are being stopped.
+    Stopping(Stopping),
+    /// Its sandboxes and volumes are being taken away.
+    Cleaning { is_busy: bool, not_before: Option<Timestamp> },
+    /// All is over, and its logs are kept until it is deleted.
+    Resting,
+    /// Every trace is being removed.
+    Removing { is_busy: bool, not_before: Option<Timestamp> },
+    /// The API object is to be deleted.
+    Confirming { is_busy: bool, not_before: Option<Timestamp> },
+    /// Nothing is left to do.
+    Ended,
+}
+
+/// How far stopping is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stopping {
+    since: Timestamp,
+    /// Containers that were told to stop, with the grace that they were given.
+    told: BTreeMap<String, i64>,
+    not_before: Option<Timestamp>,
+}
+
+/// What a step is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) pod: &'a PodView,
+    pub(crate) observed: &'a ObservedPod,
+    pub(crate) probes: &'a Probes,
+    /// The status on the server.
+    pub(crate) old: &'a k8s::PodStatus,
+    /// The API object is gone.
+    pub(crate) is_gone: bool,
+    /// The server knows the status as it is.
+    pub(crate) is_told: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// A Pod's life on this node.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    stage: Stage,
+    pub(crate) memory: Memory,
+    /// Something is being done towards running.
+    is_acting: bool,
+    verdict: Option<Verdict>,
+    wake_at: Option<Timestamp>,
+}
+
+impl Machine {
+    /// A Pod that the node takes.
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: Stage::Syncing,
+            memory: Memory::default(),
+            is_acting: false,
+            verdict: None,
+            wake_at: None,
+        }
+    }
+
+    /// A Pod that the node refuses.
+    pub(crate) fn rejected() -> Self {
+        Self { stage: Stage::Resting, ..Self::new() }
+    }
+
+    /// When to step without an event.
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        self.wake_at
+    }
+
+    /// The verdict over the whole Pod.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.verdict.as_ref()
+    }
+
+    /// Whether more is about to happen without anybody's doing, so that a status now would be old at once.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.is_acting
+    }
+
+    /// Whether nothing of the Pod will be started again and nothing of it is alive.
+    pub(crate) fn is_over(&self) -> bool {
+        !matches!(self.stage, Stage::Syncing | Stage::Stopping(_))
+    }
+
+    /// Whether the Pod holds nothing of the node any more: neither amounts nor ports.
+    pub(crate) fn is_released(&self) -> bool {
+        !matches!(self.stage, Stage::Syncing | Stage::Stopping(_) | Stage::Cleaning { .. })
+    }
+
+    /// Whether nothing is left to do.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.stage == Stage::Ended
+    }
+
+    /// Something that containers or volumes are made from has changed.
+    pub(crate) fn sources_changed(&mut self) {
+        self.memory.forget_failures();
+        if let super::memory::VolumeState::Set { refresh_at } = &mut self.memory.volumes {
+            *refresh_at = Some(Timestamp::default());
+        }
+    }
+
+    /// Takes what came of a command.
+    pub(crate) fn apply(&mut self, outcome: Outcome, now: Timestamp) {
+        match outcome {
+            Outcome::Volumes { refresh_at, is_ok } => {
+                self.is_acting = false;
+                self.memory.note_volumes(refresh_at, is_ok, now);
+            }
+            Outcome::Sandbox { is_ok } => {
+                self.is_acting = false;
+                self.memory.note_sandbox(is_ok, now);
+            }
+            Outcome::SandboxesStopped(ids) => {
+                self.is_acting = false;
+                self.memory.stopped.extend(ids);
+            }
+            Outcome::Started { name, failure } => {
+                self.is_acting = false;
+                match failure {
+                    None => self.memory.note_started(&name),
+                    Some(failure) => {
+                        let retry_at = now.plus(failure.retry_in);
+                        self.memory.note_failed(&name, failure.waiting, retry_at, failure.later, now);
+                    }
+                }
+            }
+            Outcome::Stopped { id, is_ok } => self.stopped(id, is_ok, now),
+            Outcome::CleanedUp { is_ok } => {
+                self.stage = match is_ok {
+                    true => Stage::Resting,
+                    false => Stage::Cleaning { is_busy: false, not_before: Some(now.plus(RETRY)) },
+                };
+            }
+            Outcome::Removed { is_ok } => {
+                let not_before = (!is_ok).then(|| now.plus(RETRY));
+                self.stage = match is_ok {
+                    true => Stage::Confirming { is_busy: false, not_before },
+                    false => Stage::Removing { is_busy: false, not_before },
+                };
+            }
+            Outcome::Confirmed { is_ok } => {
+                // What has finalizers stays a while; it is told to go once.
+                if !is_ok {
+                    let not_before = Some(now.plus(RETRY));
+                    self.stage = Stage::Confirming { is_busy: false, not_before };
+                }
+            }
+        }
+    }
+
+    fn stopped(&mut self, id: String, is_ok: bool, now: Timestamp) {
+        match &mut self.stage {
+            Stage::Stopping(stopping) => {
+                if is_ok {
+                    self.memory.dead.insert(id);
+                } else {
+                    stopping.told.remove(&id);
+                    stopping.not_before = Some(now.plus(RETRY));
+                }
+            }
+            _ => {
+                self.is_acting = false;
+                if is_ok {
+                    self.memory.dead.insert(id);
+                }
+            }
+        }
+    }
+
+    /// What to do now.
+    pub(crate) fn step(&mut self, view: View<'_>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        self.wake_at = self.memory.age(view.now);
+        if self.stage == Stage::Syncing {
+            self.sync(view, &mut commands);
+        }
+        if matches!(self.stage, Stage::Stopping(_)) {
+            self.stop(view, &mut commands);
+        }
+        self.wind_down(view, &mut commands);
+        commands
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([at]).min();
+    }
+
+    fn sync(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        let is_over = matches!(view.old.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let is_late = self.deadline(view, commands);
+        if view.is_gone || view.pod.is_deleting() || is_over || is_late {
+            return self.begin_stopping(view, commands);
+        }
+        if self.is_acting {
+            return;
+        }
+        let plan = plan::plan(PlanInput {
+            pod: view.pod,
+            observed: view.observed,
+            memory: &self.memory,
+            probes: view.probes,
+            old: view.old,
+            now: view.now,
+        });
+        if let Some(at) = plan.wake_at {
+            self.wake(at);
+        }
+        for (name, waiting) in plan.crashed {
+            let is_new = self.memory.waiting.get(&name) != Some(&waiting);
+            if is_new {
+                commands.push(Command::TellBackOff { name: name.clone() });
+                self.memory.waiting.insert(name, waiting);
+            }
+        }
+        match plan.action {
+            None => {}
+            Some(Action::Finish) => self.begin_stopping(view, commands),
+            Some(action) => {
+                self.is_acting = true;
+                self.note_start(&action, view);
+                commands.push(Command::Act(action));
+            }
+        }
+    }
+
+    /// Notes a restart, so that the next one waits longer.
+    fn note_start(&mut self, action: &Action, view: View<'_>) {
+        let Action::Start { name, .. } = action else { return };
+        let Some((_, container)) = view.pod.container(name) else { return };
+        let ended = view.observed.latest(name).filter(|record| record.finished_at > Timestamp::default());
+        if let Some(record) = ended {
+            let hash = crate::container::labels::hash(container);
+            self.memory.note_restart(name, &hash, record.finished_at, view.now);
+        }
+    }
+
+    /// Whether the Pod has lived longer than it may.
+    fn deadline(&mut self, view: View<'_>, commands: &mut Vec<Command>) -> bool {
+        let Some(seconds) = view.pod.spec.active_deadline_seconds else { return false };
+        let Some(start) = &view.old.start_time else { return false };
+        let start = Timestamp::from_seconds(start.0.as_second());
+        let end = start.plus(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        if view.now < end {
+            self.wake(end);
+            return false;
+        }
+        let verdict = Verdict {
+            reason: "DeadlineExceeded".to_owned(),
+            message: "Pod was active on the node longer than the specified deadline".to_owned(),
+        };
+        commands.push(Command::TellDeadline(verdict.clone()));
+        self.verdict = Some(verdict);
+        true
+    }
+
+    fn begin_stopping(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        if self.is_acting {
+            // What was begun may have left something behind: it is seen at the next look.
+            commands.push(Command::Abandon);
+            self.is_acting = false;
+        }
+        self.stage = Stage::Stopping(Stopping {
+            since: view.now,
+            told: BTreeMap::new(),
+            not_before: None,
+        });
+    }
+
+    fn stop(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        let dead = &self.memory.dead;
+        let alive: Vec<&ObservedContainer> =
+            view.observed.alive().filter(|container| !dead.contains(&container.id)).collect();
+        let Stage::Stopping(stopping) = &mut self.stage else { return };
+        if alive.is_empty() {
+            self.stage = Stage::Cleaning { is_busy: false, not_before: None };
+            return;
+        }
+        if let Some(at) = stopping.not_before.take_if(|at| view.now < *at) {
+            stopping.not_before = Some(at);
+            return self.wake(at);
+        }
+        let grace = view.pod.grace_seconds();
+        let elapsed = i64::try_from(view.now.since(stopping.since).as_secs()).unwrap_or(i64::MAX);
+        for container in due_to_stop(view.pod, &alive) {
+            let role = view.pod.container(&container.name).map_or(Role::Main, |(role, _)| role);
+            let left = match role {
+                Role::Sidecar => (grace - elapsed).max(SIDECAR_GRACE_MIN.min(grace)),
+                _ => grace,
+            };
+            // Told again only if it has to hurry.
+            let is_told = stopping.told.get(&container.id).is_some_and(|told| *told <= left);
+            if !is_told {
+                stopping.told.insert(container.id.clone(), left);
+                commands.push(Command::Stop {
+                    id: container.id.clone(),
+                    name: container.name.clone(),
+                    role,
+                    grace: left,
+                });
+            }
+        }
+    }
+
+    fn wind_down(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        let is_leaving = view.is_gone || view.pod.is_deleting();
+        if self.stage == Stage::Resting && is_leaving {
+            self.stage = Stage::Removing { is_busy: false, not_before: None };
+        }
+        let sandboxes = || view.observed.sandboxes.iter().map(|one| one.id.clone()).collect();
+        let mut wake = None;
+        match &mut self.stage {
+            Stage::Cleaning { is_busy, not_before } => {
+                if is_due(is_busy, *not_before, view.now, &mut wake) {
+                    commands.push(Command::CleanUp { sandboxes: sandboxes() });
+                }
+            }
+            Stage::Removing { is_busy, not_before } => {
+                if is_due(is_busy, *not_before, view.now, &mut wake) {
+                    commands.push(Command::Remove { sandboxes: sandboxes() });
+                }
+            }
+            Stage::Confirming { .. } if view.is_gone => self.stage = Stage::Ended,
+            Stage::Confirming { is_busy, not_before } if view.is_told => {
+                if is_due(is_busy, *not_before, view.now, &mut wake) {
+                    commands.push(Command::Confirm);
+                }
+            }
+            _ => {}
+        }
+        if let Some(at) = wake {
+            self.wake(at);
+        }
+    }
+}
+
+/// Whether something can be done now; from then on it is being done.
+fn is_due(
+    is_busy: &mut bool,
+    not_before: Option<Timestamp>,
+    now: Timestamp,
+    wake: &mut Option<Timestamp>,
+) -> bool {
+    if *is_busy {
+        return false;
+    }
+    match not_before {
+        Some(at) if now < at => {
+            *wake = Some(at);
+            false
+        }
+        _ => {
+            *is_busy = true;
+            true
+        }
+    }
+}
+
+/// Whose turn it is to stop: everything but sidecars at once, then sidecars, the last first (KEP-753).
+fn due_to_stop<'a>(pod: &PodView, alive: &[&'a ObservedContainer]) -> Vec<&'a ObservedContainer> {
+    let role = |name: &str| pod.container(name).map_or(Role::Main, |(role, _)| role);
+    let (sidecars, others): (Vec<_>, Vec<_>) =
+        alive.iter().partition(|container| role(&container.name) == Role::Sidecar);
+    if !others.is_empty() {
+        return others;
+    }
+    let order = |name: &str| pod.init_containers().iter().position(|one| one.name == name);
+    let last = sidecars.iter().map(|container| order(&container.name)).max().flatten();
+    sidecars.into_iter().filter(|container| order(&container.name) == last).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! What to do next for a Pod that is to run: every decision, with no clock, no I/O and no lock.
+//!
+//! One action at a time: after each, the next is planned from what is true then.
+//!
+//! Source of the rules: Kubernetes v1.36 `computePodActions`, `computeInitContainerActions`.
+
+use podo_api::duration::GoDuration;
+use podo_api::k8s_openapi::api::core::v1 as k8s;
+use podo_base::Timestamp;
+
+use super::memory::{Memory, VolumeState};
+use crate::container::labels;
+use crate::observed::{ObservedContainer, ObservedPod, ObservedSandbox, RunState};
+use crate::pod::{PodView, Role};
+use crate::status::{Probes, Waiting};
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Set up the volumes.
+    SetUpVolumes,
+    /// Kill what is left in old sandboxes and stop them.
+    StopSandboxes(Vec<String>),
+    /// Make a sandbox.
+    RunSandbox { attempt: u32 },
+    /// Make and start a container.
+    Start { role: Role, name: String, restart_count: u32 },
+    /// Stop a container that is to be made anew.
+    Replace { id: String, name: String },
+    /// All is over: stop what is left.
+    Finish,
+}
+
+/// What to do next, if anything, and when to look again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What to do now.
+    pub(crate) action: Option<Action>,
+    /// When something can be done that cannot be done now.
+    pub(crate) wake_at: Option<Timestamp>,
+    /// Containers that wait for the end of their back-off.
+    pub(crate) crashed: Vec<(String, Waiting)>,
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanInput<'a> {
+    pub(crate) pod: &'a PodView,
+    pub(crate) observed: &'a ObservedPod,
+    pub(crate) memory: &'a Memory,
+    pub(crate) probes: &'a Probes,
+    /// The status on the server, which knows what the runtime has forgotten.
+    pub(crate) old: &'a k8s::PodStatus,
+    pub(crate) now: Timestamp,
+}
+
+impl Plan {
+    fn act(action: Action) -> Self {
+        Self { action: Some(action), ..Self::default() }
+    }
+
+    fn wait(until: Timestamp) -> Self {
+        Self { wake_at: Some(until), ..Self::default() }
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        self.wake_at = self.wake_at.into_iter().chain([at]).min();
+    }
+}
+
+/// What to do next.
+pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
+    let PlanInput { observed, memory, now, .. } = input;
+    if is_finished(input) {
+        return Plan::act(Action::Finish);
+    }
+    let current = observed.ready_sandbox();
+    let old: Vec<String> = observed
+        .sandboxes
+        .iter()
+        .filter(|sandbox| current.is_none_or(|current| current.id != sandbox.id))
+        .filter(|sandbox| !memory.stopped.contains(&sandbox.id))
+        .filter(|sandbox| sandbox.is_ready || is_inhabited(observed, sandbox) || current.is_none())
+        .map(|sandbox| sandbox.id.clone())
+        .collect();
+    if !old.is_empty() {
+        return Plan::act(Action::StopSandboxes(old));
+    }
+    match memory.volumes {
+        VolumeState::Unset => return Plan::act(Action::SetUpVolumes),
+        VolumeState::Failed { not_before, .. } if now < not_before => return Plan::wait(not_before),
+        VolumeState::Failed { .. } => return Plan::act(Action::SetUpVolumes),
+        VolumeState::Set { refresh_at: Some(at) } if at <= now => {
+            return Plan::act(Action::SetUpVolumes);
+        }
+        VolumeState::Set { .. } => {}
+    }
+    let mut plan = match current {
+        Some(sandbox) => plan_containers(input, sandbox),
+        None => match memory.sandbox_not_before(now) {
+            Some(at) => Plan::wait(at),
+            None => Plan::act(Action::RunSandbox { attempt: next_attempt(observed) }),
+        },
+    };
+    if let VolumeState::Set { refresh_at: Some(at) } = memory.volumes {
+        plan.wake(at);
+    }
+    plan
+}
+
+fn is_inhabited(observed: &ObservedPod, sandbox: &ObservedSandbox) -> bool {
+    observed.alive().any(|container| container.sandbox_id == sandbox.id)
+}
+
+fn next_attempt(observed: &ObservedPod) -> u32 {
+    observed.sandbox().map_or(0, |sandbox| sandbox.attempt + 1)
+}
+
+/// How a container ended for good, whatever sandbox it was in; `None` if it did not.
+fn exit_of(input: PlanInput<'_>, name: &str) -> Option<i32> {
+    match input.observed.latest(name) {
+        Some(record) if record.state == RunState::Exited => Some(record.exit_code),
+        Some(_) => None,
+        None => {
+            // The runtime has forgotten it, but the server has not.
+            let old = input.old;
+            let statuses =
+                old.container_statuses.iter().chain(&old.init_container_statuses).flatten();
+            let status = statuses.into_iter().find(|status| status.name == name)?;
+            Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+        }
+    }
+}
+
+/// Whether nothing of the Pod will be started again: its main containers have ended for good, or its start has failed for good.
+fn is_finished(input: PlanInput<'_>) -> bool {
+    let is_final = |role: Role, container: &k8s::Container| {
+        exit_of(input, &container.name).is_some_and(|code| !input.pod.restarts(role, container, code))
+    };
+    let mains = &input.pod.spec.containers;
+    let is_done = !mains.is_empty() && mains.iter().all(|container| is_final(Role::Main, container));
+    let is_failed = input.pod.containers().any(|(role, container)| {
+        role == Role::Init
+            && is_final(role, container)
+            && exit_of(input, &container.name).is_some_and(|code| code != 0)
+    });
+    is_done || is_failed
+}
+
+/// What a container of the sandbox needs.
+enum Need {
+    /// Nothing: it runs or is done.
+    Nothing,
+    /// To be started, since it never was, or since it ended then.
+    Start { after: Option<Timestamp> },
+    /// To be stopped first: it is not what its spec says any more.
+    Replace(String),
+}
+
+fn need(input: PlanInput<'_>, sandbox: &ObservedSandbox, role: Role, container: &k8s::Container) -> Need {
+    let name = container.name.as_str();
+    let Some(record) = input.observed.latest_in(&sandbox.id, name) else {
+        return Need::Start { after: None };
+    };
+    match record.state {
+        // Made and never started: whoever made it was stopped in between.
+        RunState::Created => Need::Replace(record.id.clone()),
+        RunState::Running if is_changed(role, container, record) => Need::Replace(record.id.clone()),
+        RunState::Unknown if !input.memory.dead.contains(&record.id) => {
+            Need::Replace(record.id.clone())
+        }
+        RunState::Running => Need::Nothing,
+        RunState::Exited | RunState::Unknown => {
+            let code = if record.state == RunState::Exited { record.exit_code } else { 137 };
+            let is_replaced = is_changed(role, container, record) && role != Role::Init;
+            if is_replaced || input.pod.restarts(role, container, code) {
+                Need::Start { after: Some(record.finished_at) }
+            } else {
+                Need::Nothing
+            }
+        }
+    }
+}
+
+fn is_changed(role: Role, container: &k8s::Container, record: &ObservedContainer) -> bool {
+    role != Role::Ephemeral && !record.hash.is_empty() && record.hash != labels::hash(container)
+}
+
+/// Whether the init containers have been through in this sandbox: a main container was made in it.
+fn is_initialized(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> bool {
+    let mut mains = input.pod.spec.containers.iter();
+    mains.any(|container| input.observed.latest_in(&sandbox.id, &container.name).is_some())
+}
+
+/// The containers that may be started now, in order.
+fn wanted<'a>(
+    input: PlanInput<'a>,
+    sandbox: &ObservedSandbox,
+) -> Vec<(Role, &'a k8s::Container, Need)> {
+    let pod = input.pod;
+    let mut wanted = Vec::new();
+    // Debugging must be possible while the Pod does not get on.
+    for container in pod.ephemeral_containers() {
+        wanted.push((Role::Ephemeral, container, need(input, sandbox, Role::Ephemeral, container)));
+    }
+    let is_initialized = is_initialized(input, sandbox);
+    let mut is_open = true;
+    for (role, container) in pod.containers() {
+        match role {
+            Role::Ephemeral => continue,
+            Role::Init if is_initialized || !is_open => continue,
+            Role::Sidecar if !is_initialized && !is_open => continue,
+            Role::Main if !is_open => continue,
+            _ => {}
+        }
+        let need = need(input, sandbox, role, container);
+        let is_passed = match role {
+            Role::Init => is_done(input, sandbox, container),
+            Role::Sidecar => is_initialized || is_up(input, sandbox, container),
+            Role::Main | Role::Ephemeral => true,
+        };
+        wanted.push((role, container, need));
+        is_open &= is_passed;
+    }
+    wanted
+}
+
+/// Whether an init container has done its work in this sandbox.
+fn is_done(input: PlanInput<'_>, sandbox: &ObservedSandbox, container: &k8s::Container) -> bool {
+    let record = input.observed.latest_in(&sandbox.id, &container.name);
+    record.is_some_and(|record| record.state == RunState::Exited && record.exit_code == 0)
+}
+
+/// Whether a sidecar is so far that the next container may begin.
+fn is_up(input: PlanInput<'_>, sandbox: &ObservedSandbox, container: &k8s::Container) -> bool {
+    let record = input.observed.latest_in(&sandbox.id, &container.name);
+    record.is_some_and(|record| record.state == RunState::Running)
+        && !input.probes.not_started.contains(&container.name)
+}
+
+fn plan_containers(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> Plan {
+    let PlanInput { pod, observed, memory, now, .. } = input;
+    let mut plan = Plan::default();
+    for (role, container, need) in wanted(input, sandbox) {
+        let name = container.name.as_str();
+        match need {
+            Need::Nothing => {}
+            Need::Replace(id) => {
+                let action = Action::Replace { id, name: name.to_owned() };
+                plan.action.get_or_insert(action);
+            }
+            Need::Start { after } => {
+                if let Some(at) = memory.not_before(name, now) {
+                    plan.wake(at);
+                    continue;
+                }
+                let hash = labels::hash(container);
+                let wait = after.and_then(|after| memory.restart_wait(name, &hash, after, now));
+                if let Some((wait, until)) = wait {
+                    plan.wake(until);
+                    let wait = GoDuration::from(wait);
+                    let message = format!(
+                        "back-off {wait} restarting failed container={name} pod={}",
+                        pod.full_name()
+                    );
+                    let reason = "CrashLoopBackOff".to_owned();
+                    plan.crashed.push((name.to_owned(), Waiting { reason, message }));
+                    continue;
+                }
+                let restart_count = restart_count(observed, input.old, name);
+                let action = Action::Start { role, name: name.to_owned(), restart_count };
+                plan.action.get_or_insert(action);
+            }
+        }
+    }
+    plan
+}
+
+/// How many containers of the name came before the one that is started next.
+fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u32 {
+    if let Some(record) = observed.latest(name) {
+        return record.restart_count + 1;
+    }
+    let all = [
+        &old.container_statuses,
+        &old.init_container_statuses,
+        &old.ephemeral_container_statuses,
+    ];
+    let status = all.into_iter().flatten().flatten().find(|status| status.name == name);
+    // The runtime has forgotten those before, as after a restart of the machine: the server has counted them.
+    status
+        .filter(|status| status.container_id.is_some() || status.last_state.is_some())
+        .map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0) + 1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,2 +1,0 @@
-//! podo-cluster-tests
-fn main() {}
