@@ -11,7 +11,7 @@ mod syntax;
 
 pub use decode::{Decoded, decode, decode_any};
 pub use encode::{encode, encode_list};
-pub use settle::{SettleError, settle};
+pub use settle::{SettleError, settle, settle_stored};
 pub use syntax::check as check_syntax;
 
 #[cfg(test)]

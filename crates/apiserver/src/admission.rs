@@ -1,7 +1,8 @@
 //! Admission: what is decided about a write by looking beyond the object, after its defaults and before its validation.
 //!
 //! One chain for every kind and verb. Mutating plug-ins run in the order of Kubernetes v1.36, then validating ones; each has a file.
-//! What a plug-in takes in passing (an address, a port) it gives back in [`finish`] if the write fails.
+//! What a plug-in takes in passing (an address, a port) is held by [`Request::reservation`] until that is dropped, which must be
+//! after the write.
 
 mod default_tolerations;
 mod namespace_lifecycle;
@@ -9,6 +10,7 @@ mod node_restriction;
 mod priority;
 mod rbac_escalation;
 mod service_account;
+mod taint_nodes;
 
 use podo_api::{Status, Value, meta};
 use podo_registry::Definition;
@@ -90,6 +92,7 @@ impl<'a> Request<'a> {
 pub async fn mutate(request: &mut Request<'_>, value: &mut Value, old: Option<&Value>) -> Result<(), Status> {
     namespace_lifecycle::admit(request, value).await?;
     service_account::admit(request, value)?;
+    taint_nodes::admit(request, value);
     priority::admit(request, value, old)?;
     default_tolerations::admit(request, value);
     crate::service::reserve(request, value, old)
@@ -100,9 +103,4 @@ pub async fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>)
     namespace_lifecycle::validate(request)?;
     rbac_escalation::validate(request, value, old)?;
     node_restriction::validate(request, value, old)
-}
-
-/// Tells the plug-ins how the write ended.
-pub fn finish(request: &Request<'_>, is_written: bool) {
-    crate::service::settle(request, is_written && !request.is_dry_run);
 }

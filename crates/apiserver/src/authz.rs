@@ -23,6 +23,8 @@ mod rule;
 mod volume_secrets;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use podo_base::Chain;

@@ -6,7 +6,7 @@
 //! Writes    Namespaces, the four RBAC kinds, PriorityClasses, and in `default` and `kube-system` a few named objects.
 //! Holds always
 //! - A second run right after the first writes nothing.
-//! - What is written is a whole number of transactions; a crash in between leaves less, and the next start goes on.
+//! - A crash in between leaves less, and the next start goes on.
 //!
 //! Not here: what controllers make (service accounts, `kube-root-ca.crt`), and who is asked: it writes as the system itself.
 
@@ -23,7 +23,7 @@ mod tests;
 use std::net::SocketAddr;
 
 use podo_api::Status;
-use podo_store::{CommitError, Expect, Op, TXN_OPS_MAX, Txn, Write};
+use podo_store::{CommitError, Expect, Op, Txn, Write};
 
 use crate::api::Api;
 use crate::authz::Rule;
@@ -68,19 +68,20 @@ fn plan(api: &Api, wanted: &Wanted) -> Result<Option<Op<Stored>>, Status> {
     Ok(value.map(op))
 }
 
-/// Commits in as few transactions as the store allows; `false` if somebody else was faster.
-async fn commit(api: &Api, mut ops: Vec<Op<Stored>>) -> Result<bool, Status> {
-    while !ops.is_empty() {
-        let rest = ops.split_off(ops.len().min(TXN_OPS_MAX));
-        match api.store.commit(Txn { ops }).await {
+/// Commits each object for itself, since each has a version of its own, but all at once: the store makes them durable together.
+/// `false` if somebody else was faster with one of them.
+async fn commit(api: &Api, ops: Vec<Op<Stored>>) -> Result<bool, Status> {
+    let commits: Vec<_> = ops.into_iter().map(|op| api.store.commit(Txn { ops: vec![op] })).collect();
+    let mut is_first = true;
+    for committed in futures_util::future::join_all(commits).await {
+        match committed {
             Ok(_) => {}
-            Err(CommitError::Conflict { .. }) => return Ok(false),
+            Err(CommitError::Conflict { .. }) => is_first = false,
             Err(error) => {
                 let resource = podo_api::status::GroupResource { group: "", resource: "objects" };
                 return Err(storage::commit_failed(&error, resource, "default"));
             }
         }
-        ops = rest;
     }
-    Ok(true)
+    Ok(is_first)
 }

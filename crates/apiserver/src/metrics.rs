@@ -56,15 +56,17 @@ pub(crate) fn serve(server: &Server) -> Response {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _infallible = requests(&server.metrics, &mut out).and_then(|()| store(server, &mut out));
-    respond(200, out.into_bytes(), "text/plain; version=0.0.4; charset=utf-8", false)
+    respond(200, out.into_bytes(), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", false)
 }
 
 fn requests(metrics: &Metrics, out: &mut String) -> std::fmt::Result {
     let requests = metrics.requests.lock().clone();
+    writeln!(out, "# HELP apiserver_request_total Requests that were answered.")?;
     writeln!(out, "# TYPE apiserver_request_total counter")?;
     for (key, histogram) in &requests {
         writeln!(out, "apiserver_request_total{{code=\"{}\",component=\"apiserver\",dry_run=\"\",{}}} {}", key.code, labels(key), histogram.total)?;
     }
+    writeln!(out, "# HELP apiserver_request_duration_seconds How long requests took.")?;
     writeln!(out, "# TYPE apiserver_request_duration_seconds histogram")?;
     for (key, histogram) in &requests {
         let labels = labels(key);

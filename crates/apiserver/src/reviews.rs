@@ -5,6 +5,9 @@
 mod access;
 mod token_request;
 
+#[cfg(test)]
+mod tests;
+
 use podo_api::{Status, Value, json as wire, managed_fields, meta, tree};
 use serde_json::{Map, json};
 

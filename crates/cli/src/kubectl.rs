@@ -4,18 +4,31 @@ mod applied;
 mod apply;
 mod call;
 mod context;
+mod create;
 mod delete;
 mod discovery;
+mod edit;
+mod exec;
 mod fault;
 mod files;
 mod get;
 mod globals;
 mod kinds;
+mod logs;
+mod metadata;
 mod normal;
+mod patch;
+mod pods;
+mod port_forward;
 mod print;
+mod remote;
+mod replace;
 mod report;
+mod run;
+mod scale;
 mod select;
 mod tabs;
+mod terminal;
 mod time;
 mod value;
 mod version;
@@ -45,9 +58,21 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Annotate(metadata::Change),
     Apply(apply::Apply),
+    Attach(exec::Attach),
+    Create(create::Create),
     Delete(delete::Delete),
+    Edit(edit::Edit),
+    Exec(exec::Exec),
     Get(get::Get),
+    Label(metadata::Change),
+    Logs(logs::Logs),
+    Patch(patch::Patch),
+    PortForward(port_forward::PortForward),
+    Replace(replace::Replace),
+    Run(run::Run),
+    Scale(scale::Scale),
     Version(version::Version),
     Wait(wait::Wait),
 }
@@ -75,7 +100,12 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
     let ctx = Ctx::new(globals, defaults, streams);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(verb.run(&ctx)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(verb.run(&ctx));
+            // A thread may still wait for standard input, which may never come: it ends with the process.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(source) => Err(Fault::Io { context: "unable to start".into(), source }),
     };
     let outcome = outcome.and(ctx.flush());
@@ -94,9 +124,21 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
 impl Verb {
     async fn run(self, ctx: &Ctx) -> Outcome {
         match self {
+            Self::Annotate(args) => metadata::run(ctx, metadata::Which::Annotations, args).await,
             Self::Apply(args) => apply::run(ctx, args).await,
+            Self::Attach(args) => exec::attach(ctx, args).await,
+            Self::Create(args) => create::run(ctx, args).await,
             Self::Delete(args) => delete::run(ctx, args).await,
+            Self::Edit(args) => edit::run(ctx, args).await,
+            Self::Exec(args) => exec::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
+            Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
+            Self::Logs(args) => logs::run(ctx, args).await,
+            Self::Patch(args) => patch::run(ctx, args).await,
+            Self::PortForward(args) => port_forward::run(ctx, args).await,
+            Self::Replace(args) => replace::run(ctx, args).await,
+            Self::Run(args) => run::run(ctx, args).await,
+            Self::Scale(args) => scale::run(ctx, args).await,
             Self::Version(args) => version::run(ctx, args).await,
             Self::Wait(args) => wait::run(ctx, args).await,
         }

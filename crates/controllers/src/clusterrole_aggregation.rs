@@ -36,7 +36,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     tasks.spawn(
         "aggregation roles",
         informer::run::<ClusterRole>(
-            client.clone(),
+            context.manager.clone(),
             Query::default(),
             cache,
             handler,

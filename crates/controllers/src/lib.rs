@@ -28,6 +28,9 @@ pub type SignToken =
 pub struct Context {
     /// Gives the client of a controller, by the name of its service account.
     pub client: Box<dyn Fn(&str) -> Client + Send + Sync>,
+    /// The client of the controller manager itself: informers list and watch with it, for controllers' own roles let them write
+    /// what is theirs, not read everything.
+    pub manager: Client,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The certificate of the cluster's authority, PEM.

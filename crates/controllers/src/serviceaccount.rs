@@ -32,7 +32,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     });
     let stop = tasks.stop_signal();
     let follow = informer::run::<Namespace>(
-        client.clone(),
+        context.manager.clone(),
         Query::default(),
         Arc::clone(&namespaces),
         handler,
@@ -47,7 +47,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     });
     let query = Query::fields(format!("metadata.name={NAME}"));
     let follow = informer::run::<ServiceAccount>(
-        client.clone(),
+        context.manager.clone(),
         query,
         Arc::clone(&accounts),
         handler,

@@ -30,7 +30,7 @@ struct TokenController {
 }
 
 pub(super) fn start(context: &Context, tasks: &mut Tasks) {
-    let client = (context.client)("service-account-controller");
+    let client = context.manager.clone();
     let queue = Arc::new(Queue::new(runner::RETRY));
     let controller = Arc::new(TokenController {
         client: client.clone(),
@@ -49,7 +49,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let cache = Arc::clone(&controller.secrets);
     tasks.spawn(
         "token secrets",
-        informer::run::<Secret>(client.clone(), query, cache, handler, stop.clone()),
+        informer::run::<Secret>(context.manager.clone(), query, cache, handler, stop.clone()),
     );
     let (wake, secrets) = (Arc::clone(&queue), Arc::clone(&controller.secrets));
     let handler: informer::Handler = Box::new(move |change| {
@@ -63,7 +63,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     tasks.spawn(
         "token accounts",
         informer::run::<ServiceAccount>(
-            client,
+            context.manager.clone(),
             Query::default(),
             Cache::new(),
             handler,

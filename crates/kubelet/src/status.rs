@@ -111,7 +111,7 @@ pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
             .clone(),
         ..k8s::PodStatus::default()
     };
-    if let Some(verdict) = input.verdict {
+    if let Some(verdict) = input.verdict.filter(|_| phase == "Failed") {
         status.reason = Some(verdict.reason.clone());
         status.message = Some(verdict.message.clone());
     } else if matches!(old.phase.as_deref(), Some("Succeeded" | "Failed")) {
@@ -146,10 +146,17 @@ fn final_phase(input: StatusInput<'_>, all: &[k8s::ContainerStatus]) -> &'static
         Some("Succeeded") => return "Succeeded",
         _ => {}
     }
-    if input.verdict.is_some() {
-        return "Failed";
+    let phase = match input.verdict {
+        Some(_) => "Failed",
+        None => phase::of(input.pod, all, input.is_over),
+    };
+    // A Pod is not over while something of it may run: others take what it held.
+    let is_early = input.observed.alive().next().is_some() && !input.is_over;
+    match (phase, input.old.phase.as_deref()) {
+        ("Succeeded" | "Failed", Some("Running")) if is_early => "Running",
+        ("Succeeded" | "Failed", _) if is_early => "Pending",
+        _ => phase,
     }
-    phase::of(input.pod, all, input.is_over)
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

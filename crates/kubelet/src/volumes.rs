@@ -197,12 +197,23 @@ impl Volumes {
         done
     }
 
-    /// Unmounts and removes everything in a Pod's folder. A Pod without one is fine.
+    /// Unmounts and removes a Pod's volumes; what else is in its folder stays.
     pub(crate) async fn tear_down(&self, uid: &str) -> std::io::Result<()> {
         let pod_dir = self.pod_dir(uid);
-        let mounter = Arc::clone(&self.mounter);
         self.tokens.forget(uid);
-        tokio::task::spawn_blocking(move || remove::tree(&*mounter, &pod_dir))
+        self.remove(vec![pod_dir.join("volume-subpaths"), pod_dir.join("volumes")]).await
+    }
+
+    /// Unmounts and removes everything in a Pod's folder. A Pod without one is fine.
+    pub(crate) async fn remove_all(&self, uid: &str) -> std::io::Result<()> {
+        self.tokens.forget(uid);
+        self.remove(vec![self.pod_dir(uid)]).await
+    }
+
+    async fn remove(&self, paths: Vec<PathBuf>) -> std::io::Result<()> {
+        let mounter = Arc::clone(&self.mounter);
+        let work = move || paths.iter().try_for_each(|path| remove::tree(&*mounter, path));
+        tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }

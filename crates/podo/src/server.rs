@@ -99,10 +99,12 @@ fn start_controllers(
 ) {
     let api = Arc::clone(&started.api);
     let signer = Arc::clone(&started.api);
+    let manager = User::authenticated("system:kube-controller-manager", &[]);
     let context = Context {
         client: Box::new(move |account| {
             client_of(&api, service_account("kube-system", account), "kube-controller-manager")
         }),
+        manager: client_of(&started.api, manager, "kube-controller-manager"),
         clock: Arc::clone(clock),
         ca_pem: started.pki.ca_pem().into(),
         namespaced: namespaced(),

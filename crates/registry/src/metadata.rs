@@ -190,4 +190,8 @@ pub fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
             errors.invalid_value(&path(field), now.clone(), IMMUTABLE);
         }
     }
+    // These are checked with every change as well, so a client finds them among the causes once for each.
+    labels(tree::at(new, &["metadata", "labels"]), &path("labels"), errors);
+    annotations(tree::at(new, &["metadata", "annotations"]), &path("annotations"), errors);
+    owners(meta::owners(new), errors);
 }

@@ -15,7 +15,6 @@ use podo_client::https::{Client, Credentials, Endpoint, Impersonation, Secret, T
 use podo_client::kubeconfig::{Kubeconfig, Overrides};
 use serde_json::Value;
 use tokio::runtime::Runtime;
-use tokio::time::Instant;
 
 use crate::patience::PATIENCE;
 
@@ -88,7 +87,8 @@ impl Api {
         Self::to(&Endpoint {
             server: server.to_owned(),
             tls: TlsOptions { is_insecure: true, ..TlsOptions::default() },
-            credentials: token.map_or(Credentials::None, |token| Credentials::Token(Secret::new(token))),
+            credentials: token
+                .map_or(Credentials::None, |token| Credentials::Token(Secret::new(token))),
             impersonation: Impersonation::default(),
             user_agent: "podo-tests".to_owned(),
             timeout: None,
@@ -108,6 +108,18 @@ impl Api {
     /// Runs something that waits.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Runs something that waits, and gives it up when the time is over.
+    pub fn in_time<T>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        self.block_on(async {
+            let ended = tokio::time::timeout(within, work).await;
+            ended.unwrap_or_else(|_elapsed| Err(format!("not within {} s", within.as_secs())))
+        })
     }
 
     /// Sends a request; fails if there is no answer.
@@ -132,7 +144,9 @@ impl Api {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<http::Response<Incoming>, String> {
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).expect("a method"))
+            .uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -142,13 +156,16 @@ impl Api {
 
     /// Sends a request; the answer must come in time.
     #[track_caller]
-    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
-        let answered =
-            self.block_on(async { tokio::time::timeout(PATIENCE, self.call(method, path, headers, body.into())).await });
-        match answered {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => panic!("{method} {path}: {error}"),
-            Err(_) => panic!("{method} {path}: no answer within {} s", PATIENCE.as_secs()),
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        match self.in_time(PATIENCE, self.call(method, path, headers, body.into())) {
+            Ok(answer) => answer,
+            Err(error) => panic!("{method} {path}: {error}"),
         }
     }
 
@@ -188,7 +205,11 @@ impl Api {
         let body = self.block_on(async {
             let answer = self.open("GET", path, &[], Bytes::new()).await?;
             let status = answer.status();
-            if status.is_success() { Ok(answer.into_body()) } else { Err(format!("{path}: {status}")) }
+            if status.is_success() {
+                Ok(answer.into_body())
+            } else {
+                Err(format!("{path}: {status}"))
+            }
         });
         match body {
             Ok(body) => Watch { api: self.clone(), lines: Lines::new(body) },
@@ -198,7 +219,13 @@ impl Api {
 
     /// Waits until an object of a collection is as it should be; returns it. `is_so` gets null when there is none.
     #[track_caller]
-    pub fn wait(&self, collection: &str, name: &str, what: &str, is_so: impl FnMut(&Value) -> bool) -> Value {
+    pub fn wait(
+        &self,
+        collection: &str,
+        name: &str,
+        what: &str,
+        is_so: impl FnMut(&Value) -> bool,
+    ) -> Value {
         self.wait_within(PATIENCE, collection, name, what, is_so)
     }
 
@@ -213,14 +240,10 @@ impl Api {
         is_so: impl FnMut(&Value) -> bool,
     ) -> Value {
         let mut last = Value::Null;
-        let waited = self.block_on(async {
-            let selector = format!("fieldSelector=metadata.name%3D{name}");
-            tokio::time::timeout(within, self.follow(collection, &selector, &mut last, is_so)).await
-        });
-        match waited {
-            Ok(Ok(())) => last,
-            Ok(Err(error)) => panic!("{collection}/{name} {what}: {error}"),
-            Err(_) => panic!("{collection}/{name} {what}: not within {} s; last: {last:#}", within.as_secs()),
+        let selector = format!("fieldSelector=metadata.name%3D{name}");
+        match self.in_time(within, self.follow(collection, &selector, &mut last, is_so)) {
+            Ok(()) => last,
+            Err(error) => panic!("{collection}/{name} {what}: {error}; last: {last:#}"),
         }
     }
 
@@ -235,14 +258,10 @@ impl Api {
     ) -> Value {
         let mut last = Value::Null;
         let mut is_so = is_so;
-        let waited = self.block_on(async {
-            let is_so = |object: &Value| !object.is_null() && is_so(object);
-            tokio::time::timeout(PATIENCE, self.follow(collection, selector, &mut last, is_so)).await
-        });
-        match waited {
-            Ok(Ok(())) => last,
-            Ok(Err(error)) => panic!("{collection}?{selector} {what}: {error}"),
-            Err(_) => panic!("{collection}?{selector} {what}: not within {} s; last: {last:#}", PATIENCE.as_secs()),
+        let is_one_so = |object: &Value| !object.is_null() && is_so(object);
+        match self.in_time(PATIENCE, self.follow(collection, selector, &mut last, is_one_so)) {
+            Ok(()) => last,
+            Err(error) => panic!("{collection}?{selector} {what}: {error}; last: {last:#}"),
         }
     }
 
@@ -254,9 +273,11 @@ impl Api {
         mut is_so: impl FnMut(&Value) -> bool,
     ) -> Result<(), String> {
         loop {
-            let list = self.call("GET", &format!("{collection}?{selector}"), &[], Bytes::new()).await?;
+            let list =
+                self.call("GET", &format!("{collection}?{selector}"), &[], Bytes::new()).await?;
             let list = list.json();
-            let version = list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+            let version =
+                list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
             let items = list["items"].as_array().cloned().unwrap_or_default();
             if items.is_empty() {
                 *last = Value::Null;
@@ -322,7 +343,8 @@ impl Lines {
     fn cut(&mut self) -> Result<(), String> {
         while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
             let line = self.buffer.split_to(end + 1);
-            self.ready.push_back(serde_json::from_slice(&line).map_err(|error| format!("{error}"))?);
+            self.ready
+                .push_back(serde_json::from_slice(&line).map_err(|error| format!("{error}"))?);
         }
         Ok(())
     }
@@ -340,13 +362,10 @@ impl Watch {
     /// # Panics
     /// If nothing comes in time.
     #[track_caller]
-    pub fn next(&mut self) -> Option<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        let next = self.api.block_on(async { tokio::time::timeout_at(deadline, self.lines.next()).await });
-        match next {
-            Ok(Ok(event)) => event,
-            Ok(Err(error)) => panic!("watch: {error}"),
-            Err(_) => panic!("watch: nothing within {} s", PATIENCE.as_secs()),
+    pub fn next_event(&mut self) -> Option<Value> {
+        match self.api.in_time(PATIENCE, self.lines.next()) {
+            Ok(event) => event,
+            Err(error) => panic!("watch: {error}"),
         }
     }
 }

@@ -29,7 +29,11 @@ pub fn podo() -> &'static Path {
 pub fn shared_folder() -> PathBuf {
     let own = std::env::current_exe().expect("a process knows its file");
     let folder = own.parent().expect("a file is in a folder");
-    if folder.ends_with("deps") { folder.parent().unwrap_or(folder).to_owned() } else { folder.to_owned() }
+    if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder).to_owned()
+    } else {
+        folder.to_owned()
+    }
 }
 
 /// Takes a lock that all test processes respect; it is given back when the file is closed.

@@ -5,6 +5,7 @@
 //! ```
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use podo_network::link::{self, LOOPBACK_INDEX, MacAddress, VethEnd};
 use podo_network::netlink::{Protocol, Socket};
@@ -22,7 +23,7 @@ pub struct Host {
     /// The host.
     pub inside: Netns,
     /// The machine that its default route leads to; it knows no way to Pods.
-    pub outside: Netns,
+    pub outside: Arc<Netns>,
 }
 
 /// What a host has in its network.
@@ -42,16 +43,19 @@ impl Host {
     /// # Panics
     /// If the kernel refuses: the caller is not root.
     pub fn new() -> Self {
-        let (inside, outside) = (namespace(), namespace());
+        let (inside, outside) = (namespace(), Arc::new(namespace()));
         let mac = |last| MacAddress([2, 0, 0, 0, 0, last]);
         let here = VethEnd { name: "up0", mac: mac(1) };
         let there = VethEnd { name: "up0", mac: mac(2) };
         within(&inside, |socket| {
-            socket.execute(&[link::create_veth(here, there, 1500, outside.as_fd())]).expect("a pair of links");
+            socket
+                .execute(&[link::create_veth(here, there, 1500, outside.as_fd())])
+                .expect("a pair of links");
         });
-        for (netns, own) in [(&inside, HOST), (&outside, OUTSIDE)] {
+        for (netns, own) in [(&inside, HOST), (&*outside, OUTSIDE)] {
             within(netns, |socket| {
-                let up = link::find(socket, "up0").expect("links can be listed").expect("made").index;
+                let up =
+                    link::find(socket, "up0").expect("links can be listed").expect("made").index;
                 let mut requests =
                     vec![link::set_up(LOOPBACK_INDEX), link::set_up(up), address::add(up, own, 24)];
                 if own == HOST {

@@ -38,6 +38,37 @@ pub fn settle(value: &mut Value, ty: TypeRef<'_>) -> Result<(), SettleError> {
     Ok(())
 }
 
+/// Brings a tree into the form in which it is stored: the normal form, in which lists and maps that are always written and have
+/// nothing in them are `null`. Upstream stores protobuf, which cannot tell them from what was never set.
+pub fn settle_stored(value: &mut Value, ty: TypeRef<'_>) -> Result<(), SettleError> {
+    empty_to_null(value, ty);
+    settle(value, ty)
+}
+
+fn empty_to_null(value: &mut Value, ty: TypeRef<'_>) {
+    let Value::Object(map) = value else { return };
+    for field in ty.fields() {
+        if let Some(value) = map.get_mut(&*field.name) {
+            empty_shape_to_null(value, &field.shape, ty);
+        }
+    }
+}
+
+fn empty_shape_to_null(value: &mut Value, shape: &Shape, ty: TypeRef<'_>) {
+    match (shape, &mut *value) {
+        (Shape::Struct(id), _) => empty_to_null(value, ty.schema().at(*id)),
+        (Shape::List(_), Value::Array(items)) if items.is_empty() => *value = Value::Null,
+        (Shape::Map(_), Value::Object(map)) if map.is_empty() => *value = Value::Null,
+        (Shape::List(item), Value::Array(items)) => {
+            items.iter_mut().for_each(|value| empty_shape_to_null(value, item, ty));
+        }
+        (Shape::Map(item), Value::Object(map)) => {
+            map.values_mut().for_each(|value| empty_shape_to_null(value, item, ty));
+        }
+        _ => {}
+    }
+}
+
 fn settle_shape(value: &mut Value, shape: &Shape, ty: TypeRef<'_>) -> Result<(), SettleError> {
     if value.is_null() {
         return Ok(());

@@ -9,6 +9,9 @@ mod objects;
 mod pods;
 mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 use podo_api::field::quoted;
 use podo_api::{Status, Value, meta, tree};
 

@@ -3,6 +3,9 @@
 //! Who writes a role needs all that the role allows, or `escalate` on it; who writes a binding needs all that the bound role
 //! allows, or `bind` on it; who writes a sum of roles needs everything. `system:masters` has all of it.
 
+#[cfg(test)]
+mod tests;
+
 use podo_api::field::quoted;
 use podo_api::{Status, Value, meta, tree};
 

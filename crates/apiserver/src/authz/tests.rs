@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+mod nodes;
+mod store;
+
 use super::rbac::{Binding, Roles};
 use super::request_info::RequestInfo;
 use super::{Attributes, Denial, Opinion, Rule};

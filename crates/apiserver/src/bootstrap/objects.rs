@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use podo_api::{Status, Value, json as wire, managed_fields, meta, tree};
 use podo_base::Timestamp;
-use podo_registry::{Definition, Generation};
+use podo_registry::{Definition, Generation, StatusPolicy};
 use serde_json::json;
 
 use super::{policy, reconcile};
@@ -94,10 +94,11 @@ impl Wanted {
 
     fn track(&self, live: &Value, value: &mut Value, now: Timestamp) {
         let api_version = self.definition.names.api_version();
+        let status = managed_fields::Filter::except(&[&["status"]]);
         let versions = managed_fields::SingleVersion {
             api_version: &api_version,
             ty: Some(self.definition.schema()),
-            filter: None,
+            filter: (self.definition.status == StatusPolicy::Separate).then_some(&status),
         };
         let request = managed_fields::Request {
             manager: MANAGER,

@@ -221,3 +221,81 @@ fn a_binding_gets_back_its_subjects_and_one_of_another_role_is_another_object() 
     assert_eq!(replaced["roleRef"], json!({"name": "r"}));
     assert_ne!(replaced["metadata"]["uid"], json!("u"));
 }
+
+async fn started() -> crate::authz::testing::World {
+    let world = crate::authz::testing::world();
+    super::ensure(&world.api, ([192, 0, 2, 1], 6443).into()).await.expect("made");
+    world
+}
+
+/// An object without what differs from run to run.
+fn read(world: &crate::authz::testing::World, plural: &str, namespace: &str, name: &str) -> Value {
+    let target = crate::authz::testing::target("", plural, namespace, name);
+    let mut object = crate::verbs::find(&world.api, &target).expect("there").value();
+    for field in ["uid", "resourceVersion", "creationTimestamp"] {
+        assert!(!meta::str(&object, field).is_empty(), "{field}");
+        meta::set(&mut object, field, Value::Null);
+    }
+    tree::set(&mut object["metadata"]["managedFields"][0], "time", Value::Null);
+    object
+}
+
+#[tokio::test]
+async fn a_second_run_writes_nothing_and_what_was_taken_away_comes_back() {
+    let world = started().await;
+    let revision = world.api.store.revision();
+    super::ensure(&world.api, ([192, 0, 2, 1], 6443).into()).await.expect("good");
+    assert_eq!(world.api.store.revision(), revision);
+    let rbac = crate::authz::testing::RBAC;
+    world.remove(rbac, "clusterroles", "", "view");
+    let mut empty = find(&policy::cluster_roles(), "system:discovery", "");
+    empty["rules"] = json!([]);
+    world.put(rbac, "clusterroles", &empty);
+    super::ensure(&world.api, ([192, 0, 2, 2], 6443).into()).await.expect("mended");
+    let user = crate::authn::User::authenticated("u", &[]);
+    let get = crate::authz::Attributes { verb: "get", path: "/api", ..crate::authz::Attributes::path(&user) };
+    assert_eq!(world.may(&get), Ok(()));
+    let endpoints = read(&world, "endpoints", "default", "kubernetes");
+    assert_eq!(endpoints["subsets"][0]["addresses"], json!([{"ip": "192.0.2.2"}]));
+}
+
+#[tokio::test]
+async fn the_namespaces_and_the_service_are_the_recorded_ones() {
+    let world = started().await;
+    assert_eq!(read(&world, "namespaces", "", "kube-system"), json!({
+        "kind": "Namespace", "apiVersion": "v1",
+        "metadata": {
+            "name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"},
+            "managedFields": [{
+                "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/metadata.name": {}}}},
+            }],
+        },
+        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+    }));
+    assert_eq!(read(&world, "services", "default", "kubernetes"), json!({
+        "kind": "Service", "apiVersion": "v1",
+        "metadata": {
+            "name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"},
+            "managedFields": [{
+                "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                "fieldsV1": {
+                    "f:metadata": {"f:labels": {".": {}, "f:component": {}, "f:provider": {}}},
+                    "f:spec": {
+                        "f:clusterIP": {}, "f:internalTrafficPolicy": {}, "f:ipFamilyPolicy": {},
+                        "f:ports": {".": {}, "k:{\"port\":443,\"protocol\":\"TCP\"}": {
+                            ".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {},
+                        }},
+                        "f:sessionAffinity": {}, "f:type": {},
+                    },
+                },
+            }],
+        },
+        "spec": {
+            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443}],
+            "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"], "type": "ClusterIP", "sessionAffinity": "None",
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+        },
+        "status": {"loadBalancer": {}},
+    }));
+}

@@ -11,9 +11,8 @@ use crate::admission::{self, Operation};
 use crate::authn::User;
 use crate::authz::Attributes;
 use crate::call::{Body, Call, Target, Warnings};
-use crate::http::Response;
+use crate::http::{Resource, Response, respond};
 use crate::options::Options;
-use crate::http::Resource;
 use crate::server::Server;
 use crate::verbs::find;
 
@@ -43,6 +42,10 @@ pub(crate) async fn stream(
         admission::validate(&request, &Value::Null, Some(&pod)).await?;
     }
     let path = node_path(target, &pod, options)?;
+    if target.subresource_name() == "log" && tree::str_at(&pod, &["spec", "nodeName"]).is_empty() {
+        // Nothing was written yet, for the Pod runs nowhere.
+        return Ok(respond(204, Vec::new(), "text/plain", false));
+    }
     let node = host_of(&pod)?;
     server.nodes.forward(&server.api, node, &path, parts).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use podo_api::{Reason, Status, Value, json, meta, tree};
 use podo_registry::{Generation, StatusPolicy, metadata};
-use podo_store::{CommitError, Expect, Txn};
+use podo_store::{CommitError, Expect, Key, Txn};
 
 use super::{body, produce, tracking};
 use crate::admission::{self, Operation};
@@ -64,10 +64,7 @@ pub(super) async fn create_object(
                     return Err(name_clash(status));
                 }
             }
-            other => {
-                admission::finish(&request, other.is_ok());
-                return other.map(|object| Outcome::Object { code: 201, definition, object });
-            }
+            other => return other.map(|object| Outcome::Object { code: 201, definition, object }),
         }
     }
     Err(Status::internal("no name was free"))
@@ -105,7 +102,7 @@ fn wipe_system_fields(value: &mut Value) {
 /// The strategy of the kind and validation.
 fn finish(call: &Call, value: &mut Value) -> Result<(), Status> {
     let definition = call.target.definition;
-    if definition.status == StatusPolicy::Separate {
+    if definition.status == StatusPolicy::Separate && !definition.keeps_new_status {
         tree::set(value, "status", Value::Null);
     }
     (definition.prepare_create)(value);
@@ -122,7 +119,17 @@ fn finish(call: &Call, value: &mut Value) -> Result<(), Status> {
     for warning in (definition.warnings)(value, None) {
         call.warnings.add(warning);
     }
-    Ok(())
+    json::settle_stored(value, definition.schema()).map_err(Status::internal)
+}
+
+/// 409: the name is taken.
+fn taken(api: &Api, call: &Call, key: &Key, name: &str) -> Status {
+    let mut status = Status::already_exists(call.target.resource(), name);
+    let is_deleting = api.store.get(key).ok().flatten().is_some_and(|entry| meta::is_deleting(&entry.value.value()));
+    if is_deleting {
+        status.message.insert_str(0, "object is being deleted: ");
+    }
+    status
 }
 
 async fn store(
@@ -137,18 +144,18 @@ async fn store(
     if write.is_dry_run {
         let found = api.store.get(&key).map_err(|error| storage::read_failed(&error))?;
         if found.is_some() {
-            return Err(Status::already_exists(call.target.resource(), name));
+            return Err(taken(api, call, &key, name));
         }
         let object = podo_api::Object::new(value, definition.schema(), definition.field_values(value));
         return Ok(Arc::new(object));
     }
-    let txn = Txn::put(key, Expect::Absent, storage::draft(definition, value));
+    let txn = Txn::put(key.clone(), Expect::Absent, storage::draft(definition, value));
     match api.store.commit(txn).await {
         Ok(committed) => match committed.entries.into_iter().next().flatten() {
             Some(entry) => Ok(storage::view(definition, &entry.value)),
             None => Err(Status::internal("the store gave no entry back")),
         },
-        Err(CommitError::Conflict { .. }) => Err(Status::already_exists(call.target.resource(), name)),
+        Err(CommitError::Conflict { .. }) => Err(taken(api, call, &key, name)),
         Err(error) => Err(storage::commit_failed(&error, call.target.resource(), name)),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use podo_api::Status;
 use podo_registry::Definition;
 use podo_store::{Range, ReadError, Revision};
@@ -121,11 +121,20 @@ async fn wait_until_reached(api: &Api, wanted: u64) -> Result<(), Status> {
     check_reached(api, wanted)
 }
 
+/// Reads tokens like Go, which does not mind bits behind the last byte.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
 fn resume(text: &str) -> Result<Start, Status> {
     let bad = |why: String| {
         Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
     };
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| bad(error.to_string()))?;
+    let bytes = LENIENT.decode(text).map_err(|error| bad(error.to_string()))?;
     podo_api::json::check_syntax(&bytes).map_err(bad)?;
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     if token.v != TOKEN_VERSION {
@@ -144,7 +153,7 @@ fn token(revision: u64, last: &str, _prefix: &str) -> String {
 
 fn encode_token(rv: i64, last: &str) -> String {
     let token = Token { v: TOKEN_VERSION.to_owned(), rv, start: format!("{last}\0") };
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+    LENIENT.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 
 /// An expired page tells how to go on all the same, with a token for the present state.

@@ -9,6 +9,8 @@ use podo_api::patch::{go, json as json_patch, merge, strategic};
 use podo_api::status::{Details, GroupResource};
 use podo_api::{Reason, Status, Value, meta, tree};
 
+use podo_registry::Definition;
+
 use super::produce;
 use crate::api::Api;
 use crate::call::{Body, Call, Outcome, PatchKind};
@@ -45,7 +47,7 @@ fn read(call: &Call, validation: FieldValidation) -> Result<(Patch, Vec<String>)
     let patch = match kind {
         PatchKind::Json => {
             let patch = json_patch::Patch::decode(value, is_checked).map_err(|error| match &error {
-                json_patch::DecodeError::Shape(text) => bad(text.clone()),
+                json_patch::DecodeError::Shape(text) => Status::bad_request(text.clone()),
                 json_patch::DecodeError::TooMany { .. } => Status::too_large(&error),
             })?;
             if is_checked {
@@ -91,7 +93,8 @@ fn apply(
         }
     };
     let text = serde_json::to_vec(&patched).map_err(Status::internal)?;
-    let decoded = json::decode(&text, definition.schema()).map_err(|error| unusable(&shown, error))?;
+    // Upstream reads what came out as the kind that it says it is, and only then sees that it is another.
+    let decoded = json::decode(&text, said_kind(&patched).unwrap_or(definition).schema()).map_err(|error| unusable(&shown, error))?;
     let mut findings = findings.to_vec();
     findings.extend(decoded.strict);
     if !findings.is_empty() {
@@ -107,6 +110,15 @@ fn apply(
     (definition.default)(&mut value);
     json::settle(&mut value, definition.schema()).map_err(Status::internal)?;
     Ok(value)
+}
+
+/// The served kind that a document says it is.
+fn said_kind(document: &Value) -> Option<&'static Definition> {
+    let text = |field| tree::str_at(document, &[field]);
+    podo_registry::KINDS
+        .iter()
+        .copied()
+        .find(|known| known.names.kind == text("kind") && known.names.api_version() == text("apiVersion"))
 }
 
 /// A patch may not make another object out of the one that it is for.
@@ -126,7 +138,7 @@ fn check_identity(call: &Call, value: &Value) -> Result<(), Status> {
             "the name of the object ({given}) does not match the name on the URL ({wanted})"
         )));
     }
-    if meta::namespace(value) != &*call.target.namespace {
+    if call.target.definition.is_namespaced() && meta::namespace(value) != &*call.target.namespace {
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use podo_api::field::{Errors, Path};
 use podo_api::schema::TypeRef;
 use podo_api::{Object, Reason, Status, Value, json, managed_fields, meta, tree};
-use podo_registry::{Definition, Generation, StatusPolicy, metadata};
+use podo_registry::{Definition, Generation, StatusPolicy, Verb, metadata};
 use podo_store::{CommitError, Expect, Txn};
 
 use super::{get, tracking};
@@ -18,6 +18,7 @@ use crate::admission::{self, Operation};
 use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
 use crate::options::WriteOptions;
+use crate::service::Reservation;
 use crate::storage;
 
 /// How often an attempt that lost against another writer is repeated. Upstream gives a patch 5 attempts; an unconditional write
@@ -34,6 +35,8 @@ struct Attempt {
     new: Value,
     /// Whether the client named the version that it changes.
     is_conditional: bool,
+    /// What was reserved for the object while it is being written.
+    reservation: Reservation,
 }
 
 /// Changes the object of a call.
@@ -49,8 +52,12 @@ pub(crate) async fn rewrite(
         let old_object = storage::view(target.definition, &stored);
         let old = old_object.value();
         let new = produced(&old)?;
-        let is_conditional = check_preconditions(target, &new, &old)?;
-        let mut attempt = Attempt { old, old_object, new, is_conditional };
+        if call.verb == Verb::Update {
+            check_uid(target, &new, &old)?;
+        }
+        let is_conditional = check_version(target, &new, &old)?;
+        let mut attempt =
+            Attempt { old, old_object, new, is_conditional, reservation: Reservation::default() };
         let object = match finish(api, call, write, &mut attempt).await? {
             Finished::Unchanged => Some(Arc::clone(&attempt.old_object)),
             Finished::Deleted => {
@@ -83,12 +90,14 @@ enum Finished {
     Deleted,
 }
 
-/// The version and UID that the client means must be those of the object. Says whether the client named a version.
-fn check_preconditions(target: &Target, new: &Value, old: &Value) -> Result<bool, Status> {
+/// The object that the client means must be this one. A patch that sets another UID is invalid instead: it was made from this one.
+fn check_uid(target: &Target, new: &Value, old: &Value) -> Result<(), Status> {
     let (given, present) = (meta::uid(new), meta::uid(old));
-    if !given.is_empty() && given != present {
-        return Err(wrong_uid(target, given, present));
-    }
+    if given.is_empty() || given == present { Ok(()) } else { Err(wrong_uid(target, given, present)) }
+}
+
+/// The version that the client means must be that of the object. Says whether the client named one.
+fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Status> {
     let version = meta::str(new, "resourceVersion");
     let number = match version {
         "" => 0,
@@ -126,6 +135,9 @@ async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Atte
     separate_status(call, new, old);
     if call.target.is_status() {
         (definition.prepare_status)(new, old);
+    } else if let Some(strategy) = definition.strategy(call.target.subresource_name()) {
+        (strategy.prepare)(new, old);
+        bump_generation(definition, new, old);
     } else {
         (definition.prepare_update)(new, old);
         bump_generation(definition, new, old);
@@ -133,6 +145,7 @@ async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Atte
     json::settle(new, definition.schema()).map_err(Status::internal)?;
     validate(call, new, old)?;
     admission::validate(&request, new, Some(old)).await?;
+    json::settle_stored(new, definition.schema()).map_err(Status::internal)?;
     managed_fields::keep_times_if_unchanged(old, new);
     let finished = if should_delete(definition, new) {
         Finished::Deleted
@@ -141,7 +154,7 @@ async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Atte
     } else {
         Finished::Changed
     };
-    admission::finish(&request, true);
+    attempt.reservation = request.reservation;
     Ok(finished)
 }
 
@@ -157,6 +170,8 @@ fn validate(call: &Call, new: &Value, old: &Value) -> Result<(), Status> {
     }
     if call.target.is_status() {
         (definition.validate_status)(new, old, &mut errors);
+    } else if let Some(strategy) = definition.strategy(call.target.subresource_name()) {
+        (strategy.validate)(new, old, &mut errors);
     } else {
         (definition.validate_update)(new, old, &mut errors);
         (definition.validate)(new, &mut errors);
@@ -170,15 +185,16 @@ fn validate(call: &Call, new: &Value, old: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-/// What no client can change: it is taken from the present object.
+/// What no client can change: it is taken from the present object. Of what validation reports as immutable only what the client
+/// left out is.
 fn carry(new: &mut Value, old: &Value) {
-    for field in
-        ["resourceVersion", "generation", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    for field in ["resourceVersion", "generation", "selfLink", "creationTimestamp"] {
         meta::copy(new, old, field);
     }
-    for field in ["uid", "creationTimestamp"] {
-        if meta::str(new, field).is_empty() {
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let is_blank = tree::at(new, &["metadata", field]).as_str() == Some("");
+        let is_given = !matches!(tree::at(new, &["metadata", field]), Value::Null) && !is_blank;
+        if !is_given || (field == "deletionTimestamp" && meta::is_deleting(old)) {
             meta::copy(new, old, field);
         }
     }
@@ -291,18 +307,14 @@ fn wrong_uid(target: &Target, given: &str, present: &str) -> Status {
     Status::conflict(target.resource(), &target.name, &why)
 }
 
-/// The namespace of the object must be that of the URL; where it names none it gets that.
+/// The namespace of the object must be that of the URL; where it names none it gets that. An object of the cluster has none.
 pub(super) fn check_namespace(call: &Call, value: &mut Value) -> Result<(), Status> {
     let target = &call.target;
-    let given = meta::namespace(value);
     if !target.definition.is_namespaced() {
-        if given.is_empty() {
-            return Ok(());
-        }
-        return Err(Status::bad_request(
-            "namespace may not be set for cluster-scoped resources".to_owned(),
-        ));
+        meta::set(value, "namespace", Value::Null);
+        return Ok(());
     }
+    let given = meta::namespace(value);
     if given.is_empty() {
         meta::set(value, "namespace", &*target.namespace);
     } else if given != &*target.namespace {

@@ -92,6 +92,12 @@ impl Call {
         self
     }
 
+    /// A query parameter whose empty value means something.
+    pub(crate) fn query_even_empty(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
     /// The path with its query.
     pub(crate) fn target(&self) -> String {
         let mut target = self.path.clone();

@@ -120,6 +120,11 @@ impl Ctx {
         Ok(text)
     }
 
+    /// Takes standard input away, for a task that reads it while others write; what is left is empty.
+    pub(crate) fn take_input(&self) -> Box<dyn Read + Send> {
+        self.input.replace(Box::new(io::empty()))
+    }
+
     /// A line of standard input.
     pub(crate) fn read_line(&self) -> Result<String, Fault> {
         let mut line = Vec::new();

@@ -74,7 +74,10 @@ fn status(
         let kept = old.and_then(|old| old.last_state.clone());
         status.last_state = before.map(|record| ended(input, record)).or(kept);
     }
-    if let Some(waiting) = input.waiting.get(name) {
+    let is_final = newest.is_some_and(|record| {
+        record.state == RunState::Exited && !input.pod.restarts(role, container, record.exit_code)
+    });
+    if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final && !input.is_over) {
         wait(&mut status, waiting);
     }
     set_readiness(input, role, &mut status);
@@ -104,6 +107,8 @@ fn of_record(
         }),
     });
     let resources = container.resources.clone().unwrap_or_default();
+    let wants_signal =
+        container.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.stop_signal.is_some());
     k8s::ContainerStatus {
         name: container.name.clone(),
         image: record.image.clone(),
@@ -115,7 +120,8 @@ fn of_record(
         resources: Some(resources),
         volume_mounts: volume_mounts(container),
         user,
-        stop_signal: record.stop_signal.clone(),
+        // Told only where the Pod asks for one, as upstream's gate has it.
+        stop_signal: wants_signal.then(|| record.stop_signal.clone()).flatten(),
         ..k8s::ContainerStatus::default()
     }
 }

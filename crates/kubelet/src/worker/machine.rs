@@ -378,9 +378,9 @@ impl Machine {
                 _ => grace,
             };
             // Told again only if it has to hurry.
-            let is_told = stopping.told.get(&container.id).is_some_and(|told| *told <= left);
+            let is_told = stopping.told.get(&container.id).is_some_and(|told| *told <= grace);
             if !is_told {
-                stopping.told.insert(container.id.clone(), left);
+                stopping.told.insert(container.id.clone(), grace);
                 commands.push(Command::Stop {
                     id: container.id.clone(),
                     name: container.name.clone(),

@@ -1,10 +1,9 @@
 //! The rules that the reviews of access share: what is asked about, and that they have no metadata of their own.
 
-use podo_api::field::{Errors, Path};
+use podo_api::field::{Errors, Path, quoted};
 use podo_api::schema::builtin;
 use podo_api::{Value, json, names};
 
-use super::pod::internal;
 use super::pod::view::{at, get, list, text, texts};
 
 /// The API group of the four kinds.
@@ -16,9 +15,8 @@ pub(super) fn attributes(review: &Value, errors: &mut Errors) {
     let (resource, other) = (get(spec, "resourceAttributes"), get(spec, "nonResourceAttributes"));
     match (resource, other) {
         (Some(_), Some(other)) => {
-            let shown = internal::compact(other, "authorization/v1.NonResourceAttributes");
             let why = "cannot be specified in combination with resourceAttributes";
-            errors.invalid_text(&path.child("nonResourceAttributes"), shown, why);
+            errors.invalid_text(&path.child("nonResourceAttributes"), shown_path(other), why);
         }
         (None, None) => {
             let why =
@@ -27,6 +25,12 @@ pub(super) fn attributes(review: &Value, errors: &mut Errors) {
         }
         _ => {}
     }
+}
+
+/// What is asked about a path, in Kubernetes' internal form.
+pub(super) fn shown_path(attributes: &Value) -> String {
+    let (path, verb) = (text(attributes, "path"), text(attributes, "verb"));
+    format!("{{\"Path\":{},\"Verb\":{}}}", quoted(path), quoted(verb))
 }
 
 /// Validates that somebody is asked about.

@@ -9,14 +9,12 @@ const TY: &str = "rbac/v1.ClusterRoleBinding";
 /// The kind of roles that it can refer to.
 const ROLES: &[&str] = &["ClusterRole"];
 
-static COLUMNS: [Column; 6] = rbac::columns(
-    TY,
-    [
-        "Users in the clusterRoleBinding",
-        "Groups in the clusterRoleBinding",
-        "ServiceAccounts in the clusterRoleBinding",
-    ],
-);
+static COLUMNS: [Column; 6] = rbac::columns([
+    "RoleRef can only reference a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
+    "Users in the clusterRoleBinding",
+    "Groups in the clusterRoleBinding",
+    "ServiceAccounts in the clusterRoleBinding",
+]);
 
 /// ClusterRoleBinding.
 pub(crate) static CLUSTER_ROLE_BINDING: Definition = Definition {

@@ -171,9 +171,8 @@ fn summary(endpoints: &Value) -> String {
         }
         for port in ports {
             let port = int(port, "port").unwrap_or(0);
-            all.extend(ips.iter().map(|ip| match ip.contains(':') {
-                true => format!("[{ip}]:{port}"),
-                false => format!("{ip}:{port}"),
+            all.extend(ips.iter().map(|ip| {
+                if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
             }));
         }
     }

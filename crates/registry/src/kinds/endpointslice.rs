@@ -8,13 +8,16 @@ use podo_api::{Value, meta, tree};
 use super::address;
 use super::endpoints::shortened;
 use super::pod::view::{at, list, text, texts};
-use super::resource::is_new;
+use super::resource::{forget_empty, is_new};
 use crate::{Column, Definition, Description, Generation, Names, table};
 
 /// How many ports or endpoints a table shows.
 const SHOWN_MAX: usize = 3;
 
 const TY: &str = "discovery/v1.EndpointSlice";
+
+/// The lists that are always shown.
+const LISTS: &[&str] = &["endpoints", "ports"];
 
 /// EndpointSlice.
 pub(crate) static ENDPOINT_SLICE: Definition = Definition {
@@ -35,7 +38,10 @@ pub(crate) static ENDPOINT_SLICE: Definition = Definition {
         table::AGE,
     ],
     default,
-    prepare_create: drop_topology,
+    prepare_create: |slice| {
+        drop_topology(slice);
+        forget_empty(slice, LISTS);
+    },
     prepare_update,
     validate: |slice, errors| {
         if is_new(slice) {
@@ -69,6 +75,7 @@ fn drop_topology(slice: &mut Value) {
 }
 
 fn prepare_update(new: &mut Value, old: &Value) {
+    forget_empty(new, LISTS);
     // A change of labels counts as well, since they say which Service the slice belongs to.
     let labels = |slice| meta::pairs(slice, "labels").collect::<Vec<_>>();
     if labels(new) != labels(old) {

@@ -4,7 +4,6 @@ use podo_api::field::{Errors, Path};
 use podo_api::{Value, meta};
 
 use super::access_review as review;
-use super::pod::internal;
 use super::pod::view::{at, get, text};
 use crate::{Definition, Names, Storage, Verb};
 
@@ -37,7 +36,7 @@ fn validate(value: &Value, errors: &mut Errors) {
         errors.invalid(&path, text(attributes, "namespace"), "must match metadata.namespace");
     }
     if let Some(attributes) = get(spec, "nonResourceAttributes") {
-        let shown = internal::compact(attributes, "authorization/v1.NonResourceAttributes");
+        let shown = review::shown_path(attributes);
         let path = Path::new("spec.nonResourceAttributes");
         errors.invalid_text(&path, shown, "disallowed on this kind of request");
     }

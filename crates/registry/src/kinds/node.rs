@@ -208,6 +208,8 @@ fn pod_cidrs_change(new: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
+type Rule = fn(&str) -> names::Problems;
+
 /// Where a node's kubelet was to find its configuration; without effect since v1.24 but still checked.
 fn config_source(source: &Value, path: &Path, is_status: bool, errors: &mut Errors) {
     let Some(map) = get(source, "configMap") else {
@@ -227,7 +229,7 @@ fn config_source(source: &Value, path: &Path, is_status: bool, errors: &mut Erro
             _ => {}
         }
     }
-    let rules: [(&str, fn(&str) -> names::Problems); 3] = [
+    let rules: [(&str, Rule); 3] = [
         ("namespace", names::dns1123_label),
         ("name", names::dns1123_subdomain),
         ("kubeletConfigKey", names::config_map_key),

@@ -132,15 +132,15 @@ pub(super) fn same_role(new: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-/// The columns of a binding of type `ty`; the texts describe the columns of its subjects.
-pub(super) const fn columns(ty: &'static str, texts: [&'static str; 3]) -> [Column; 6] {
+/// The columns of a binding; the texts describe the column of its role and those of its subjects.
+pub(super) const fn columns(texts: [&'static str; 4]) -> [Column; 6] {
     [
         NAME,
         Column {
             name: "Role",
             kind: "string",
             format: "",
-            description: Description::Field(ty, "roleRef"),
+            description: Description::Text(texts[0]),
             priority: 0,
             cell: |binding, _| {
                 let role = at(binding, "roleRef");
@@ -148,9 +148,9 @@ pub(super) const fn columns(ty: &'static str, texts: [&'static str; 3]) -> [Colu
             },
         },
         AGE,
-        subjects("Users", texts[0], |binding, _| subject_names(binding, "User").into()),
-        subjects("Groups", texts[1], |binding, _| subject_names(binding, "Group").into()),
-        subjects("ServiceAccounts", texts[2], |binding, _| {
+        subjects("Users", texts[1], |binding, _| subject_names(binding, "User").into()),
+        subjects("Groups", texts[2], |binding, _| subject_names(binding, "Group").into()),
+        subjects("ServiceAccounts", texts[3], |binding, _| {
             subject_names(binding, "ServiceAccount").into()
         }),
     ]

@@ -9,10 +9,12 @@ const TY: &str = "rbac/v1.RoleBinding";
 /// The kinds of roles that it can refer to, in the order of the error text.
 const ROLES: &[&str] = &["Role", "ClusterRole"];
 
-static COLUMNS: [Column; 6] = rbac::columns(
-    TY,
-    ["Users in the roleBinding", "Groups in the roleBinding", "ServiceAccounts in the roleBinding"],
-);
+static COLUMNS: [Column; 6] = rbac::columns([
+    "RoleRef can reference a Role in the current namespace or a ClusterRole in the global namespace. If the RoleRef cannot be resolved, the Authorizer must return an error.",
+    "Users in the roleBinding",
+    "Groups in the roleBinding",
+    "ServiceAccounts in the roleBinding",
+]);
 
 /// RoleBinding.
 pub(crate) static ROLE_BINDING: Definition = Definition {

@@ -87,19 +87,19 @@ fn demand_keys(secret: &Value, path: &Path, errors: &mut Errors) {
     let data = at(secret, "data");
     let mut require = |key: &str| errors.required(&path.key(key), "");
     match text(secret, "type") {
-        "kubernetes.io/service-account-token" => {
-            if meta::annotation(secret, ACCOUNT_ANNOTATION).is_none_or(str::is_empty) {
-                let path = Path::new("metadata").child("annotations").key(ACCOUNT_ANNOTATION);
-                errors.required(&path, "");
-            }
+        "kubernetes.io/service-account-token"
+            if meta::annotation(secret, ACCOUNT_ANNOTATION).is_none_or(str::is_empty) =>
+        {
+            let path = Path::new("metadata").child("annotations").key(ACCOUNT_ANNOTATION);
+            errors.required(&path, "");
         }
         "kubernetes.io/dockercfg" => json_object(data, ".dockercfg", path, errors),
         "kubernetes.io/dockerconfigjson" => json_object(data, ".dockerconfigjson", path, errors),
-        "kubernetes.io/basic-auth" => {
-            if ["username", "password"].iter().all(|key| data.get(key).is_none()) {
-                require("username");
-                require("password");
-            }
+        "kubernetes.io/basic-auth"
+            if ["username", "password"].iter().all(|key| data.get(key).is_none()) =>
+        {
+            require("username");
+            require("password");
         }
         "kubernetes.io/ssh-auth" if text(data, "ssh-privatekey").is_empty() => {
             require("ssh-privatekey");

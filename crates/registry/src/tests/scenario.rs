@@ -103,9 +103,10 @@ impl Step {
             *body = serde_json::from_str(&text).expect("texts stand for texts");
         }
         for (name, place) in &self.captures {
-            let pointer = match place.starts_with('/') {
-                true => place.clone(),
-                false => format!("/{}", place.replace('.', "/")),
+            let pointer = if place.starts_with('/') {
+                place.clone()
+            } else {
+                format!("/{}", place.replace('.', "/"))
             };
             if let Some(value) = self.answer.pointer(&pointer) {
                 captured.push((name.clone(), value.clone()));

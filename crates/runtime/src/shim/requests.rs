@@ -52,14 +52,14 @@ impl Shim {
     fn wait(&mut self, to: ReplyTo, id: &str) {
         let answer = match self.containers.get_mut(id) {
             None => Err(Fault::missing(id)),
-            Some(container) => match &container.exit {
-                Some(exit) => Ok((Reply::Exited(exit.clone()), Vec::new())),
-                None => {
+            Some(container) => {
+                let Some(exit) = &container.exit else {
                     // Those that gave up are gone: a caller may wait in short turns.
                     container.waiters.retain(|waiter| self.peers.contains_key(&waiter.peer));
                     return container.waiters.push(to);
-                }
-            },
+                };
+                Ok((Reply::Exited(exit.clone()), Vec::new()))
+            }
         };
         self.reply(to, answer);
     }

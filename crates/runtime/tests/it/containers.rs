@@ -72,7 +72,8 @@ fn s02_containers_share_network_host_name_and_ipc() {
     );
     assert_eq!(heard, "hello\n");
     assert_eq!(exec(&sandbox, "b", "cat /dev/shm/note").0, "shared\n");
-    let (_, code) = exec(&sandbox, "b", "nc -l -p 7001 & usleep 100000; nc -l -p 7001");
+    let (_, code) =
+        exec(&sandbox, "b", "nc -l -p 7001 >/dev/null 2>&1 & usleep 100000; nc -l -p 7001");
     assert_ne!(code, 0, "a port is used once");
 }
 

@@ -62,11 +62,12 @@ fn pair(new: &mut Value, old: Option<&Value>) {
         return;
     };
     let before = text(spec(old), "clusterIP");
-    let is_cleared = !cluster_ips(old).is_empty() && cluster_ips(new).is_empty();
-    if is_cleared && before == single {
-        set(new, "clusterIPs", cluster_ips(old).into());
-    }
-    if before != single && cluster_ips(old) == cluster_ips(new) {
+    let (listed, listed_before) = (cluster_ips(new), cluster_ips(old));
+    if before == single {
+        if listed.is_empty() {
+            set(new, "clusterIPs", cluster_ips(old).into());
+        }
+    } else if listed.is_empty() || listed == listed_before {
         let list = if single.is_empty() { Value::Null } else { vec![single].into() };
         set(new, "clusterIPs", list);
     }

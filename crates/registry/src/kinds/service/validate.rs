@@ -113,14 +113,13 @@ fn ports(service: &Value, errors: &mut Errors) {
 
 /// A port by number or by name.
 fn port_number(errors: &mut Errors, path: &Path, port: &Value) {
-    match port.as_str() {
-        Some(name) => errors.invalid_all(path, name, names::port_name(name)),
-        None => {
-            let number = port.as_i64().unwrap_or(0);
-            for problem in names::port_number(number) {
-                errors.invalid_value(path, number, problem);
-            }
-        }
+    if let Some(name) = port.as_str() {
+        errors.invalid_all(path, name, names::port_name(name));
+        return;
+    }
+    let number = port.as_i64().unwrap_or(0);
+    for problem in names::port_number(number) {
+        errors.invalid_value(path, number, problem);
     }
 }
 

@@ -1,0 +1,386 @@
+//! `run`: one Pod from an image.
+
+use std::time::Duration;
+
+use clap::Args;
+use podo_api::patch::{json as json_patch, merge, strategic};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::applied;
+use super::call::Call;
+use super::context::Ctx;
+use super::create::int_or_string;
+use super::exec::attach_to;
+use super::fault::{Fault, Outcome};
+use super::kinds::schema_of;
+use super::pods;
+use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
+use super::time::parse_duration;
+use super::value::{Look, at_mut};
+use super::wait::{Seen, until_gone};
+
+/// Run an image in a Pod
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    name: String,
+    /// Arguments of the image's command
+    arguments: Vec<String>,
+    /// The image
+    #[arg(long)]
+    image: Option<String>,
+    /// Always, IfNotPresent or Never
+    #[arg(long)]
+    image_pull_policy: Option<String>,
+    /// Always, OnFailure or Never
+    #[arg(long, alias = "restart-policy", default_value = "Always")]
+    restart: String,
+    /// NAME=VALUE; repeat for more
+    #[arg(long)]
+    env: Vec<String>,
+    /// KEY=VALUE,...
+    #[arg(short, long)]
+    labels: Option<String>,
+    /// KEY=VALUE; repeat for more
+    #[arg(long)]
+    annotations: Vec<String>,
+    /// The port that the container listens on
+    #[arg(long)]
+    port: Option<String>,
+    /// Make a service for the port
+    #[arg(long)]
+    expose: bool,
+    /// The arguments are the command
+    #[arg(long)]
+    command: bool,
+    /// Pass standard input on
+    #[arg(short = 'i', long)]
+    stdin: bool,
+    /// Standard input is a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// Attach to the Pod
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    attach: Option<bool>,
+    /// Delete the Pod when it has ended
+    #[arg(long)]
+    rm: bool,
+    /// Keep standard input open after the first attach
+    #[arg(long)]
+    leave_stdin_open: bool,
+    /// Privileged
+    #[arg(long)]
+    privileged: bool,
+    /// Say less
+    #[arg(short, long)]
+    quiet: bool,
+    /// JSON that is merged into the Pod
+    #[arg(long)]
+    overrides: Option<String>,
+    /// json, merge or strategic
+    #[arg(long, default_value = "merge")]
+    override_type: String,
+    /// Use the node's network
+    #[arg(long)]
+    host_network: bool,
+    /// The service account
+    #[arg(long)]
+    service_account: Option<String>,
+    /// Seconds that the Pod is given to end
+    #[arg(long)]
+    termination_grace_period_seconds: Option<i64>,
+    /// How long to wait for the Pod
+    #[arg(long, default_value = "1m")]
+    pod_running_timeout: String,
+    /// Seconds that the deleted Pod is given to end
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    grace_period: i64,
+    /// Keep the configuration for a later apply
+    #[arg(long)]
+    save_config: bool,
+    /// Who manages the fields
+    #[arg(long, default_value = "kubectl-run")]
+    field_manager: String,
+    #[command(flatten)]
+    report: ReportArgs,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    /// Arguments of the image's command
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
+    args.arguments.append(&mut args.rest);
+    let dry_run = args.dry_run.parse()?;
+    let is_attached = args.attach.unwrap_or(args.stdin);
+    check(&args, dry_run, is_attached)?;
+    let report = Report::new(&args.report, dry_run)?;
+    let labels = labels(&args)?;
+    let pod = create(ctx, &args, with_overrides(ctx, &args, pod(&args, &labels)?).await?, dry_run).await?;
+    let mut created = vec![pod];
+    if args.expose {
+        created.push(create(ctx, &args, service(&args, &labels)?, dry_run).await?);
+    }
+    if !is_attached || dry_run != DryRun::None {
+        return created.iter().try_for_each(|object| report.done(ctx, object, "created"));
+    }
+    let attached = attached(ctx, &args, &created[0]).await;
+    if args.rm {
+        for object in &created {
+            delete(ctx, &args, object).await?;
+        }
+    }
+    attached
+}
+
+fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
+    let image = args.image.as_deref().unwrap_or_default();
+    if image.is_empty() {
+        return Err(Fault::refused("--image is required"));
+    }
+    if image.contains(char::is_whitespace) {
+        return Err(Fault::refused(format!("Invalid image name \"{image}\": invalid reference format")));
+    }
+    if args.tty && !args.stdin {
+        return Err(Fault::refused("-i/--stdin is required for containers with -t/--tty=true"));
+    }
+    if args.expose && args.port.is_none() {
+        return Err(Fault::refused("--port must be set when exposing a service"));
+    }
+    if !matches!(args.restart.as_str(), "Always" | "OnFailure" | "Never") {
+        return Err(Fault::refused(format!("invalid restart policy: {}", args.restart)));
+    }
+    if args.rm && !is_attached {
+        return Err(Fault::refused("--rm should only be used for attached containers"));
+    }
+    if is_attached && dry_run != DryRun::None {
+        return Err(Fault::refused("--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"));
+    }
+    match args.image_pull_policy.as_deref() {
+        None | Some("" | "Always" | "IfNotPresent" | "Never") => Ok(()),
+        Some(other) => Err(Fault::refused(format!("invalid image pull policy: {other}"))),
+    }
+}
+
+fn labels(args: &Run) -> Result<Map<String, Value>, Fault> {
+    let mut labels = Map::new();
+    for part in args.labels.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty()) {
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
+        labels.insert(key.to_owned(), value.into());
+    }
+    if labels.is_empty() {
+        labels.insert("run".into(), args.name.clone().into());
+    }
+    Ok(labels)
+}
+
+fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
+    let mut container = json!({"name": args.name, "image": args.image, "resources": {}});
+    if let Some(policy) = args.image_pull_policy.as_ref().filter(|policy| !policy.is_empty()) {
+        container["imagePullPolicy"] = policy.clone().into();
+    }
+    if !args.arguments.is_empty() {
+        container[if args.command { "command" } else { "args" }] = json!(args.arguments);
+    }
+    if !args.env.is_empty() {
+        container["env"] = variables(&args.env)?;
+    }
+    if let Some(port) = &args.port {
+        container["ports"] = json!([{"containerPort": number(port)?}]);
+    }
+    if args.stdin {
+        container["stdin"] = true.into();
+        if !args.leave_stdin_open {
+            container["stdinOnce"] = true.into();
+        }
+    }
+    if args.tty {
+        container["tty"] = true.into();
+    }
+    if args.privileged {
+        container["securityContext"] = json!({"privileged": true});
+    }
+    let mut spec = json!({
+        "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": args.restart,
+    });
+    if args.host_network {
+        spec["hostNetwork"] = true.into();
+    }
+    if let Some(name) = &args.service_account {
+        spec["serviceAccountName"] = name.clone().into();
+    }
+    if let Some(seconds) = args.termination_grace_period_seconds {
+        spec["terminationGracePeriodSeconds"] = seconds.into();
+    }
+    let mut metadata = json!({"name": args.name, "labels": labels});
+    for text in &args.annotations {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Fault::refused(format!("unexpected annotation spec: {text}")))?;
+        metadata["annotations"][key] = value.into();
+    }
+    Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {}}))
+}
+
+fn variables(env: &[String]) -> Result<Value, Fault> {
+    let pairs = env.iter().map(|text| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            let mut variable = json!({"name": name});
+            if !value.is_empty() {
+                variable["value"] = value.into();
+            }
+            Ok(variable)
+        }
+        _ => Err(Fault::refused(format!("invalid env: {text}"))),
+    });
+    pairs.collect::<Result<Vec<_>, _>>().map(Value::Array)
+}
+
+fn number(port: &str) -> Result<u16, Fault> {
+    port.parse().map_err(|_not_a_port| {
+        Fault::refused(format!("strconv.Atoi: parsing {port:?}: invalid syntax"))
+    })
+}
+
+fn service(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
+    let port = args.port.as_deref().unwrap_or_default();
+    Ok(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": args.name},
+        "spec": {
+            "ports": [{"port": number(port)?, "protocol": "TCP", "targetPort": int_or_string(port)}],
+            "selector": labels,
+        },
+        "status": {"loadBalancer": {}},
+    }))
+}
+
+async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Fault> {
+    let Some(text) = args.overrides.as_ref().filter(|text| !text.is_empty()) else {
+        return Ok(pod);
+    };
+    let wrong = |why: String| Fault::refused(format!("Invalid JSON Patch: {why}"));
+    let mut patch = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    match args.override_type.as_str() {
+        "merge" => Ok(merge::apply(pod, patch)),
+        "json" => {
+            let patch = json_patch::Patch::decode(patch, false).map_err(|error| wrong(error.to_string()))?;
+            patch.apply(pod).map_err(|error| wrong(error.to_string()))
+        }
+        "strategic" => {
+            let ty = schema_of(pods::pod_kind(ctx).await?);
+            let ty = ty.ok_or_else(|| wrong("no schema of pods".into()))?;
+            strategic::apply(pod, &mut patch, ty).map_err(|error| wrong(error.to_string()))
+        }
+        other => Err(Fault::refused(format!("--override-type must be one of [json merge strategic], not {other:?}"))),
+    }
+}
+
+async fn create(ctx: &Ctx, args: &Run, mut object: Value, dry_run: DryRun) -> Result<Value, Fault> {
+    if let Some(namespace) = ctx.explicit_namespace() {
+        at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
+    }
+    if args.save_config {
+        applied::write(&mut object);
+    }
+    if dry_run == DryRun::Client {
+        return Ok(object);
+    }
+    let resource = ctx.discovery().await?.require(object.s("/kind"))?;
+    let call = Call::post(resource.collection(Some(&ctx.namespace()?)), &object)
+        .query("dryRun", dry_run.query())
+        .query("fieldManager", args.field_manager.clone());
+    ctx.call(call).await
+}
+
+/// Waits until the Pod runs, attaches, and takes over how its process ended.
+async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
+    let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let deadline = Instant::now() + limit;
+    let pod = pods::until(ctx, created, Some(deadline), |pod| {
+        Ok(match pod.s("/status/phase") {
+            "Succeeded" | "Failed" => Seen::Done,
+            "Running" if pods::is_ready(pod) => Seen::Done,
+            _ => Seen::NotYet,
+        })
+    });
+    let pod = pod.await?;
+    if matches!(pod.s("/status/phase"), "Succeeded" | "Failed") {
+        log(ctx, &pod).await?;
+    } else {
+        // What was written before the attachment would be lost.
+        if let Err(fault) = log(ctx, &pod).await {
+            ctx.note(format!("warning: couldn't fetch pre-attach logs: {fault}"));
+        }
+        let attach = attach_to(ctx, &pod, None, args.stdin, args.tty, args.quiet).await;
+        if let Err(fault) = attach {
+            ctx.note(format!(
+                "warning: couldn't attach to pod/{}, falling back to streaming logs: {fault}",
+                pod.name()
+            ));
+            log(ctx, &pod).await?;
+        }
+    }
+    if args.leave_stdin_open || args.restart == "Always" {
+        return Ok(());
+    }
+    let wants_success = args.restart == "OnFailure";
+    let deadline = Instant::now() + limit;
+    let ended = pods::until(ctx, &pod, Some(deadline), |pod| {
+        Ok(match pod.s("/status/phase") {
+            "Succeeded" => Seen::Done,
+            "Failed" if !wants_success => Seen::Done,
+            _ => Seen::NotYet,
+        })
+    });
+    exit_of(ctx, &ended.await?)
+}
+
+fn exit_of(ctx: &Ctx, pod: &Value) -> Outcome {
+    let place = format!("{}/{}", pod.namespace(), pod.name());
+    match pod.s("/status/phase") {
+        "Succeeded" => Ok(()),
+        "Failed" => {
+            let ended = pod.at("/status/containerStatuses/0/state/terminated");
+            let code = ended.map_or(0, |ended| ended.i("/exitCode"));
+            match (ended, u8::try_from(code)) {
+                (Some(ended), Ok(code @ 1..)) => {
+                    ctx.note(format!("pod {place} terminated ({})\n{}", ended.s("/reason"), ended.s("/message")));
+                    Err(Fault::Exit(code))
+                }
+                _ => Err(Fault::refused(format!("pod {place} failed with unknown exit code"))),
+            }
+        }
+        other => Err(Fault::refused(format!("pod {place} left in phase {other}"))),
+    }
+}
+
+async fn log(ctx: &Ctx, pod: &Value) -> Outcome {
+    let container = pods::container(ctx, pod, None, true)?;
+    let path = format!("/api/v1/namespaces/{}/pods/{}/log", pod.namespace(), pod.name());
+    let body = ctx.fetch(Call::get(path).accept("*/*").query("container", container.s("/name"))).await?;
+    ctx.out(&body)?;
+    ctx.flush()
+}
+
+async fn delete(ctx: &Ctx, args: &Run, object: &Value) -> Outcome {
+    let resource = ctx.discovery().await?.require(object.s("/kind"))?;
+    let mut options = json!({"propagationPolicy": "Background"});
+    if args.grace_period >= 0 {
+        options["gracePeriodSeconds"] = args.grace_period.into();
+    }
+    let path = resource.object(Some(object.namespace()), object.name());
+    match ctx.call(Call::delete(path, &options)).await {
+        Ok(_) => {
+            if !args.quiet {
+                ctx.line(format!("{} \"{}\" deleted from {} namespace", resource.label(), object.name(), object.namespace()))?;
+            }
+            let uid = Some(object.s("/metadata/uid"));
+            until_gone(ctx, resource, object.namespace(), object.name(), uid, None).await
+        }
+        Err(fault) if fault.is_not_found() => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}

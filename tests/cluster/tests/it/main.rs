@@ -1,0 +1,42 @@
+//! The real `podo` binary with real containers, each test on a host and a cluster of its own. Tests carry the number of the
+//! requirement that they hold: `s02_…` is row S02 of the list of what Podo must do.
+//!
+//! Needs root; the images are made from the distribution's busybox and nginx and served by its docker-registry. What the machine
+//! lacks makes a test skip aloud.
+//!
+//! Numbers that a long run makes larger: `PODO_TEST_KILLS`, `PODO_TEST_WRITERS`, `PODO_TEST_PODS`, `PODO_TEST_WATCHES`.
+
+mod access;
+mod documents;
+mod hostile;
+mod image_failures;
+mod images;
+mod input;
+mod instances;
+mod kills;
+mod kubectl;
+mod kubectl_objects;
+mod kubectl_streams;
+mod life;
+mod logs;
+mod manifests;
+mod pods;
+mod placement;
+mod reasons;
+mod reboot;
+mod status;
+mod vectors;
+mod volumes;
+
+use podo_cluster_tests::{Cluster, Options};
+
+/// Runs a test on a cluster with nothing special.
+#[track_caller]
+fn on_cluster(test: impl FnOnce(&mut Cluster) + Send) {
+    podo_cluster_tests::with_cluster(Options::default(), test);
+}
+
+/// A number that a long run makes larger.
+fn number(variable: &str, otherwise: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}

@@ -1,0 +1,291 @@
+//! The Pod as a unit: what its containers share and what they do not (S01 – S08, S15).
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use podo_cluster_tests::host::{HOST, OUTSIDE};
+use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, restarts, shell};
+use podo_cluster_tests::{Cluster, Options, PATIENCE, leaks, with_cluster};
+use serde_json::{Value, json};
+
+use crate::on_cluster;
+
+/// How long a connection that must not come about is tried: nothing here takes a tenth of it.
+const IMPATIENCE: Duration = Duration::from_millis(500);
+
+pub(crate) fn ip(pod: &Value) -> Ipv4Addr {
+    pod["status"]["podIP"].as_str().expect("an address").parse().expect("IPv4")
+}
+
+/// Asks a web server and returns its whole answer.
+pub(crate) fn http_get(address: Ipv4Addr, port: u16) -> Result<String, String> {
+    let target = SocketAddr::from((address, port));
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET / HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().map_err(|error| error.to_string())
+}
+
+/// The answer of a web server that is about to come up.
+#[track_caller]
+pub(crate) fn http_answer(address: Ipv4Addr, port: u16) -> String {
+    podo_cluster_tests::until("a web server answers", PATIENCE, || http_get(address, port))
+}
+
+fn two(name: &str) -> Value {
+    pod(name, json!({"containers": [idle("one"), idle("two")]}))
+}
+
+/// A namespace of a container, as it sees it itself.
+fn namespace(it: &Cluster, pod: &str, container: &str, kind: &str) -> String {
+    it.exec(pod, container, &format!("readlink /proc/self/ns/{kind}")).trim().to_owned()
+}
+
+#[test]
+fn s01_all_containers_of_a_pod_run_on_one_node_and_live_and_die_together() {
+    on_cluster(|it| {
+        let made = it.ready(&two("unit"));
+        assert_eq!(made["spec"]["nodeName"], podo_cluster_tests::cluster::NODE);
+        for name in ["one", "two"] {
+            assert!(container(&made, name)["state"]["running"]["startedAt"].is_string(), "{made:#}");
+        }
+        it.delete_pod("unit");
+        let missing = it.api.get(&format!("{}/unit", podo_cluster_tests::cluster::PODS));
+        assert_eq!(missing.failure().2, "pods \"unit\" not found");
+    });
+}
+
+#[test]
+fn s02_containers_of_a_pod_share_network_uts_and_ipc() {
+    on_cluster(|it| {
+        let server = shell("one", "mkdir /w; hostname > /w/index.html; exec httpd -f -p 8080 -h /w");
+        it.ready(&pod("shared", json!({"containers": [server, idle("two")]})));
+        for kind in ["net", "uts", "ipc"] {
+            assert_eq!(namespace(it, "shared", "one", kind), namespace(it, "shared", "two", kind), "{kind}");
+        }
+        let address = "ip -4 -o addr show dev eth0 | awk '{print $4}'";
+        assert_eq!(it.exec("shared", "one", address), it.exec("shared", "two", address));
+        assert_eq!(it.exec("shared", "two", "hostname"), "shared\n");
+        let through_localhost = "until wget -qO- http://localhost:8080/; do :; done";
+        assert_eq!(it.exec("shared", "two", through_localhost), "shared\n");
+    });
+}
+
+#[test]
+fn s02_posix_shared_memory_works_between_containers_of_a_pod() {
+    on_cluster(|it| {
+        it.ready(&two("memory"));
+        it.exec("memory", "one", "echo from-one > /dev/shm/letter");
+        assert_eq!(it.exec("memory", "two", "cat /dev/shm/letter"), "from-one\n");
+        let own = it.exec("memory", "two", "cat /proc/sys/kernel/shmmax; ipcs -m | grep -c . ");
+        assert!(own.lines().count() >= 2, "{own}");
+    });
+}
+
+#[test]
+fn s02_a_port_used_twice_in_a_pod_fails_in_the_second_container_as_on_one_host() {
+    on_cluster(|it| {
+        let first = shell("first", "exec httpd -f -p 8080 -h /tmp");
+        // The second one tries only when the first one listens.
+        let second = shell(
+            "second",
+            "until wget -qO- http://127.0.0.1:8080/ 2>&1 | grep -q '404\\|403'; do :; done; exec httpd -f -p 8080 -h /tmp",
+        );
+        it.create_pod(&pod("clash", json!({"containers": [first, second]})));
+        let seen = it.until("clash", "restarts the second container", |pod| restarts(pod, "second") > 0);
+        assert_eq!(restarts(&seen, "first"), 0);
+        let ended = &container(&seen, "second")["lastState"]["terminated"];
+        assert_eq!(ended["reason"], "Error", "{seen:#}");
+        let path = "/api/v1/namespaces/default/pods/clash/log?container=second&previous=true";
+        assert!(it.api.get(path).text().contains("Address already in use"), "{}", it.api.get(path).text());
+    });
+}
+
+#[test]
+fn s03_each_container_keeps_its_own_mount_and_pid_namespace() {
+    on_cluster(|it| {
+        it.ready(&two("apart"));
+        for kind in ["mnt", "pid"] {
+            assert_ne!(namespace(it, "apart", "one", kind), namespace(it, "apart", "two", kind), "{kind}");
+        }
+        it.exec("apart", "one", "echo mine > /only-here");
+        assert_eq!(it.exec("apart", "two", "ls /only-here 2>/dev/null || echo absent"), "absent\n");
+        let processes = it.exec("apart", "two", "ls -d /proc/[0-9]* | wc -l");
+        assert!(processes.trim().parse::<u32>().expect("a number") < 8, "{processes}");
+        assert!(it.exec("apart", "one", "tr '\\0' ' ' < /proc/1/cmdline").starts_with("sh -c trap"));
+    });
+}
+
+#[test]
+fn s03_a_pod_shares_its_pid_namespace_on_request() {
+    on_cluster(|it| {
+        let spec = json!({"shareProcessNamespace": true, "containers": [idle("one"), idle("two")]});
+        it.ready(&pod("together", spec));
+        assert_eq!(namespace(it, "together", "one", "pid"), namespace(it, "together", "two", "pid"));
+    });
+}
+
+#[test]
+fn s04_a_pause_process_holds_the_namespaces_while_containers_come_and_go() {
+    on_cluster(|it| {
+        let script = "readlink /proc/self/ns/net; read go < /dev/null; exit 1";
+        it.create_pod(&pod("held", json!({"restartPolicy": "OnFailure", "containers": [shell("again", script), idle("stays")]})));
+        let before = it.until("held", "has an address", |pod| pod["status"]["podIP"].is_string());
+        let after = it.until("held", "restarts a container", |pod| restarts(pod, "again") > 1);
+        assert_eq!(ip(&before), ip(&after));
+        let previous = it.api.get("/api/v1/namespaces/default/pods/held/log?container=again&previous=true");
+        assert_eq!(previous.text().trim(), namespace(it, "held", "stays", "net"));
+        let mark = it.folder.to_string_lossy().into_owned();
+        let names: Vec<String> =
+            leaks::processes(&[&mark, &it.instance()]).into_iter().map(leaks::command_line).collect();
+        assert!(names.iter().any(|name| name.contains("pause")), "{names:?}");
+    });
+}
+
+#[test]
+fn s04_an_image_can_be_put_in_the_place_of_the_pause_process() {
+    let options = Options {
+        args: vec!["--pod-infra-container-image=docker.io/luksa/kubia:latest".into()],
+        ..Options::default()
+    };
+    with_cluster(options, |it| {
+        let made = it.ready(&pod("other-pause", json!({"containers": [idle("main")]})));
+        let answer = http_answer(ip(&made), 8080);
+        assert!(answer.contains("You've hit"), "the image's program runs in the Pod's network: {answer}");
+    });
+}
+
+#[test]
+fn s05_a_volume_is_shared_between_containers_at_different_paths_and_read_only_per_mount() {
+    on_cluster(|it| {
+        let writer = also(idle("writer"), json!({"volumeMounts": [{"name": "v", "mountPath": "/out"}]}));
+        let reader = json!({"volumeMounts": [{"name": "v", "mountPath": "/in/deep", "readOnly": true}]});
+        let spec = json!({"containers": [writer, also(idle("reader"), reader)], "volumes": [{"name": "v", "emptyDir": {}}]});
+        it.ready(&pod("volume", spec));
+        it.exec("volume", "writer", "echo hello > /out/file");
+        assert_eq!(it.exec("volume", "reader", "cat /in/deep/file"), "hello\n");
+        let refused = it.exec("volume", "reader", "echo x > /in/deep/file 2>&1 || true");
+        assert!(refused.contains("Read-only file system"), "{refused}");
+    });
+}
+
+#[test]
+fn s06_a_native_sidecar_runs_beside_the_main_container_and_ends_after_it() {
+    on_cluster(|it| {
+        let logs = json!([{"name": "logs", "mountPath": "/logs"}]);
+        let sidecar = also(
+            shell("collector", "trap 'echo last words; exit 0' TERM; touch /logs/app; tail -f /logs/app & wait"),
+            json!({"restartPolicy": "Always", "volumeMounts": logs}),
+        );
+        let main = also(shell("main", "echo from the app >> /logs/app; sleep 1"), json!({"volumeMounts": logs}));
+        let spec = json!({
+            "restartPolicy": "Never", "terminationGracePeriodSeconds": 10,
+            "initContainers": [sidecar], "containers": [main], "volumes": [{"name": "logs", "emptyDir": {}}],
+        });
+        let seen = it.ended(&pod("side", spec));
+        assert_eq!(seen["status"]["phase"], "Succeeded", "{seen:#}");
+        let log = it.log("side", "collector");
+        assert!(log.contains("from the app"), "{log}");
+        let at = |name: &str, key: &str| container(&seen, name)["state"]["terminated"][key].as_str().map(str::to_owned);
+        assert!(at("collector", "finishedAt") >= at("main", "finishedAt"), "{seen:#}");
+    });
+}
+
+#[test]
+fn s06_a_sidecar_that_ends_is_started_again_while_the_main_container_goes_on() {
+    on_cluster(|it| {
+        let sidecar = also(shell("helper", "exit 3"), json!({"restartPolicy": "Always"}));
+        it.create_pod(&pod("helped", json!({"initContainers": [sidecar], "containers": [idle("main")]})));
+        let seen = it.until("helped", "restarts its sidecar", |pod| restarts(pod, "helper") > 0);
+        assert_eq!(container(&seen, "helper")["lastState"]["terminated"]["exitCode"], 3, "{seen:#}");
+    });
+}
+
+#[test]
+fn s07_pods_and_the_node_reach_each_other_without_translation() {
+    on_cluster(|it| {
+        let script = "while :; do nc -l -p 7000 -e sh -c 'cat /proc/net/tcp >/dev/null; env | grep -i remote; echo done'; done";
+        let server = it.ready(&pod("server", json!({"containers": [shell("main", script)]})));
+        let client = it.ready(&pod("client", json!({"containers": [idle("main")]})));
+        it.exec("client", "main", &format!("until echo | nc -w 3 {} 7000; do :; done", ip(&server)));
+        let peers = it.exec("server", "main", "cat /proc/net/tcp");
+        let wanted = format!("{:08X}", u32::from_le_bytes(ip(&client).octets()));
+        assert!(peers.contains(&wanted), "the sender's address {wanted} is among the peers: {peers}");
+        let node = it.exec("client", "main", &format!("ping -c 1 -W 2 {}", podo_cluster_tests::host::HOST));
+        assert!(node.contains("1 packets received"), "{node}");
+    });
+}
+
+#[test]
+fn s08_pod_addresses_are_reachable_inside_the_cluster_only_and_a_new_pod_gets_a_new_one() {
+    on_cluster(|it| {
+        let made = |name: &str| {
+            pod(name, json!({"containers": [{"name": "k", "image": "luksa/kubia", "imagePullPolicy": "IfNotPresent"}]}))
+        };
+        let first = ip(&it.ready(&made("first")));
+        assert!(http_answer(first, 8080).contains("You've hit first"));
+        let target = SocketAddr::from((first, 8080));
+        let reached = it.outside(|| TcpStream::connect_timeout(&target, IMPATIENCE).is_ok());
+        assert!(!reached, "a machine outside reaches a Pod");
+        it.delete_pod("first");
+        let second = ip(&it.ready(&made("first")));
+        assert_ne!(first, second);
+    });
+}
+
+#[test]
+fn s08_what_leaves_the_cluster_carries_the_address_of_the_node() {
+    on_cluster(|it| {
+        it.ready(&pod("caller", json!({"containers": [idle("main")]})));
+        let listener = it.outside(|| TcpListener::bind((OUTSIDE, 7000)).expect("a free port"));
+        let caller = it.start_kubectl(&it.own(), &["exec", "caller", "--", "sh", "-c", "echo hi | nc -w 5 192.0.2.2 7000"]);
+        let (_, peer) = listener.accept().expect("a connection");
+        assert_eq!(peer.ip(), HOST);
+        let ended = caller.wait_with_output().expect("kubectl ends");
+        assert!(ended.status.success(), "{ended:?}");
+    });
+}
+
+#[test]
+fn s15_a_process_is_reachable_on_a_port_that_no_container_port_names() {
+    on_cluster(|it| {
+        let script = "mkdir /w; echo here > /w/index.html; exec httpd -f -p 9123 -h /w";
+        let spec = json!({"containers": [also(shell("main", script), json!({"ports": [{"containerPort": 80}]}))]});
+        let made = it.ready(&pod("ports", spec));
+        assert!(http_answer(ip(&made), 9123).ends_with("here\n"));
+    });
+}
+
+#[test]
+fn the_quickstart_pod_answers_with_its_name_and_needs_no_network() {
+    let quickstart = podo_cluster_tests::binary::workspace().join("examples/quickstart.yaml");
+    let args = vec!["--filename".into(), quickstart.to_string_lossy().into_owned()];
+    with_cluster(Options { has_registry: false, args, ..Options::default() }, |it| {
+        let made = it.until("hello", "is ready", is_ready);
+        assert!(http_answer(ip(&made), 8080).contains("You've hit hello"));
+        let url = format!("http://{}:8080", ip(&made));
+        podo_cluster_tests::until("podo up tells how to reach it", PATIENCE, || {
+            let said = fs::read_to_string(it.folder.join("up.out")).unwrap_or_default();
+            if said.contains(&url) { Ok(()) } else { Err(said) }
+        });
+    });
+}
+
+#[test]
+fn a_container_with_a_read_only_root_cannot_write_it_and_runs_as_the_user_it_was_given() {
+    on_cluster(|it| {
+        let security = json!({"securityContext": {"readOnlyRootFilesystem": true, "runAsUser": 1000, "runAsGroup": 2000}});
+        let mut made = once("guarded", "id -u; id -g; touch /x 2>&1; true");
+        made["spec"]["containers"][0] = also(made["spec"]["containers"][0].clone(), security);
+        let log = it.output(&made);
+        assert!(log.starts_with("1000\n2000\n"), "{log}");
+        assert!(log.contains("Read-only file system"), "{log}");
+    });
+}
