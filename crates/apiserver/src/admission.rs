@@ -9,6 +9,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
 mod rbac_escalation;
+mod runtime_class;
 mod service_account;
 mod taint_nodes;
 
@@ -95,6 +96,7 @@ pub async fn mutate(request: &mut Request<'_>, value: &mut Value, old: Option<&V
     taint_nodes::admit(request, value);
     priority::admit(request, value, old)?;
     default_tolerations::admit(request, value);
+    runtime_class::admit(request, value)?;
     crate::service::reserve(request, value, old)
 }
 

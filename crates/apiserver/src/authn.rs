@@ -61,7 +61,11 @@ pub struct User {
 impl User {
     /// Nobody in particular.
     pub fn anonymous() -> Self {
-        Self { name: ANONYMOUS.to_owned(), groups: vec![UNAUTHENTICATED.to_owned()], ..Self::default() }
+        Self {
+            name: ANONYMOUS.to_owned(),
+            groups: vec![UNAUTHENTICATED.to_owned()],
+            ..Self::default()
+        }
     }
 
     /// A user who has shown who it is: a member of `system:authenticated` besides `groups`.
@@ -113,7 +117,8 @@ pub(crate) fn service_account_groups(namespace: &str) -> [String; 2] {
 /// Namespace and name of the service account whose user name this is.
 pub(crate) fn split_service_account(user: &str) -> Option<(&str, &str)> {
     let (namespace, name) = user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
-    let is_valid = names::dns1123_label(namespace).is_empty() && names::dns1123_subdomain(name).is_empty();
+    let is_valid =
+        names::dns1123_label(namespace).is_empty() && names::dns1123_subdomain(name).is_empty();
     is_valid.then_some((namespace, name))
 }
 
@@ -165,10 +170,12 @@ impl Authenticator {
             None => {}
         }
         if let Some(token) = bearer(&parts.headers) {
-            return api.tokens.authenticate(api, &token, &[]).map(|known| known.user).map_err(|error| {
-                tracing::debug!(%error, "token refused");
-                Status::unauthorized()
-            });
+            return api.tokens.authenticate(api, &token, &[]).map(|known| known.user).map_err(
+                |error| {
+                    tracing::debug!(%error, "token refused");
+                    Status::unauthorized()
+                },
+            );
         }
         self.anonymous.clone().ok_or_else(Status::unauthorized)
     }
@@ -192,12 +199,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 fn websocket_bearer(headers: &HeaderMap) -> Option<String> {
     use base64::Engine as _;
     let protocols = headers.get_all(http::header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let protocols = protocols.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let protocols =
+        protocols.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let (mut token, mut has_other) = (None, false);
     for protocol in protocols.map(str::trim) {
         match protocol.strip_prefix(WEBSOCKET_TOKEN) {
             Some(encoded) => {
-                let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()?;
+                let decoded =
+                    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(encoded).ok()?;
                 token = String::from_utf8(decoded).ok().filter(|token| !token.is_empty());
             }
             None => has_other = true,

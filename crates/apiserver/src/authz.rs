@@ -36,9 +36,9 @@ use mirror::Kept;
 use node_pods::NodePods;
 
 pub(crate) use attributes::{Attributes, Denial};
+pub(crate) use node::node_name_of;
 pub(crate) use rbac::GROUP;
 pub(crate) use rbac::RoleRef;
-pub(crate) use node::node_name_of;
 pub(crate) use rbac::{Roles, join_errors};
 pub(crate) use rule::Rule;
 pub(crate) use rule::go_list;
@@ -82,7 +82,11 @@ pub(crate) struct UserRules {
 
 impl Authorizer {
     /// Whether a user may do something.
-    pub(crate) fn authorize(&self, store: &Store, attributes: &Attributes<'_>) -> Result<(), Denial> {
+    pub(crate) fn authorize(
+        &self,
+        store: &Store,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Denial> {
         match self.decide(store, attributes, false) {
             Ok(decision) if decision.is_allowed => Ok(()),
             Ok(decision) => Err(Denial::new(attributes, &decision.reason)),
@@ -109,7 +113,8 @@ impl Authorizer {
         }
         let mut reasons = Vec::new();
         if let Some(node) = node_name_of(attributes.user) {
-            let opinion = self.pods.read(store, |pods| node::authorize(store, pods, node, attributes))?;
+            let opinion =
+                self.pods.read(store, |pods| node::authorize(store, pods, node, attributes))?;
             match opinion {
                 Opinion::Allow(reason) => return Ok(Decision { is_allowed: true, reason }),
                 Opinion::None(reason) => reasons.push(reason),
@@ -124,7 +129,12 @@ impl Authorizer {
     }
 
     /// Everything that roles allow a user in a namespace.
-    pub(crate) fn rules_for(&self, store: &Store, user: &User, namespace: &str) -> Result<UserRules, ReadError> {
+    pub(crate) fn rules_for(
+        &self,
+        store: &Store,
+        user: &User,
+        namespace: &str,
+    ) -> Result<UserRules, ReadError> {
         let (rules, errors) = self.roles.read(store, |roles| roles.rules_for(user, namespace))?;
         let mut error = join_errors(&errors);
         let is_node = node_name_of(user).is_some();

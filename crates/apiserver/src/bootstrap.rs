@@ -62,7 +62,9 @@ fn plan(api: &Api, wanted: &Wanted) -> Result<Option<Op<Stored>>, Status> {
     let now = api.clock.now();
     let (value, expect) = match entry {
         None => (Some(wanted.new_object(now)?), Expect::Absent),
-        Some(entry) => (wanted.mended(&entry.value.value(), now)?, Expect::Revision(entry.revision)),
+        Some(entry) => {
+            (wanted.mended(&entry.value.value(), now)?, Expect::Revision(entry.revision))
+        }
     };
     let op = |value| Op { key, expect, change: Write::Put(storage::draft(definition, &value)) };
     Ok(value.map(op))
@@ -71,7 +73,8 @@ fn plan(api: &Api, wanted: &Wanted) -> Result<Option<Op<Stored>>, Status> {
 /// Commits each object for itself, since each has a version of its own, but all at once: the store makes them durable together.
 /// `false` if somebody else was faster with one of them.
 async fn commit(api: &Api, ops: Vec<Op<Stored>>) -> Result<bool, Status> {
-    let commits: Vec<_> = ops.into_iter().map(|op| api.store.commit(Txn { ops: vec![op] })).collect();
+    let commits: Vec<_> =
+        ops.into_iter().map(|op| api.store.commit(Txn { ops: vec![op] })).collect();
     let mut is_first = true;
     for committed in futures_util::future::join_all(commits).await {
         match committed {

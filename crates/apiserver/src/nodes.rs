@@ -64,7 +64,9 @@ pub(crate) struct Nodes {
 
 impl std::fmt::Debug for Nodes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Nodes").field("free", &self.slots.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Nodes")
+            .field("free", &self.slots.available_permits())
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,12 +90,23 @@ impl Nodes {
     }
 
     /// Asks the kubelet of a node, with the method and the upgrade of a request, and gives its answer.
-    pub(crate) async fn forward(&self, api: &Api, node: &str, path: &str, parts: &Parts) -> Result<Response, Status> {
+    pub(crate) async fn forward(
+        &self,
+        api: &Api,
+        node: &str,
+        path: &str,
+        parts: &Parts,
+    ) -> Result<Response, Status> {
         let address = endpoint::of_node(api, node)?;
         self.forward_to(address, path, parts).await
     }
 
-    async fn forward_to(&self, address: SocketAddr, path: &str, parts: &Parts) -> Result<Response, Status> {
+    async fn forward_to(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        parts: &Parts,
+    ) -> Result<Response, Status> {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             return Err(Status::too_many_requests("too many requests are handed on to nodes", 1));
         };
@@ -128,8 +141,9 @@ impl Nodes {
             Ok(Err(error)) => return Err(unreachable(address, &Chain(&error).to_string())),
             Err(_) => return Err(unreachable(address, "i/o timeout")),
         };
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| Status::internal(Chain(&error)))?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Status::internal(Chain(&error)))?;
         self.spawn("connection", async move {
             // A connection that breaks is told to who reads the answer.
             let _ended = connection.with_upgrades().await;
@@ -138,9 +152,15 @@ impl Nodes {
         Ok(sender)
     }
 
-    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Status> {
+    fn spawn(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Status> {
         let mut tasks = self.tasks.lock();
-        let Some(tasks) = tasks.as_mut() else { return Err(Status::unavailable("the server is stopping")) };
+        let Some(tasks) = tasks.as_mut() else {
+            return Err(Status::unavailable("the server is stopping"));
+        };
         let stop = tasks.stop_signal();
         tasks.spawn(name, async move {
             let _stopped = stop.or(task).await;
@@ -167,7 +187,9 @@ impl Nodes {
 async fn plain(answer: http::Response<Incoming>, is_upgrade: bool) -> Result<Response, Status> {
     let code = answer.status();
     if code.is_redirection() {
-        return Err(Status::internal(format!("the node answered with a redirect ({code}), which is not followed")));
+        return Err(Status::internal(format!(
+            "the node answered with a redirect ({code}), which is not followed"
+        )));
     }
     if !code.is_success() {
         return Err(refused(answer).await);
@@ -188,7 +210,8 @@ async fn refused(answer: http::Response<Incoming>) -> Status {
     let code = answer.status();
     let body = Limited::new(answer.into_body(), ERROR_BYTES_MAX).collect();
     let body = tokio::time::timeout(ANSWER_TIMEOUT, body).await;
-    let body = body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body =
+        body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
     // A kubelet that speaks our language says more than a text.
     if let Ok(status) = serde_json::from_slice::<Status>(&body)
         && status.kind == "Status"

@@ -81,7 +81,9 @@ impl PkiError {
             Self::AuthorityExpired { .. } => {
                 Some("remove the directory of certificates and join all nodes and users again")
             }
-            Self::Malformed { .. } => Some("restore the file from a backup, or remove the directory"),
+            Self::Malformed { .. } => {
+                Some("restore the file from a backup, or remove the directory")
+            }
             Self::File { .. } | Self::Certificate { .. } | Self::Tls(_) | Self::Verifier(_) => None,
         }
     }
@@ -116,8 +118,9 @@ impl Pki {
     pub fn load_or_create(dir: &Path, config: &PkiConfig) -> Result<Self, PkiError> {
         files::make_dir(dir).map_err(|source| PkiError::File { path: dir.to_owned(), source })?;
         let authority = Authority::load_or_create(dir, config.now)?;
-        let identity =
-            |file: &str, subject: &Subject| identity::load_or_create(&dir.join(file), subject, &authority, config.now);
+        let identity = |file: &str, subject: &Subject| {
+            identity::load_or_create(&dir.join(file), subject, &authority, config.now)
+        };
         let serving = Subject {
             name: "kube-apiserver".to_owned(),
             groups: Vec::new(),
@@ -162,7 +165,10 @@ impl Pki {
             purpose: Purpose::Server,
             ..client.clone()
         };
-        Ok((self.kept(&format!("node-{name}-client.pem"), &client)?, self.kept(&format!("node-{name}-serving.pem"), &serving)?))
+        Ok((
+            self.kept(&format!("node-{name}-client.pem"), &client)?,
+            self.kept(&format!("node-{name}-serving.pem"), &serving)?,
+        ))
     }
 
     fn kept(&self, file: &str, subject: &Subject) -> Result<Identity, PkiError> {
@@ -230,7 +236,11 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// By what names the server is called: those of the Service `kubernetes`, and the configured ones.
 fn service_names(config: &PkiConfig) -> Vec<String> {
-    let mut names = vec!["kubernetes".to_owned(), "kubernetes.default".to_owned(), "kubernetes.default.svc".to_owned()];
+    let mut names = vec![
+        "kubernetes".to_owned(),
+        "kubernetes.default".to_owned(),
+        "kubernetes.default.svc".to_owned(),
+    ];
     names.push(format!("kubernetes.default.svc.{}", config.domain));
     names.push("localhost".to_owned());
     for name in &config.names {

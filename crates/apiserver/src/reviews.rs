@@ -51,9 +51,13 @@ fn track(api: &Api, call: &Call, manager: &str, value: &mut Value) {
     let definition = call.target.definition;
     let ((group, version, kind), ty) = match call.target.subresource {
         Some(subresource) => (subresource.kind, subresource.ty),
-        None => ((definition.names.group, definition.names.version, definition.names.kind), definition.ty),
+        None => (
+            (definition.names.group, definition.names.version, definition.names.kind),
+            definition.ty,
+        ),
     };
-    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let api_version =
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let ty = podo_api::schema::builtin().get(ty);
     let versions = managed_fields::SingleVersion { api_version: &api_version, ty, filter: None };
     let request = managed_fields::Request {
@@ -112,9 +116,9 @@ fn rules_review(api: &Api, call: &Call, review: &Value) -> Result<Value, Status>
     let found = found.map_err(|error| crate::storage::read_failed(&error))?;
     let of_resources = found.rules.iter().filter(|rule| !rule.resources.is_empty());
     let of_urls = found.rules.iter().filter(|rule| !rule.non_resource_urls.is_empty());
-    let url_rule = |rule: &Rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.non_resource_urls});
-    let resource_rule =
-        |rule: &Rule| json!(Rule { non_resource_urls: Vec::new(), ..rule.clone() });
+    let url_rule =
+        |rule: &Rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.non_resource_urls});
+    let resource_rule = |rule: &Rule| json!(Rule { non_resource_urls: Vec::new(), ..rule.clone() });
     let mut status = json!({
         "resourceRules": of_resources.map(resource_rule).collect::<Vec<Value>>(),
         "nonResourceRules": of_urls.map(url_rule).collect::<Vec<Value>>(),

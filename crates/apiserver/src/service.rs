@@ -86,8 +86,8 @@ pub(crate) fn reserve(request: &mut Request<'_>, value: &mut Value, old: Option<
         return Ok(());
     }
     let mut all = request.api.allocators.0.lock();
-    let mut free = Free::read(request.api, &needs, &all, meta::namespace(value), meta::name(value))?;
-    free.complete(value, old, &needs)?;
+    let mut free = Free::read(request.api, needs, &all, meta::namespace(value), meta::name(value))?;
+    free.complete(value, old, needs)?;
     if !request.is_dry_run {
         let choices = free.choices;
         all.addresses.extend(&choices.addresses);
@@ -138,7 +138,7 @@ struct Free {
 
 impl Free {
     /// What no other Service has, stored or under way.
-    fn read(api: &Api, needs: &Needs, all: &Choices, namespace: &str, name: &str) -> Result<Self, Status> {
+    fn read(api: &Api, needs: Needs, all: &Choices, namespace: &str, name: &str) -> Result<Self, Status> {
         let mut taken = Taken { addresses: all.addresses.clone(), ports: all.ports.clone() };
         if (namespace, name) != API_SERVICE {
             taken.addresses.extend(pool::first(api.settings.service_cidr));
@@ -156,7 +156,7 @@ impl Free {
     }
 
     /// Gives a Service what it needs, in the order in which Kubernetes finds out what is wrong.
-    fn complete(&mut self, new: &mut Value, old: Option<&Value>, needs: &Needs) -> Result<(), Status> {
+    fn complete(&mut self, new: &mut Value, old: Option<&Value>, needs: Needs) -> Result<(), Status> {
         if needs.address {
             self.address(new)?;
         }
@@ -232,8 +232,8 @@ impl Free {
         let mut ports = tree::items_at(new, &["spec", "ports"]).to_vec();
         let mut seen: Vec<(String, i64)> = Vec::new();
         let mut asked: Vec<i64> = Vec::new();
-        for index in 0..ports.len() {
-            let wanted = service::node_port(&ports[index]);
+        for (index, port) in ports.iter_mut().enumerate() {
+            let wanted = service::node_port(port);
             let is_known = before.contains(&wanted) || asked.contains(&wanted);
             let node_port = match wanted {
                 0 if !chooses => continue,
@@ -241,13 +241,13 @@ impl Free {
                 wanted => self.port(new, index, wanted)?,
             };
             asked.push(node_port);
-            let key = (tree::str_at(&ports[index], &["protocol"]).to_owned(), node_port);
+            let key = (tree::str_at(port, &["protocol"]).to_owned(), node_port);
             if seen.contains(&key) {
                 let message = format!("duplicate nodePort: {{{} {}}}", key.0, key.1);
                 return Err(Status::failure(podo_api::Reason::Unknown, message));
             }
             seen.push(key);
-            tree::set(&mut ports[index], "nodePort", node_port);
+            tree::set(port, "nodePort", node_port);
         }
         tree::set(spec_mut(new), "ports", ports);
         Ok(())
@@ -297,7 +297,7 @@ fn spec_mut(service: &mut Value) -> &mut Value {
 }
 
 /// Adds what the stored Services but one have. Only Services with node ports are parsed, and only if a port is needed.
-fn read_stored(api: &Api, needs: &Needs, taken: &mut Taken, but: (&str, &str)) -> Result<(), Status> {
+fn read_stored(api: &Api, needs: Needs, taken: &mut Taken, but: (&str, &str)) -> Result<(), Status> {
     let definition = podo_registry::find("", "v1", SERVICES)
         .ok_or_else(|| Status::internal("services are not served"))?;
     let (address, kind) = (field(definition, "spec.clusterIP"), field(definition, "spec.type"));

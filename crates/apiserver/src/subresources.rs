@@ -1,9 +1,8 @@
 //! Subresources that are more than a part of their object, and the reviews, which are answered and forgotten.
 //!
-//! `/status` is not here: it is an update with another policy ([`crate::verbs`]).
+//! `/status` and `namespaces/finalize` are not here: they are updates with another policy ([`crate::verbs`]).
 
 mod binding;
-mod finalize;
 mod pod_logs;
 mod stream;
 
@@ -21,7 +20,6 @@ pub(crate) async fn execute(api: &Api, call: &Call) -> Option<Result<Outcome, St
     let names = &call.target.definition.names;
     match (names.group, names.plural, call.target.subresource_name(), call.verb) {
         ("", "pods", "binding", Verb::Create) => Some(binding::bind(api, call, &call.target.name).await),
-        ("", "namespaces", "finalize", Verb::Update) => Some(finalize::finalize(api, call).await),
         ("", "serviceaccounts", "token", Verb::Create) => Some(reviews::create_token(api, call).await),
         _ => None,
     }

@@ -173,7 +173,12 @@ impl TokenIssuer {
     }
 
     /// Makes the token of a Secret of type `kubernetes.io/service-account-token`: it lives as long as the Secret holds it.
-    pub(crate) async fn issue_legacy(&self, namespace: &str, account: &Reference, secret: &str) -> Result<String, Status> {
+    pub(crate) async fn issue_legacy(
+        &self,
+        namespace: &str,
+        account: &Reference,
+        secret: &str,
+    ) -> Result<String, Status> {
         let key = self.key.wait().await?;
         Ok(key.sign(&Claims {
             iss: LEGACY_ISSUER.to_owned(),
@@ -187,7 +192,12 @@ impl TokenIssuer {
     }
 
     /// Whose token it is, if it is good for one of the audiences; for this server's own if none are named.
-    pub(crate) fn authenticate(&self, api: &Api, token: &str, audiences: &[String]) -> Result<Authenticated, TokenError> {
+    pub(crate) fn authenticate(
+        &self,
+        api: &Api,
+        token: &str,
+        audiences: &[String],
+    ) -> Result<Authenticated, TokenError> {
         let wanted = if audiences.is_empty() { &self.audiences } else { audiences };
         let for_server = |user| self.for_server(user, wanted);
         if let Some(user) = self.static_tokens.user(token) {
@@ -212,7 +222,11 @@ impl TokenIssuer {
     /// A token that names no audience is for this server.
     fn for_server(&self, user: Arc<User>, wanted: &[String]) -> Result<Authenticated, TokenError> {
         let audiences = common(wanted, &self.audiences);
-        if audiences.is_empty() { Err(TokenError::Unknown) } else { Ok(Authenticated { user, audiences }) }
+        if audiences.is_empty() {
+            Err(TokenError::Unknown)
+        } else {
+            Ok(Authenticated { user, audiences })
+        }
     }
 
     /// The documents by which others check tokens (KEP-1393).

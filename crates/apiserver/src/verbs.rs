@@ -26,8 +26,7 @@ use crate::subresources;
 pub(crate) use body::decode_object;
 pub(crate) use get::find;
 pub(crate) use list::all_of;
-pub(crate) use produce::{amend, rewrite};
-pub(crate) use update::check_update;
+pub(crate) use produce::amend;
 
 /// Authorizes a call and carries it out.
 pub async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {

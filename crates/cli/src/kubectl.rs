@@ -6,6 +6,7 @@ mod call;
 mod context;
 mod create;
 mod delete;
+mod describe;
 mod discovery;
 mod edit;
 mod exec;
@@ -63,6 +64,7 @@ enum Verb {
     Attach(exec::Attach),
     Create(create::Create),
     Delete(delete::Delete),
+    Describe(describe::Describe),
     Edit(edit::Edit),
     Exec(exec::Exec),
     Get(get::Get),
@@ -129,6 +131,7 @@ impl Verb {
             Self::Attach(args) => exec::attach(ctx, args).await,
             Self::Create(args) => create::run(ctx, args).await,
             Self::Delete(args) => delete::run(ctx, args).await,
+            Self::Describe(args) => describe::run(ctx, args).await,
             Self::Edit(args) => edit::run(ctx, args).await,
             Self::Exec(args) => exec::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,

@@ -35,7 +35,6 @@ use crate::container::env::Fetched;
 use crate::container::security;
 use crate::pod::PodView;
 
-use atomic::Payload;
 pub use mounter::{KernelMounter, Mounter};
 pub(crate) use tokens::{Token, Tokens};
 

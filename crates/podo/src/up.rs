@@ -45,7 +45,7 @@ pub async fn run(options: &UpOptions) -> Result<(), Failure> {
         server::start_control_plane(&options.common, &options.control_plane).await?;
     let mut node = start_node(options, &instance, &control_plane).await?;
     let end = Arc::new(StopHandle::new());
-    serve_control(&instance, &node, &end)?;
+    let control = serve_control(&instance, &node, &end)?;
     crate::say(&format!(
         "API server https://{} after {} ms",
         control_plane.started.address,
@@ -66,7 +66,9 @@ pub async fn run(options: &UpOptions) -> Result<(), Failure> {
         end = control_plane.tasks.first_exit() => Some(end),
         end = control_plane.api_tasks.first_exit() => Some(end),
     };
+    // Whoever waits on the control socket for the end hears it when everything else has ended.
     stop(node, control_plane, options.ephemeral).await;
+    control.stop(DRAIN).await;
     drop(lock);
     match fault {
         None => Ok(()),
@@ -139,7 +141,7 @@ async fn serve_kubelet(
     Ok(())
 }
 
-fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Result<(), Failure> {
+fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Result<Tasks, Failure> {
     let path = instance.control_socket();
     let listener = control::listen(&path).map_err(|error| {
         Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
@@ -148,9 +150,7 @@ fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Resu
     let stop = end.stop();
     let mut tasks = Tasks::new("control");
     tasks.spawn("control socket", control::serve(listener, manager, stop));
-    // The socket ends with `end`, which this process holds as long as it lives.
-    std::mem::forget(tasks);
-    Ok(())
+    Ok(tasks)
 }
 
 fn node_name(options: &UpOptions) -> String {

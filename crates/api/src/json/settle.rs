@@ -225,7 +225,7 @@ fn base64_text(text: &str) -> Result<String, SettleError> {
                 base64::DecodeError::InvalidByte(at, _)
                 | base64::DecodeError::InvalidLastSymbol(at, _) => at,
                 base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => {
-                    clean.len()
+                    clean.len() - clean.len() % 4
                 }
             };
             Err(SettleError { text: format!("illegal base64 data at input byte {at}") })

@@ -28,7 +28,11 @@ struct Write<'a> {
     old: Option<&'a Value>,
 }
 
-pub(super) fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Result<(), Status> {
+pub(super) fn validate(
+    request: &Request<'_>,
+    value: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     let Some(node) = node_name_of(request.user) else { return Ok(()) };
     let write = Write { request, node, value, old };
     if node.is_empty() {
@@ -42,7 +46,9 @@ pub(super) fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>
         ("", "pods", "eviction") => pods::eviction(&write),
         ("", "pods", other) => {
             let other = quoted(other);
-            write.deny(format!("unexpected pod subresource {other}, only 'status' and 'eviction' are allowed"))
+            write.deny(format!(
+                "unexpected pod subresource {other}, only 'status' and 'eviction' are allowed"
+            ))
         }
         ("", "nodes", _) => objects::node(&write),
         ("", "persistentvolumeclaims", "status") => objects::claim_status(&write),
@@ -51,7 +57,9 @@ pub(super) fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>
         ("coordination.k8s.io", "leases", _) => objects::lease(&write),
         ("storage.k8s.io", "csinodes", _) => objects::csi_node(&write),
         ("resource.k8s.io", "resourceslices", _) => objects::resource_slice(&write),
-        ("certificates.k8s.io", "certificatesigningrequests", "") => objects::signing_request(&write),
+        ("certificates.k8s.io", "certificatesigningrequests", "") => {
+            objects::signing_request(&write)
+        }
         _ => Ok(()),
     }
 }
@@ -77,7 +85,11 @@ impl Write<'_> {
 
     /// The name of the object, also while it is being created.
     fn name(&self) -> &str {
-        if self.request.target.name.is_empty() { meta::name(self.value) } else { &self.request.target.name }
+        if self.request.target.name.is_empty() {
+            meta::name(self.value)
+        } else {
+            &self.request.target.name
+        }
     }
 
     fn unexpected_operation(&self) -> Result<(), Status> {
@@ -87,10 +99,12 @@ impl Write<'_> {
     /// An object of the core group.
     fn read(&self, plural: &str, name: &str) -> Result<Value, Status> {
         let definition = podo_registry::find("", "v1", plural);
-        let definition = definition.ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+        let definition =
+            definition.ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
         let own = &self.request.target.namespace;
         let namespace = if definition.is_namespaced() { own.clone() } else { "".into() };
-        let target = crate::call::Target { definition, namespace, name: name.into(), subresource: None };
+        let target =
+            crate::call::Target { definition, namespace, name: name.into(), subresource: None };
         Ok(find(self.request.api, &target)?.value())
     }
 }

@@ -58,9 +58,11 @@ fn create(request: &Request<'_>, value: &mut Value) -> Result<(), Status> {
 
 /// An update that leaves the priority out means the present one.
 fn keep(value: &mut Value, old: &Value) {
-    if tree::at(value, &["spec", "priority"]).is_null() {
-        let spec = tree::as_map(value).entry("spec").or_insert(Value::Null);
-        tree::copy(spec, tree::at(old, &["spec"]), "priority");
+    for field in ["priority", "preemptionPolicy"] {
+        if tree::at(value, &["spec", field]).is_null() {
+            let spec = tree::as_map(value).entry("spec").or_insert(Value::Null);
+            tree::copy(spec, tree::at(old, &["spec"]), field);
+        }
     }
 }
 

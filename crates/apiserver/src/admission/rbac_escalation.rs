@@ -13,7 +13,11 @@ use super::{Operation, Request};
 use crate::authz::{Attributes, GROUP, MASTERS, RoleRef, Rule, go_list};
 use crate::storage;
 
-pub(super) fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Result<(), Status> {
+pub(super) fn validate(
+    request: &Request<'_>,
+    value: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     let names = &request.definition().names;
     let is_write = matches!(request.operation, Operation::Create | Operation::Update);
     if names.group != GROUP || !is_write || request.user.is_in(MASTERS) {
@@ -38,8 +42,10 @@ fn is_only_for_deletion(value: &Value, old: &Value) -> bool {
         }
         object
     };
-    let is_of_owners = |field| tree::at(value, &["metadata", field]) != tree::at(old, &["metadata", field]);
-    (is_of_owners("ownerReferences") || is_of_owners("finalizers")) && without(value) == without(old)
+    let is_of_owners =
+        |field| tree::at(value, &["metadata", field]) != tree::at(old, &["metadata", field]);
+    (is_of_owners("ownerReferences") || is_of_owners("finalizers"))
+        && without(value) == without(old)
 }
 
 fn check_role(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Result<(), Status> {
@@ -49,9 +55,14 @@ fn check_role(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Resu
     }
     let rules = serde_json::from_value(tree::at(value, &["rules"]).clone()).unwrap_or_default();
     check_held(request, value, rules)?;
-    let is_sum = |role: &Value| !tree::items_at(role, &["aggregationRule", "clusterRoleSelectors"]).is_empty();
-    if (is_sum(value) || old.is_some_and(is_sum)) && check_held(request, value, everything()).is_err() {
-        return Err(request.forbidden(value, "must have cluster-admin privileges to use the aggregationRule"));
+    let is_sum = |role: &Value| {
+        !tree::items_at(role, &["aggregationRule", "clusterRoleSelectors"]).is_empty()
+    };
+    if (is_sum(value) || old.is_some_and(is_sum))
+        && check_held(request, value, everything()).is_err()
+    {
+        return Err(request
+            .forbidden(value, "must have cluster-admin privileges to use the aggregationRule"));
     }
     Ok(())
 }
@@ -66,7 +77,8 @@ fn everything() -> Vec<Rule> {
 }
 
 fn check_binding(request: &Request<'_>, value: &Value) -> Result<(), Status> {
-    let role: RoleRef = serde_json::from_value(tree::at(value, &["roleRef"]).clone()).unwrap_or_default();
+    let role: RoleRef =
+        serde_json::from_value(tree::at(value, &["roleRef"]).clone()).unwrap_or_default();
     let plural = match &*role.kind {
         "ClusterRole" => "clusterroles",
         "Role" => "roles",

@@ -25,9 +25,12 @@ pub(crate) fn authenticate(store: &Store, token: &str, now: Timestamp) -> Option
 
 fn split(token: &str) -> Option<(&str, &str)> {
     let is_part = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        part.len() == length
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
-    token.split_once('.').filter(|(id, secret)| is_part(id, ID_LENGTH) && is_part(secret, SECRET_LENGTH))
+    token
+        .split_once('.')
+        .filter(|(id, secret)| is_part(id, ID_LENGTH) && is_part(secret, SECRET_LENGTH))
 }
 
 fn user_of(object: &Value, id: &str, secret: &str, now: Timestamp) -> Option<User> {
@@ -35,10 +38,16 @@ fn user_of(object: &Value, id: &str, secret: &str, now: Timestamp) -> Option<Use
         let bytes = STANDARD.decode(tree::str_at(object, &["data", name])).unwrap_or_default();
         String::from_utf8(bytes).unwrap_or_default()
     };
-    let is_same = ring_equal(data("token-secret").as_bytes(), secret.as_bytes()) && data("token-id") == id;
+    let is_same =
+        ring_equal(data("token-secret").as_bytes(), secret.as_bytes()) && data("token-id") == id;
     let is_token = tree::str_at(object, &["type"]) == "bootstrap.kubernetes.io/token";
     let may = data("usage-bootstrap-authentication") == "true";
-    if !is_same || !is_token || !may || meta::is_deleting(object) || is_expired(&data("expiration"), now) {
+    if !is_same
+        || !is_token
+        || !may
+        || meta::is_deleting(object)
+        || is_expired(&data("expiration"), now)
+    {
         return None;
     }
     let extra_groups = data("auth-extra-groups");
@@ -56,7 +65,8 @@ fn user_of(object: &Value, id: &str, secret: &str, now: Timestamp) -> Option<Use
 
 /// Compares in a time that depends on the lengths only.
 fn ring_equal(left: &[u8], right: &[u8]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right)) == 0
+    left.len() == right.len()
+        && left.iter().zip(right).fold(0, |differs, (left, right)| differs | (left ^ right)) == 0
 }
 
 /// A time that cannot be read has passed.
@@ -101,9 +111,15 @@ mod tests {
         let good = "abcdef.0123456789abcdef";
         let now = "2026-01-01T00:00:00Z";
         check(&secret(|secret| secret["type"] = json!("Opaque")), good, now, None);
-        let unused = secret(|secret| secret["data"]["usage-bootstrap-authentication"] = json!("ZmFsc2U="));
+        let unused =
+            secret(|secret| secret["data"]["usage-bootstrap-authentication"] = json!("ZmFsc2U="));
         check(&unused, good, now, None);
         let masters = STANDARD.encode("system:masters");
-        check(&secret(|secret| secret["data"]["auth-extra-groups"] = json!(masters)), good, now, None);
+        check(
+            &secret(|secret| secret["data"]["auth-extra-groups"] = json!(masters)),
+            good,
+            now,
+            None,
+        );
     }
 }

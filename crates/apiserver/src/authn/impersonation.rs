@@ -36,7 +36,8 @@ pub(super) struct Wanted {
 impl Wanted {
     /// What the headers ask for; `None` if they ask for nothing.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
-        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let first = |name: &str| headers.get(name).map(text).unwrap_or_default();
         let mut wanted = Self {
             name: first("impersonate-user"),
@@ -56,14 +57,19 @@ impl Wanted {
         if wanted == Self::default() {
             return Ok(None);
         }
-        Err(Status::bad_request(format!("requested {} without impersonating a user", wanted.shown())))
+        Err(Status::bad_request(format!(
+            "requested {} without impersonating a user",
+            wanted.shown()
+        )))
     }
 
     /// The references that upstream makes of the headers, as Go prints them.
     fn shown(&self) -> String {
         let groups = self.groups.iter().map(|group| format!("{{Group  {group}    }}"));
         let extra = self.extra.iter().flat_map(|(key, values)| {
-            values.iter().map(move |value| format!("{{UserExtra  {value}  {AUTHENTICATION}/v1  {key}}}"))
+            values
+                .iter()
+                .map(move |value| format!("{{UserExtra  {value}  {AUTHENTICATION}/v1  {key}}}"))
         });
         let uid = Some(&self.uid).filter(|uid| !uid.is_empty());
         let uid = uid.map(|uid| format!("{{UID  {uid}  {AUTHENTICATION}/v1  }}"));
@@ -100,7 +106,9 @@ pub(super) fn impersonate(
     }
     legacy(user, &wanted, allows)?;
     let groups = match split_service_account(&wanted.name) {
-        Some((namespace, _)) if wanted.groups.is_empty() => service_account_groups(namespace).to_vec(),
+        Some((namespace, _)) if wanted.groups.is_empty() => {
+            service_account_groups(namespace).to_vec()
+        }
         _ => wanted.groups.clone(),
     };
     Ok(wanted.into_user(groups))
@@ -196,12 +204,20 @@ impl Mode {
     fn groups(self, wanted: &Wanted) -> Vec<String> {
         match (self, split_service_account(&wanted.name)) {
             (Self::AssociatedNode | Self::ArbitraryNode, _) => vec![NODES.to_owned()],
-            (Self::ServiceAccount, Some((namespace, _))) => service_account_groups(namespace).to_vec(),
+            (Self::ServiceAccount, Some((namespace, _))) => {
+                service_account_groups(namespace).to_vec()
+            }
             (Self::ServiceAccount | Self::UserInfo, _) => wanted.groups.clone(),
         }
     }
 
-    fn is_allowed(self, user: &User, wanted: &Wanted, info: &RequestInfo, allows: Allows<'_>) -> bool {
+    fn is_allowed(
+        self,
+        user: &User,
+        wanted: &Wanted,
+        info: &RequestInfo,
+        allows: Allows<'_>,
+    ) -> bool {
         if !self.applies(user, wanted) {
             return false;
         }
@@ -216,17 +232,24 @@ impl Mode {
         let name = match (self, split_service_account(&wanted.name)) {
             // Who may be its own node may be it on any node.
             (Self::AssociatedNode, _) => thing(AUTHENTICATION, "nodes", "*"),
-            (Self::ArbitraryNode, _) => thing(AUTHENTICATION, "nodes", wanted.node().unwrap_or_default()),
+            (Self::ArbitraryNode, _) => {
+                thing(AUTHENTICATION, "nodes", wanted.node().unwrap_or_default())
+            }
             (Self::ServiceAccount, Some((namespace, name))) => {
                 Thing { namespace, ..thing(AUTHENTICATION, "serviceaccounts", name) }
             }
-            (Self::ServiceAccount | Self::UserInfo, _) => thing(AUTHENTICATION, "users", &wanted.name),
+            (Self::ServiceAccount | Self::UserInfo, _) => {
+                thing(AUTHENTICATION, "users", &wanted.name)
+            }
         };
         let uid = Some(&wanted.uid).filter(|uid| !uid.is_empty());
         let uid = uid.map(|uid| thing(AUTHENTICATION, "uids", uid));
         let groups = wanted.groups.iter().map(|group| thing(AUTHENTICATION, "groups", group));
         let extra = wanted.extra.iter().flat_map(|(key, values)| {
-            values.iter().map(move |value| Thing { subresource: key, ..thing(AUTHENTICATION, "userextras", value) })
+            values.iter().map(move |value| Thing {
+                subresource: key,
+                ..thing(AUTHENTICATION, "userextras", value)
+            })
         });
         [name].into_iter().chain(uid).chain(groups).chain(extra).collect()
     }
@@ -262,10 +285,15 @@ mod tests {
 
     /// Impersonates with these headers by a user who may do what `may` lists as `verb resource[/sub] name`.
     fn act(user: &User, lines: &[(&str, &str)], may: &[&str]) -> Result<User, String> {
-        let wanted = Wanted::of(&headers(lines)).map_err(|status| status.message)?.expect("somebody is wanted");
+        let wanted = Wanted::of(&headers(lines))
+            .map_err(|status| status.message)?
+            .expect("somebody is wanted");
         let allows = |asked: &Attributes<'_>| {
             let slash = if asked.subresource.is_empty() { "" } else { "/" };
-            let line = format!("{} {}{slash}{} {}", asked.verb, asked.resource, asked.subresource, asked.name);
+            let line = format!(
+                "{} {}{slash}{} {}",
+                asked.verb, asked.resource, asked.subresource, asked.name
+            );
             if may.contains(&line.trim_end()) { Ok(()) } else { Err(Status::bad_request(line)) }
         };
         impersonate(user, wanted, &request(), &allows).map_err(|status| status.message)
@@ -281,7 +309,12 @@ mod tests {
             ("impersonate-uid", "5"),
         ];
         let mut may = Vec::new();
-        for next in ["impersonate users alice", "impersonate groups g", "impersonate userextras/dept/x d", "impersonate uids 5"] {
+        for next in [
+            "impersonate users alice",
+            "impersonate groups g",
+            "impersonate userextras/dept/x d",
+            "impersonate uids 5",
+        ] {
             assert_eq!(act(&user, &wants, &may), Err(next.to_owned()));
             may.push(next);
         }
@@ -294,10 +327,18 @@ mod tests {
     #[test]
     fn a_service_account_gets_its_groups_and_anonymous_stays_unauthenticated() {
         let user = User::authenticated("u", &[]);
-        let account = act(&user, &[("impersonate-user", "system:serviceaccount:n:a")], &["impersonate serviceaccounts a"]);
+        let account = act(
+            &user,
+            &[("impersonate-user", "system:serviceaccount:n:a")],
+            &["impersonate serviceaccounts a"],
+        );
         let groups = ["system:serviceaccounts", "system:serviceaccounts:n", "system:authenticated"];
         assert_eq!(account.expect("allowed").groups, groups);
-        let nobody = act(&user, &[("impersonate-user", "system:anonymous")], &["impersonate users system:anonymous"]);
+        let nobody = act(
+            &user,
+            &[("impersonate-user", "system:anonymous")],
+            &["impersonate users system:anonymous"],
+        );
         assert_eq!(nobody.expect("allowed").groups, ["system:unauthenticated"]);
     }
 
@@ -312,7 +353,11 @@ mod tests {
     #[test]
     fn constrained_impersonation_needs_the_mode_and_the_request_and_never_gives_masters() {
         let user = User::authenticated("u", &[]);
-        let may = ["impersonate-on:user-info:list pods", "impersonate:user-info users bob", "impersonate:user-info groups g"];
+        let may = [
+            "impersonate-on:user-info:list pods",
+            "impersonate:user-info users bob",
+            "impersonate:user-info groups g",
+        ];
         let bob = [("impersonate-user", "bob"), ("impersonate-group", "g")];
         assert_eq!(act(&user, &bob, &may).expect("allowed").groups, ["g", "system:authenticated"]);
         assert!(act(&user, &bob, &may[1..]).is_err());
@@ -325,7 +370,8 @@ mod tests {
     fn a_service_account_may_be_allowed_to_be_the_node_of_its_pod_only() {
         let mut agent = User::authenticated("system:serviceaccount:n:agent", &[]);
         agent.extra.insert(NODE_NAME.to_owned(), vec!["one".to_owned()]);
-        let may = ["impersonate-on:associated-node:list pods", "impersonate:associated-node nodes *"];
+        let may =
+            ["impersonate-on:associated-node:list pods", "impersonate:associated-node nodes *"];
         let node = act(&agent, &[("impersonate-user", "system:node:one")], &may).expect("allowed");
         assert_eq!(node.groups, ["system:nodes", "system:authenticated"]);
         assert!(act(&agent, &[("impersonate-user", "system:node:two")], &may).is_err());

@@ -50,7 +50,9 @@ fn a_certificate_names_its_user_groups_and_uid() {
     let user = user_of_certificate(&certificate).expect("a user");
     assert_eq!((user.name.as_str(), user.uid.as_str()), ("system:node:a", "1234"));
     assert_eq!(user.groups, ["system:nodes", "system:authenticated"]);
-    assert!(user.extra(CREDENTIAL_ID).is_some_and(|id| id.starts_with("X509SHA256=") && id.len() == 75));
+    assert!(
+        user.extra(CREDENTIAL_ID).is_some_and(|id| id.starts_with("X509SHA256=") && id.len() == 75)
+    );
 }
 
 #[test]
@@ -66,7 +68,11 @@ fn a_certificate_without_a_name_is_nobody_and_an_empty_uid_is_refused() {
 
 #[test]
 fn a_static_token_is_found_by_itself_only_and_never_shown() {
-    let tokens = StaticTokens::new().with("secret-token", "admin", &["system:masters"]).with("", "nobody", &[]);
+    let tokens = StaticTokens::new().with("secret-token", "admin", &["system:masters"]).with(
+        "",
+        "nobody",
+        &[],
+    );
     let user = tokens.user("secret-token").expect("known");
     assert_eq!(user.groups, ["system:masters", "system:authenticated"]);
     assert!(tokens.user("secret-toke").is_none() && tokens.user("").is_none());
@@ -76,7 +82,12 @@ fn a_static_token_is_found_by_itself_only_and_never_shown() {
 #[test]
 fn service_account_names_are_split_only_if_they_are_names() {
     assert_eq!(split_service_account("system:serviceaccount:n:a.b"), Some(("n", "a.b")));
-    for name in ["system:serviceaccount:n", "system:serviceaccount:n:a:b", "system:serviceaccount:N:a", "alice"] {
+    for name in [
+        "system:serviceaccount:n",
+        "system:serviceaccount:n:a:b",
+        "system:serviceaccount:N:a",
+        "alice",
+    ] {
         assert_eq!(split_service_account(name), None, "{name}");
     }
 }

@@ -74,7 +74,9 @@ impl<'a> Attributes<'a> {
             "" => "at the cluster scope".to_owned(),
             namespace => format!("in the namespace {}", quoted(namespace)),
         };
-        escape(&format!("User {user} cannot {verb} resource {resource} in API group {group} {place}"))
+        escape(&format!(
+            "User {user} cannot {verb} resource {resource} in API group {group} {place}"
+        ))
     }
 }
 

@@ -55,7 +55,10 @@ struct State<T> {
 impl<T: Mirrored> Default for Kept<T> {
     fn default() -> Self {
         let watchers = T::BUCKETS.iter().map(|_| None).collect();
-        Self { checked: AtomicU64::new(0), state: RwLock::new(State { value: T::default(), watchers }) }
+        Self {
+            checked: AtomicU64::new(0),
+            state: RwLock::new(State { value: T::default(), watchers }),
+        }
     }
 }
 
@@ -67,7 +70,11 @@ impl<T> fmt::Debug for Kept<T> {
 
 impl<T: Mirrored> Kept<T> {
     /// Reads the projection as of now.
-    pub(super) fn read<R>(&self, store: &Store, read: impl FnOnce(&T) -> R) -> Result<R, ReadError> {
+    pub(super) fn read<R>(
+        &self,
+        store: &Store,
+        read: impl FnOnce(&T) -> R,
+    ) -> Result<R, ReadError> {
         // Taken before the rings are looked into: they hold at least what is published up to here.
         let wanted = store.revision().0 + 1;
         if self.checked.load(Ordering::Acquire) < wanted {
@@ -113,7 +120,11 @@ fn follow<T: Mirrored>(
 }
 
 /// Reads a bucket whole and stands right behind what was read.
-fn join<T: Mirrored>(store: &Store, bucket: &'static str, value: &mut T) -> Result<Watcher<Stored>, ReadError> {
+fn join<T: Mirrored>(
+    store: &Store,
+    bucket: &'static str,
+    value: &mut T,
+) -> Result<Watcher<Stored>, ReadError> {
     let mut attempt = 0;
     loop {
         attempt += 1;

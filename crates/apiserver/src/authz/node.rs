@@ -42,7 +42,12 @@ struct Question<'a> {
 }
 
 /// What the node authorizer thinks.
-pub(super) fn authorize(store: &Store, pods: &NodePods, node: &str, attributes: &Attributes<'_>) -> Opinion {
+pub(super) fn authorize(
+    store: &Store,
+    pods: &NodePods,
+    node: &str,
+    attributes: &Attributes<'_>,
+) -> Opinion {
     if node.is_empty() {
         let user = podo_api::field::quoted(&attributes.user.name);
         return no(format!("unknown node for user {user}"));
@@ -144,8 +149,12 @@ impl Question<'_> {
             ("", "get") => self.related(),
             ("", "list" | "watch") if self.selects("spec.nodeName") => yes(),
             ("", "list" | "watch") if !self.of.name.is_empty() => self.related(),
-            ("", "list" | "watch") => no("can only list/watch pods with spec.nodeName field selector"),
-            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => yes(),
+            ("", "list" | "watch") => {
+                no("can only list/watch pods with spec.nodeName field selector")
+            }
+            ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create") => {
+                yes()
+            }
             _ => no(""),
         }
     }
@@ -184,9 +193,9 @@ impl Question<'_> {
             "create" => yes(),
             "get" | "update" | "patch" | "delete" => self.related(),
             "watch" | "list" | "deletecollection" if self.selects("spec.nodeName") => yes(),
-            "watch" | "list" | "deletecollection" => {
-                no("can only list/watch/deletecollection resourceslices with nodeName field selector")
-            }
+            "watch" | "list" | "deletecollection" => no(
+                "can only list/watch/deletecollection resourceslices with nodeName field selector",
+            ),
             _ => no(
                 "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, \
                  deletecollection",
@@ -244,16 +253,20 @@ impl Question<'_> {
     fn mounts(&self) -> bool {
         let Some(volume) = self.read("persistentvolumes", self.of.name) else { return false };
         let claim = tree::at(&volume, &["spec", "claimRef"]);
-        let (namespace, name) = (tree::str_at(claim, &["namespace"]), tree::str_at(claim, &["name"]));
+        let (namespace, name) =
+            (tree::str_at(claim, &["namespace"]), tree::str_at(claim, &["name"]));
         !name.is_empty()
-            && self.pods.any_refers(self.store, self.node, namespace, &|pod| pod.claims.contains(name))
+            && self
+                .pods
+                .any_refers(self.store, self.node, namespace, &|pod| pod.claims.contains(name))
     }
 
     /// Whether a volume that a Pod of the node claims is mounted with the Secret that is asked for.
     fn mounts_with_secret(&self) -> bool {
         self.pods.any_claim(self.store, self.node, &|namespace, claim| {
             let claimed = self.read("persistentvolumeclaims", format!("{namespace}/{claim}"));
-            let volume = claimed.map(|found| tree::str_at(&found, &["spec", "volumeName"]).to_owned());
+            let volume =
+                claimed.map(|found| tree::str_at(&found, &["spec", "volumeName"]).to_owned());
             let volume = volume.filter(|name| !name.is_empty());
             let volume = volume.and_then(|name| self.read("persistentvolumes", name));
             volume.is_some_and(|volume| {

@@ -52,7 +52,8 @@ impl Mirrored for NodePods {
     fn apply(&mut self, change: Change<'_>) {
         let old = change.old.map_or("", |entry| node_of(&entry.value));
         let new = change.new.map_or("", |entry| node_of(&entry.value));
-        let (namespace, name) = change.key.rest().split_once('/').unwrap_or(("", change.key.rest()));
+        let (namespace, name) =
+            change.key.rest().split_once('/').unwrap_or(("", change.key.rest()));
         if old != new && !old.is_empty() {
             self.remove(old, namespace, name);
         }
@@ -106,19 +107,31 @@ impl NodePods {
     }
 
     /// Whether `is_meant` holds of a volume claim, by namespace and name, of any Pod that the node runs.
-    pub(super) fn any_claim(&self, store: &Store, node: &str, is_meant: &dyn Fn(&str, &str) -> bool) -> bool {
+    pub(super) fn any_claim(
+        &self,
+        store: &Store,
+        node: &str,
+        is_meant: &dyn Fn(&str, &str) -> bool,
+    ) -> bool {
         let Some(namespaces) = self.0.get(node) else { return false };
         namespaces.iter().any(|(namespace, pods)| {
             pods.iter().any(|(name, slot)| {
                 let references = read(store, namespace, name, slot);
-                references.is_some_and(|found| found.claims.iter().any(|claim| is_meant(namespace, claim)))
+                references.is_some_and(|found| {
+                    found.claims.iter().any(|claim| is_meant(namespace, claim))
+                })
             })
         })
     }
 }
 
 /// The references of a Pod as it is in the store.
-fn read(store: &Store, namespace: &str, name: &str, slot: &Mutex<Option<Known>>) -> Option<Arc<PodReferences>> {
+fn read(
+    store: &Store,
+    namespace: &str,
+    name: &str,
+    slot: &Mutex<Option<Known>>,
+) -> Option<Arc<PodReferences>> {
     let entry = store.get(&Key::new(PODS, format!("{namespace}/{name}"))).ok()??;
     let object = &entry.value;
     let mut slot = slot.lock();

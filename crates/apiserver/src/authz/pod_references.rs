@@ -90,7 +90,11 @@ impl PodReferences {
         for claim in tree::items_at(pod, &["status", "resourceClaimStatuses"]) {
             add(&mut self.resource_claims, claim, &["resourceClaimName"]);
         }
-        add(&mut self.resource_claims, pod, &["status", "extendedResourceClaimStatus", "resourceClaimName"]);
+        add(
+            &mut self.resource_claims,
+            pod,
+            &["status", "extendedResourceClaimStatus", "resourceClaimName"],
+        );
     }
 }
 

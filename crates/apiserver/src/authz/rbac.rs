@@ -316,7 +316,9 @@ impl Subject {
     fn describe(&self, namespace: &str) -> String {
         let own = if self.namespace.is_empty() { namespace } else { &self.namespace };
         match &*self.kind {
-            "ServiceAccount" => format!("{} {}", self.kind, quoted(&format!("{}/{own}", self.name))),
+            "ServiceAccount" => {
+                format!("{} {}", self.kind, quoted(&format!("{}/{own}", self.name)))
+            }
             _ => format!("{} {}", self.kind, quoted(&self.name)),
         }
     }
@@ -331,6 +333,10 @@ impl Binding {
         let subject = self.subjects.iter().flatten().find(|subject| subject.is(user, namespace));
         let subject = subject.map(|subject| subject.describe(namespace)).unwrap_or_default();
         let role = &self.role_ref;
-        format!("RBAC: allowed by {kind} {name} of {} {} to {subject}", role.kind, quoted(&role.name))
+        format!(
+            "RBAC: allowed by {kind} {name} of {} {} to {subject}",
+            role.kind,
+            quoted(&role.name)
+        )
     }
 }

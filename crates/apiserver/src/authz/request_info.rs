@@ -31,13 +31,19 @@ pub(crate) struct RequestInfo {
 impl RequestInfo {
     /// What a request is about.
     pub(crate) fn of(parts: &http::request::Parts) -> Self {
-        let pairs: Vec<(String, String)> = parts.uri.query().unwrap_or("").split('&').map(pair).collect();
-        let option = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let pairs: Vec<(String, String)> =
+            parts.uri.query().unwrap_or("").split('&').map(pair).collect();
+        let option =
+            |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         Self::new(&parts.method, parts.uri.path(), &option)
     }
 
     /// What a request of this method, path and query is about. `option` gives the first value of a query option.
-    pub(crate) fn new<'q>(method: &http::Method, path: &str, option: &dyn Fn(&str) -> Option<&'q str>) -> Self {
+    pub(crate) fn new<'q>(
+        method: &http::Method,
+        path: &str,
+        option: &dyn Fn(&str) -> Option<&'q str>,
+    ) -> Self {
         let path = percent_decoded(path).unwrap_or_else(|| path.to_owned());
         let verb = method.as_str().to_ascii_lowercase();
         let other = || Self { path: path.clone(), verb: verb.clone(), ..Self::default() };
@@ -61,7 +67,11 @@ impl RequestInfo {
     }
 
     /// Reads the verb, and gives the parts that are left; `None` if the path ends too early.
-    fn read_verb<'p>(&mut self, method: &http::Method, parts: &'p [&'p str]) -> Option<&'p [&'p str]> {
+    fn read_verb<'p>(
+        &mut self,
+        method: &http::Method,
+        parts: &'p [&'p str],
+    ) -> Option<&'p [&'p str]> {
         if let [special @ ("proxy" | "watch"), rest @ ..] = parts {
             (*special).clone_into(&mut self.verb);
             return Some(rest).filter(|rest| !rest.is_empty());
@@ -95,7 +105,8 @@ impl RequestInfo {
 
     fn read_options<'q>(&mut self, option: &dyn Fn(&str) -> Option<&'q str>) {
         if self.name.is_empty() && self.verb == "get" {
-            let is_watch = option("watch").is_some_and(|value| !matches!(value, "0" | "false" | "False" | ""));
+            let is_watch =
+                option("watch").is_some_and(|value| !matches!(value, "0" | "false" | "False" | ""));
             (if is_watch { "watch" } else { "list" }).clone_into(&mut self.verb);
         }
         if self.name.is_empty() && self.verb == "delete" {

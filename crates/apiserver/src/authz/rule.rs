@@ -25,7 +25,11 @@ pub(crate) struct Rule {
     #[serde(deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
     pub resource_names: Vec<Box<str>>,
     /// The URLs: `/healthz`, `/healthz/*`, `*`.
-    #[serde(rename = "nonResourceURLs", deserialize_with = "list", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "nonResourceURLs",
+        deserialize_with = "list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub non_resource_urls: Vec<Box<str>>,
 }
 
@@ -52,7 +56,10 @@ impl Rule {
             return self.non_resource_urls.iter().any(|url| matches_url(url, attributes.path));
         }
         has_or_all(&self.api_groups, attributes.group)
-            && self.resources.iter().any(|known| matches_resource(known, attributes.resource, attributes.subresource))
+            && self
+                .resources
+                .iter()
+                .any(|known| matches_resource(known, attributes.resource, attributes.subresource))
             && (self.resource_names.is_empty() || has(&self.resource_names, attributes.name))
     }
 
@@ -94,7 +101,8 @@ impl Rule {
 
     /// Whether the rule allows all that `part` does.
     fn covers(&self, part: &Self) -> bool {
-        let all = |held: &[Box<str>], wanted: &[Box<str>]| wanted.iter().all(|one| has_or_all(held, one));
+        let all =
+            |held: &[Box<str>], wanted: &[Box<str>]| wanted.iter().all(|one| has_or_all(held, one));
         all(&self.verbs, &part.verbs)
             && all(&self.api_groups, &part.api_groups)
             && part.resources.iter().all(|wanted| self.covers_resource(wanted))
@@ -150,7 +158,8 @@ impl Rule {
             ("Verbs", &self.verbs),
         ];
         let shown = fields.iter().filter(|(_, list)| !list.is_empty());
-        let shown: Vec<String> = shown.map(|(name, list)| format!("{name}:{}", go_list(list))).collect();
+        let shown: Vec<String> =
+            shown.map(|(name, list)| format!("{name}:{}", go_list(list))).collect();
         format!("{{{}}}", shown.join(", "))
     }
 }

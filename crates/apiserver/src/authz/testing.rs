@@ -107,7 +107,12 @@ impl World {
     }
 
     /// Creates something and gives what comes back.
-    pub(crate) async fn create(&self, user: &User, target: Target, body: Value) -> Result<Value, Status> {
+    pub(crate) async fn create(
+        &self,
+        user: &User,
+        target: Target,
+        body: Value,
+    ) -> Result<Value, Status> {
         match self.api.execute(Self::call(user, Verb::Create, target, body)).await? {
             Outcome::Tree { value, .. } => Ok(value),
             Outcome::Object { object, .. } => Ok(object.value()),

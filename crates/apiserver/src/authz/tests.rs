@@ -29,20 +29,55 @@ fn roles() -> Roles {
     let mut roles = Roles::default();
     let mut named = rule(&[""], &["configmaps"], &["get"]);
     named.resource_names = vec!["x".into()];
-    let rules = vec![rule(&[""], &["pods"], &["get", "list"]), named, rule(&["apps"], &["deployments/scale"], &["*"])];
+    let rules = vec![
+        rule(&[""], &["pods"], &["get", "list"]),
+        named,
+        rule(&["apps"], &["deployments/scale"], &["*"]),
+    ];
     roles.set_role("n", "r", Some(rules));
-    roles.set_role("", "nodes", Some(vec![rule(&[""], &["nodes"], &["list"]), rule(&["*"], &["*/status"], &["get"])]));
-    roles.set_binding("n", "b", Some(binding("Role", "r", &json!([{"kind": "User", "name": "u"}]))));
-    roles.set_binding("n", "s", Some(binding("Role", "r", &json!([{"kind": "ServiceAccount", "name": "default"}]))));
-    roles.set_binding("", "c", Some(binding("ClusterRole", "nodes", &json!([{"kind": "Group", "name": "g"}]))));
+    roles.set_role(
+        "",
+        "nodes",
+        Some(vec![rule(&[""], &["nodes"], &["list"]), rule(&["*"], &["*/status"], &["get"])]),
+    );
+    roles.set_binding(
+        "n",
+        "b",
+        Some(binding("Role", "r", &json!([{"kind": "User", "name": "u"}]))),
+    );
+    roles.set_binding(
+        "n",
+        "s",
+        Some(binding("Role", "r", &json!([{"kind": "ServiceAccount", "name": "default"}]))),
+    );
+    roles.set_binding(
+        "",
+        "c",
+        Some(binding("ClusterRole", "nodes", &json!([{"kind": "Group", "name": "g"}]))),
+    );
     roles
 }
 
 /// What `roles` say to `verb group/resource[/sub] [name] [in namespace]`.
-fn ask(roles: &Roles, user: &User, verb: &str, group: &str, resource: &str, name: &str, namespace: &str) -> Opinion {
+fn ask(
+    roles: &Roles,
+    user: &User,
+    verb: &str,
+    group: &str,
+    resource: &str,
+    name: &str,
+    namespace: &str,
+) -> Opinion {
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-    let attributes =
-        Attributes { verb, group, resource, subresource, namespace, name, ..Attributes::path(user) };
+    let attributes = Attributes {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        ..Attributes::path(user)
+    };
     roles.authorize(&attributes, true)
 }
 
@@ -80,11 +115,17 @@ fn groups_and_service_accounts_are_subjects_and_a_cluster_binding_counts_everywh
 
 #[test]
 fn an_allowance_names_the_binding_the_role_and_the_subject() {
-    let reason = |user: &User, resource: &str, namespace: &str| {
-        match ask(&roles(), user, "list", "", resource, "", namespace) {
-            Opinion::Allow(reason) => reason,
-            Opinion::None(reason) => panic!("denied: {reason}"),
-        }
+    let reason = |user: &User, resource: &str, namespace: &str| match ask(
+        &roles(),
+        user,
+        "list",
+        "",
+        resource,
+        "",
+        namespace,
+    ) {
+        Opinion::Allow(reason) => reason,
+        Opinion::None(reason) => panic!("denied: {reason}"),
     };
     assert_eq!(
         reason(&user("u", &[]), "pods", "n"),
@@ -157,7 +198,8 @@ fn all_objects_are_not_covered_by_some_and_urls_not_by_resources() {
     assert!(Rule::missing(std::slice::from_ref(&named), std::slice::from_ref(&one)).is_empty());
     assert_eq!(Rule::missing(std::slice::from_ref(&named), std::slice::from_ref(&all)).len(), 1);
     assert!(Rule::missing(&[all], &[named]).is_empty());
-    let url: Rule = serde_json::from_value(json!({"nonResourceURLs": ["/x"], "verbs": ["get"]})).expect("a rule");
+    let url: Rule = serde_json::from_value(json!({"nonResourceURLs": ["/x"], "verbs": ["get"]}))
+        .expect("a rule");
     assert_eq!(Rule::missing(&[rule(&["*"], &["*"], &["*"])], std::slice::from_ref(&url)).len(), 1);
     let line = Rule::describe(&[url]);
     assert_eq!(line, "{NonResourceURLs:[\"/x\"], Verbs:[\"get\"]}");
@@ -190,7 +232,8 @@ fn a_denial_says_who_may_not_do_what_where_and_escapes_html() {
 #[track_caller]
 fn asks(method: &str, url: &str, expected: &str) {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let pairs: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let pairs: Vec<(&str, &str)> =
+        query.split('&').filter_map(|pair| pair.split_once('=')).collect();
     let option = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
     let method = method.parse().expect("a method");
     let info = RequestInfo::new(&method, path, &option);
@@ -198,7 +241,13 @@ fn asks(method: &str, url: &str, expected: &str) {
         let slash = if info.subresource.is_empty() { "" } else { "/" };
         format!(
             "{} {}/{} {}{slash}{} {}@{}",
-            info.verb, info.group, info.version, info.resource, info.subresource, info.name, info.namespace
+            info.verb,
+            info.group,
+            info.version,
+            info.resource,
+            info.subresource,
+            info.name,
+            info.namespace
         )
     } else {
         format!("{} {}", info.verb, info.path)
@@ -215,7 +264,11 @@ fn a_url_is_read_by_its_shape() {
     asks("GET", "/api/v1/namespaces/n", "get /v1 namespaces n@n");
     asks("PUT", "/api/v1/namespaces/n/finalize", "update /v1 namespaces/finalize n@n");
     asks("GET", "/api/v1/nodes/x/proxy/y", "get /v1 nodes/proxy x@");
-    asks("DELETE", "/apis/apps/v1/namespaces/n/deployments", "deletecollection apps/v1 deployments @n");
+    asks(
+        "DELETE",
+        "/apis/apps/v1/namespaces/n/deployments",
+        "deletecollection apps/v1 deployments @n",
+    );
     asks("GET", "/apis/none.example/v1/foos", "list none.example/v1 foos @");
     asks("GET", "/api/v1/configmaps?fieldSelector=metadata.name=x", "list /v1 configmaps x@");
     asks("GET", "/apis/apps/v1", "get /apis/apps/v1");

@@ -21,7 +21,8 @@ pub(super) fn uses_secret(volume: &Value, namespace: &str, name: &str) -> bool {
     let spec = tree::at(volume, &["spec"]);
     let own = tree::str_at(spec, &["claimRef", "namespace"]);
     let is_meant = |found_namespace: &str, found: &str| {
-        found == name && (if found_namespace.is_empty() { own } else { found_namespace }) == namespace
+        found == name
+            && (if found_namespace.is_empty() { own } else { found_namespace }) == namespace
     };
     let azure = tree::at(spec, &["azureFile"]);
     if is_meant(tree::str_at(azure, &["secretNamespace"]), tree::str_at(azure, &["secretName"])) {

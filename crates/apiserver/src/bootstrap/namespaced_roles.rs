@@ -5,19 +5,37 @@ use super::policy::RoleData;
 
 /// Roles by namespace.
 pub(super) static ROLES: &[(&str, RoleData)] = &[
-    (SYSTEM, RoleData::new("extension-apiserver-authentication-reader", &[
-        "get,list,watch core configmaps extension-apiserver-authentication",
-    ])),
+    (
+        SYSTEM,
+        RoleData::new(
+            "extension-apiserver-authentication-reader",
+            &["get,list,watch core configmaps extension-apiserver-authentication"],
+        ),
+    ),
     (SYSTEM, RoleData::new("system:controller:bootstrap-signer", &["get,list,watch core secrets"])),
-    (SYSTEM, RoleData::new("system:controller:cloud-provider", &["create,get,list,watch core configmaps"])),
-    (SYSTEM, RoleData::new("system:controller:token-cleaner", &["delete,get,list,watch core secrets", EVENTS])),
+    (
+        SYSTEM,
+        RoleData::new(
+            "system:controller:cloud-provider",
+            &["create,get,list,watch core configmaps"],
+        ),
+    ),
+    (
+        SYSTEM,
+        RoleData::new(
+            "system:controller:token-cleaner",
+            &["delete,get,list,watch core secrets", EVENTS],
+        ),
+    ),
     (SYSTEM, RoleData::new("system::leader-locking-kube-controller-manager", LEADER_RULES)),
     (SYSTEM, RoleData::new("system::leader-locking-kube-scheduler", LEADER_RULES)),
-    (PUBLIC, RoleData::new("system:controller:bootstrap-signer", &[
-        "get,list,watch core configmaps",
-        "update core configmaps cluster-info",
-        EVENTS,
-    ])),
+    (
+        PUBLIC,
+        RoleData::new(
+            "system:controller:bootstrap-signer",
+            &["get,list,watch core configmaps", "update core configmaps cluster-info", EVENTS],
+        ),
+    ),
 ];
 
 const SYSTEM: &str = "kube-system";
@@ -43,7 +61,10 @@ pub(super) static BINDINGS: &[BindingData] = &[
         SYSTEM,
         "system::leader-locking-kube-controller-manager",
         "system::leader-locking-kube-controller-manager",
-        &["User=system:kube-controller-manager", "ServiceAccount=kube-system/kube-controller-manager"],
+        &[
+            "User=system:kube-controller-manager",
+            "ServiceAccount=kube-system/kube-controller-manager",
+        ],
     ),
     (
         SYSTEM,

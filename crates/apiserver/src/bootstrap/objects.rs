@@ -57,7 +57,8 @@ impl Wanted {
         let definition = self.definition;
         let mut value = self.decoded()?;
         let names = &definition.names;
-        let live = managed_fields::blank(Some(definition.schema()), &names.api_version(), names.kind);
+        let live =
+            managed_fields::blank(Some(definition.schema()), &names.api_version(), names.kind);
         self.track(&live, &mut value, now);
         meta::set(&mut value, "uid", podo_base::uid());
         meta::set(&mut value, "creationTimestamp", now.to_rfc3339());
@@ -121,7 +122,14 @@ impl Collected {
         self.add_complete(group, plural, value, mend, Box::new(|_, _| {}));
     }
 
-    fn add_complete(&mut self, group: &str, plural: &str, value: Value, mend: Mend, complete: Complete) {
+    fn add_complete(
+        &mut self,
+        group: &str,
+        plural: &str,
+        value: Value,
+        mend: Mend,
+        complete: Complete,
+    ) {
         if let Some(definition) = podo_registry::find(group, "v1", plural) {
             self.0.push(Wanted { definition, value, mend, complete });
         }
@@ -149,7 +157,8 @@ pub(super) fn all(api: &Api, address: SocketAddr) -> Vec<Wanted> {
 
 fn namespaces(all: &mut Collected) {
     for name in NAMESPACES {
-        let namespace = json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}});
+        let namespace =
+            json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}});
         let complete: Complete = Box::new(|namespace, _| {
             tree::set(namespace, "spec", json!({"finalizers": ["kubernetes"]}));
             tree::set(namespace, "status", json!({"phase": "Active"}));

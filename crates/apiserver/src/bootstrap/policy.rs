@@ -43,8 +43,13 @@ impl RoleData {
 pub(super) fn rule(line: &str) -> Rule {
     let mut fields = line.split_ascii_whitespace();
     let mut list = || {
-        let mut list: Vec<Box<str>> =
-            fields.next().unwrap_or("").split(',').filter(|item| !item.is_empty()).map(Into::into).collect();
+        let mut list: Vec<Box<str>> = fields
+            .next()
+            .unwrap_or("")
+            .split(',')
+            .filter(|item| !item.is_empty())
+            .map(Into::into)
+            .collect();
         list.sort_unstable();
         list
     };
@@ -55,7 +60,13 @@ pub(super) fn rule(line: &str) -> Rule {
     let mut api_groups: Vec<Box<str>> =
         groups.into_iter().map(|group| if &*group == "core" { "".into() } else { group }).collect();
     api_groups.sort_unstable();
-    Rule { verbs, api_groups, resources: things, resource_names: names, non_resource_urls: Vec::new() }
+    Rule {
+        verbs,
+        api_groups,
+        resources: things,
+        resource_names: names,
+        non_resource_urls: Vec::new(),
+    }
 }
 
 /// What every default role and binding carries: it is kept up to date as long as the annotation says so.
@@ -66,7 +77,10 @@ fn metadata(name: &str, namespace: &str) -> Map<String, Value> {
         metadata.insert("namespace".to_owned(), namespace.into());
     }
     metadata.insert("labels".to_owned(), json!({"kubernetes.io/bootstrapping": "rbac-defaults"}));
-    metadata.insert("annotations".to_owned(), json!({"rbac.authorization.kubernetes.io/autoupdate": "true"}));
+    metadata.insert(
+        "annotations".to_owned(),
+        json!({"rbac.authorization.kubernetes.io/autoupdate": "true"}),
+    );
     metadata
 }
 
@@ -121,8 +135,9 @@ pub(super) fn sum_of(name: &str) -> Option<&'static str> {
 
 /// All ClusterRoleBindings.
 pub(super) fn cluster_role_bindings() -> Vec<Value> {
-    let system =
-        cluster_roles::BINDINGS.iter().map(|(name, subjects)| binding(name, "", ("ClusterRole", name), subjects));
+    let system = cluster_roles::BINDINGS
+        .iter()
+        .map(|(name, subjects)| binding(name, "", ("ClusterRole", name), subjects));
     let controllers = controller_roles::ROLES.iter().map(|data| {
         let name = format!("{}{}", controller_roles::PREFIX, data.name);
         let subject = format!("ServiceAccount=kube-system/{}", data.name);
@@ -133,13 +148,18 @@ pub(super) fn cluster_role_bindings() -> Vec<Value> {
 
 /// All Roles.
 pub(super) fn roles() -> Vec<Value> {
-    namespaced_roles::ROLES.iter().map(|(namespace, data)| role(data.name, namespace, data)).collect()
+    namespaced_roles::ROLES
+        .iter()
+        .map(|(namespace, data)| role(data.name, namespace, data))
+        .collect()
 }
 
 /// All RoleBindings.
 pub(super) fn role_bindings() -> Vec<Value> {
     let bindings = namespaced_roles::BINDINGS.iter();
-    bindings.map(|(namespace, name, role, subjects)| binding(name, namespace, ("Role", role), subjects)).collect()
+    bindings
+        .map(|(namespace, name, role, subjects)| binding(name, namespace, ("Role", role), subjects))
+        .collect()
 }
 
 fn binding(name: &str, namespace: &str, role: (&str, &str), subjects: &[&str]) -> Value {

@@ -74,7 +74,9 @@ fn rules(role: &Value) -> Vec<Rule> {
 fn joined(parts: Vec<Rule>) -> Vec<Rule> {
     let mut joined: Vec<Rule> = Vec::new();
     for part in parts {
-        let same = joined.iter_mut().find(|rule| Rule { verbs: part.verbs.clone(), ..(*rule).clone() } == part);
+        let same = joined
+            .iter_mut()
+            .find(|rule| Rule { verbs: part.verbs.clone(), ..(*rule).clone() } == part);
         match same {
             Some(rule) => rule.verbs.extend(part.verbs),
             None => joined.push(part),

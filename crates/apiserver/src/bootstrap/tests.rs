@@ -89,14 +89,16 @@ const ADMIN: &[&str] = &[
 ];
 
 fn names(objects: &[Value]) -> Vec<String> {
-    let mut names: Vec<String> = objects.iter().map(|object| meta::name(object).to_owned()).collect();
+    let mut names: Vec<String> =
+        objects.iter().map(|object| meta::name(object).to_owned()).collect();
     names.sort_unstable();
     names
 }
 
 fn expected(own: &str) -> Vec<String> {
     let own = own.split_ascii_whitespace().map(str::to_owned);
-    let controllers = CONTROLLERS.split_ascii_whitespace().map(|name| format!("system:controller:{name}"));
+    let controllers =
+        CONTROLLERS.split_ascii_whitespace().map(|name| format!("system:controller:{name}"));
     let mut names: Vec<String> = own.chain(controllers).collect();
     names.sort_unstable();
     names
@@ -104,10 +106,16 @@ fn expected(own: &str) -> Vec<String> {
 
 fn lines(rules: &[Rule]) -> Vec<String> {
     let list = |list: &[Box<str>]| {
-        let items: Vec<&str> = list.iter().map(|item| if item.is_empty() { "core" } else { item }).collect();
+        let items: Vec<&str> =
+            list.iter().map(|item| if item.is_empty() { "core" } else { item }).collect();
         items.join(",")
     };
-    rules.iter().map(|rule| format!("{} {} {}", list(&rule.verbs), list(&rule.api_groups), list(&rule.resources))).collect()
+    rules
+        .iter()
+        .map(|rule| {
+            format!("{} {} {}", list(&rule.verbs), list(&rule.api_groups), list(&rule.resources))
+        })
+        .collect()
 }
 
 #[test]
@@ -125,7 +133,8 @@ fn admin_edit_and_view_are_filled_as_the_recorded_controller_fills_them() {
 }
 
 fn find(objects: &[Value], name: &str, namespace: &str) -> Value {
-    let is_meant = |object: &&Value| meta::name(object) == name && meta::namespace(object) == namespace;
+    let is_meant =
+        |object: &&Value| meta::name(object) == name && meta::namespace(object) == namespace;
     objects.iter().find(is_meant).cloned().unwrap_or_else(|| panic!("no {namespace}/{name}"))
 }
 
@@ -133,54 +142,90 @@ fn find(objects: &[Value], name: &str, namespace: &str) -> Value {
 fn roles_and_bindings_look_as_recorded() {
     let rbac = "rbac.authorization.k8s.io";
     let admin = find(&policy::cluster_roles(), "edit", "");
-    assert_eq!(admin["metadata"]["labels"], json!({
-        "kubernetes.io/bootstrapping": "rbac-defaults", "rbac.authorization.k8s.io/aggregate-to-admin": "true",
-    }));
-    assert_eq!(admin["aggregationRule"], json!({"clusterRoleSelectors": [
-        {"matchLabels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
-    ]}));
+    assert_eq!(
+        admin["metadata"]["labels"],
+        json!({
+            "kubernetes.io/bootstrapping": "rbac-defaults", "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+        })
+    );
+    assert_eq!(
+        admin["aggregationRule"],
+        json!({"clusterRoleSelectors": [
+            {"matchLabels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
+        ]})
+    );
     let info = find(&policy::cluster_role_bindings(), "system:public-info-viewer", "");
-    assert_eq!(info["subjects"], json!([
-        {"kind": "Group", "apiGroup": rbac, "name": "system:authenticated"},
-        {"kind": "Group", "apiGroup": rbac, "name": "system:unauthenticated"},
-    ]));
+    assert_eq!(
+        info["subjects"],
+        json!([
+            {"kind": "Group", "apiGroup": rbac, "name": "system:authenticated"},
+            {"kind": "Group", "apiGroup": rbac, "name": "system:unauthenticated"},
+        ])
+    );
     let node = find(&policy::cluster_role_bindings(), "system:node", "");
     assert_eq!(node.get("subjects"), None);
-    assert_eq!(node["metadata"]["annotations"], json!({"rbac.authorization.kubernetes.io/autoupdate": "true"}));
+    assert_eq!(
+        node["metadata"]["annotations"],
+        json!({"rbac.authorization.kubernetes.io/autoupdate": "true"})
+    );
     let job = find(&policy::cluster_role_bindings(), "system:controller:job-controller", "");
-    assert_eq!(job["subjects"], json!([{"kind": "ServiceAccount", "name": "job-controller", "namespace": "kube-system"}]));
+    assert_eq!(
+        job["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "job-controller", "namespace": "kube-system"}])
+    );
     let signer = find(&policy::roles(), "system:controller:bootstrap-signer", "kube-public");
-    assert_eq!(signer["rules"], json!([
-        {"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["configmaps"]},
-        {"verbs": ["update"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"]},
-        {"verbs": ["create", "patch", "update"], "apiGroups": ["", "events.k8s.io"], "resources": ["events"]},
-    ]));
+    assert_eq!(
+        signer["rules"],
+        json!([
+            {"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["configmaps"]},
+            {"verbs": ["update"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"]},
+            {"verbs": ["create", "patch", "update"], "apiGroups": ["", "events.k8s.io"], "resources": ["events"]},
+        ])
+    );
     let leader = find(&policy::roles(), "system::leader-locking-kube-scheduler", "kube-system");
-    assert_eq!(leader["rules"], json!([
-        {"verbs": ["create", "get", "list", "update", "watch"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},
-        {
-            "verbs": ["create", "get", "list", "update", "watch"], "apiGroups": ["coordination.k8s.io"],
-            "resources": ["leasecandidates"],
-        },
-    ]));
-    let leader = find(&policy::role_bindings(), "system::leader-locking-kube-scheduler", "kube-system");
-    assert_eq!(leader["subjects"], json!([
-        {"kind": "User", "apiGroup": rbac, "name": "system:kube-scheduler"},
-        {"kind": "ServiceAccount", "name": "kube-scheduler", "namespace": "kube-system"},
-    ]));
+    assert_eq!(
+        leader["rules"],
+        json!([
+            {"verbs": ["create", "get", "list", "update", "watch"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]},
+            {
+                "verbs": ["create", "get", "list", "update", "watch"], "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leasecandidates"],
+            },
+        ])
+    );
+    let leader =
+        find(&policy::role_bindings(), "system::leader-locking-kube-scheduler", "kube-system");
+    assert_eq!(
+        leader["subjects"],
+        json!([
+            {"kind": "User", "apiGroup": rbac, "name": "system:kube-scheduler"},
+            {"kind": "ServiceAccount", "name": "kube-scheduler", "namespace": "kube-system"},
+        ])
+    );
 }
 
 #[test]
 fn every_line_of_a_table_is_a_rule_and_its_lists_are_sorted() {
     let roles = [policy::cluster_roles(), policy::roles()].concat();
     for role in &roles {
-        let rules: Vec<Rule> = serde_json::from_value(tree::at(role, &["rules"]).clone()).unwrap_or_default();
+        let rules: Vec<Rule> =
+            serde_json::from_value(tree::at(role, &["rules"]).clone()).unwrap_or_default();
         assert_eq!(rules.is_empty(), role.get("aggregationRule").is_some(), "{}", meta::name(role));
         for rule in rules {
             let is_of_resources = !rule.api_groups.is_empty() && !rule.resources.is_empty();
             let is_of_urls = rule.resources.is_empty() && !rule.non_resource_urls.is_empty();
-            assert!(!rule.verbs.is_empty() && (is_of_resources != is_of_urls), "{}: {rule:?}", meta::name(role));
-            let lists = [&rule.verbs, &rule.api_groups, &rule.resources, &rule.resource_names, &rule.non_resource_urls];
+            assert!(
+                !rule.verbs.is_empty() && (is_of_resources != is_of_urls),
+                "{}: {rule:?}",
+                meta::name(role)
+            );
+            let lists = [
+                &rule.verbs,
+                &rule.api_groups,
+                &rule.resources,
+                &rule.resource_names,
+                &rule.non_resource_urls,
+            ];
             assert!(lists.iter().all(|list| list.is_sorted()), "{rule:?}");
         }
     }
@@ -200,10 +245,14 @@ fn a_role_that_was_narrowed_gets_back_what_it_lacks_and_keeps_what_was_added() {
     present["metadata"]["labels"] = json!({"own": "label"});
     let mended = reconcile::role(&present, &wanted).expect("changed");
     assert_eq!(mended["metadata"]["labels"], json!({"a": "b", "own": "label"}));
-    assert_eq!(mended["rules"][2], json!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}));
+    assert_eq!(
+        mended["rules"][2],
+        json!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]})
+    );
     assert_eq!(mended["rules"].as_array().map(Vec::len), Some(3));
     assert_eq!(reconcile::role(&mended, &wanted), None);
-    present["metadata"]["annotations"] = json!({"rbac.authorization.kubernetes.io/autoupdate": "false"});
+    present["metadata"]["annotations"] =
+        json!({"rbac.authorization.kubernetes.io/autoupdate": "false"});
     assert_eq!(reconcile::role(&present, &wanted), None);
 }
 
@@ -215,7 +264,10 @@ fn a_binding_gets_back_its_subjects_and_one_of_another_role_is_another_object() 
     present["subjects"] = json!([subject("other")]);
     let mended = reconcile::binding(&present, &wanted).expect("changed");
     assert_eq!(mended["subjects"], json!([subject("other"), subject("g")]));
-    assert_eq!((&mended["metadata"]["uid"], reconcile::binding(&mended, &wanted)), (&json!("u"), None));
+    assert_eq!(
+        (&mended["metadata"]["uid"], reconcile::binding(&mended, &wanted)),
+        (&json!("u"), None)
+    );
     present["roleRef"] = json!({"name": "cluster-admin"});
     let replaced = reconcile::binding(&present, &wanted).expect("changed");
     assert_eq!(replaced["roleRef"], json!({"name": "r"}));
@@ -253,7 +305,11 @@ async fn a_second_run_writes_nothing_and_what_was_taken_away_comes_back() {
     world.put(rbac, "clusterroles", &empty);
     super::ensure(&world.api, ([192, 0, 2, 2], 6443).into()).await.expect("mended");
     let user = crate::authn::User::authenticated("u", &[]);
-    let get = crate::authz::Attributes { verb: "get", path: "/api", ..crate::authz::Attributes::path(&user) };
+    let get = crate::authz::Attributes {
+        verb: "get",
+        path: "/api",
+        ..crate::authz::Attributes::path(&user)
+    };
     assert_eq!(world.may(&get), Ok(()));
     let endpoints = read(&world, "endpoints", "default", "kubernetes");
     assert_eq!(endpoints["subsets"][0]["addresses"], json!([{"ip": "192.0.2.2"}]));
@@ -262,40 +318,46 @@ async fn a_second_run_writes_nothing_and_what_was_taken_away_comes_back() {
 #[tokio::test]
 async fn the_namespaces_and_the_service_are_the_recorded_ones() {
     let world = started().await;
-    assert_eq!(read(&world, "namespaces", "", "kube-system"), json!({
-        "kind": "Namespace", "apiVersion": "v1",
-        "metadata": {
-            "name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"},
-            "managedFields": [{
-                "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
-                "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/metadata.name": {}}}},
-            }],
-        },
-        "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-    }));
-    assert_eq!(read(&world, "services", "default", "kubernetes"), json!({
-        "kind": "Service", "apiVersion": "v1",
-        "metadata": {
-            "name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"},
-            "managedFields": [{
-                "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
-                "fieldsV1": {
-                    "f:metadata": {"f:labels": {".": {}, "f:component": {}, "f:provider": {}}},
-                    "f:spec": {
-                        "f:clusterIP": {}, "f:internalTrafficPolicy": {}, "f:ipFamilyPolicy": {},
-                        "f:ports": {".": {}, "k:{\"port\":443,\"protocol\":\"TCP\"}": {
-                            ".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {},
-                        }},
-                        "f:sessionAffinity": {}, "f:type": {},
+    assert_eq!(
+        read(&world, "namespaces", "", "kube-system"),
+        json!({
+            "kind": "Namespace", "apiVersion": "v1",
+            "metadata": {
+                "name": "kube-system", "labels": {"kubernetes.io/metadata.name": "kube-system"},
+                "managedFields": [{
+                    "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                    "fieldsV1": {"f:metadata": {"f:labels": {".": {}, "f:kubernetes.io/metadata.name": {}}}},
+                }],
+            },
+            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+        })
+    );
+    assert_eq!(
+        read(&world, "services", "default", "kubernetes"),
+        json!({
+            "kind": "Service", "apiVersion": "v1",
+            "metadata": {
+                "name": "kubernetes", "namespace": "default", "labels": {"component": "apiserver", "provider": "kubernetes"},
+                "managedFields": [{
+                    "manager": "kube-apiserver", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                    "fieldsV1": {
+                        "f:metadata": {"f:labels": {".": {}, "f:component": {}, "f:provider": {}}},
+                        "f:spec": {
+                            "f:clusterIP": {}, "f:internalTrafficPolicy": {}, "f:ipFamilyPolicy": {},
+                            "f:ports": {".": {}, "k:{\"port\":443,\"protocol\":\"TCP\"}": {
+                                ".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {},
+                            }},
+                            "f:sessionAffinity": {}, "f:type": {},
+                        },
                     },
-                },
-            }],
-        },
-        "spec": {
-            "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443}],
-            "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"], "type": "ClusterIP", "sessionAffinity": "None",
-            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
-        },
-        "status": {"loadBalancer": {}},
-    }));
+                }],
+            },
+            "spec": {
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443}],
+                "clusterIP": "10.43.0.1", "clusterIPs": ["10.43.0.1"], "type": "ClusterIP", "sessionAffinity": "None",
+                "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+            },
+            "status": {"loadBalancer": {}},
+        })
+    );
 }

@@ -31,17 +31,24 @@ const KEPT_BACK: &[HeaderName] = &[
 const USER_PREFIXES: [&str; 2] = ["impersonate-", "x-remote-"];
 
 /// What the client of a changed protocol must learn.
-const SWITCHED: [&str; 4] = ["upgrade", "sec-websocket-accept", "sec-websocket-protocol", "x-stream-protocol-version"];
+const SWITCHED: [&str; 4] =
+    ["upgrade", "sec-websocket-accept", "sec-websocket-protocol", "x-stream-protocol-version"];
 
 /// Whether a request wants another protocol.
 pub(super) fn wants_upgrade(headers: &HeaderMap) -> bool {
     let tokens = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     headers.contains_key(header::UPGRADE)
-        && tokens.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+        && tokens
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }
 
 /// The request to the node.
-pub(super) fn request(address: SocketAddr, path: &str, parts: &Parts) -> Result<http::Request<Empty<Bytes>>, Status> {
+pub(super) fn request(
+    address: SocketAddr,
+    path: &str,
+    parts: &Parts,
+) -> Result<http::Request<Empty<Bytes>>, Status> {
     let mut request = http::Request::builder().method(parts.method.clone()).uri(path);
     if let Some(headers) = request.headers_mut() {
         copy(&parts.headers, headers);
@@ -72,9 +79,16 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap) {
 
 /// The protocols that a WebSocket offers, without the one that carries a token.
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = HeaderValue> {
-    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let lines = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     lines.filter_map(|line| {
-        let kept: Vec<&str> = line.split(',').map(str::trim).filter(|protocol| !is_websocket_token(protocol)).collect();
+        let kept: Vec<&str> = line
+            .split(',')
+            .map(str::trim)
+            .filter(|protocol| !is_websocket_token(protocol))
+            .collect();
         if kept.is_empty() { None } else { HeaderValue::from_str(&kept.join(", ")).ok() }
     })
 }

@@ -21,7 +21,12 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 fn pki(dir: &Path) -> Pki {
     let now = podo_base::SystemClock.now();
-    let config = PkiConfig { names: Vec::new(), addresses: vec![LOOPBACK], domain: "cluster.local".to_owned(), now };
+    let config = PkiConfig {
+        names: Vec::new(),
+        addresses: vec![LOOPBACK],
+        domain: "cluster.local".to_owned(),
+        now,
+    };
     Pki::load_or_create(dir, &config).expect("an authority")
 }
 
@@ -55,7 +60,8 @@ async fn kubelet() -> Kubelet {
                     let response = answer(request, &echoes);
                     async { Ok::<_, std::convert::Infallible>(response) }
                 });
-                let _ended = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+                let _ended =
+                    http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
             });
         }
     });
@@ -72,21 +78,32 @@ fn answer(request: http::Request<Incoming>, echoes: &Mutex<Tasks>) -> http::Resp
     match request.uri().path() {
         "/redirect" => {
             let mut response = reply(302, String::new());
-            response.headers_mut().insert(header::LOCATION, http::HeaderValue::from_static("https://127.0.0.1/secret"));
+            response.headers_mut().insert(
+                header::LOCATION,
+                http::HeaderValue::from_static("https://127.0.0.1/secret"),
+            );
             response
         }
         "/missing" => reply(404, "no such container\n".to_owned()),
-        "/waiting" => reply(400, "container \"c\" in pod \"p\" is waiting to start: ContainerCreating".to_owned()),
+        "/waiting" => reply(
+            400,
+            "container \"c\" in pod \"p\" is waiting to start: ContainerCreating".to_owned(),
+        ),
         "/echo" => {
             let mut response = reply(101, String::new());
             response.headers_mut().insert(header::UPGRADE, http::HeaderValue::from_static("echo"));
-            response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
             echoes.lock().spawn("echo", echo(request));
             response
         }
         _ => {
-            let names: Vec<String> =
-                request.headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or(""))).collect();
+            let names: Vec<String> = request
+                .headers()
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or("")))
+                .collect();
             reply(200, format!("{} {} {}", request.method(), request.uri(), names.join(";")))
         }
     }
@@ -126,13 +143,21 @@ async fn what_the_client_showed_to_the_api_server_stays_there() {
         ("cookie", "secret"),
         ("impersonate-user", "secret"),
         ("x-remote-user", "secret"),
-        ("sec-websocket-protocol", "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.secret"),
+        (
+            "sec-websocket-protocol",
+            "v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.secret",
+        ),
         ("user-agent", "kubectl"),
     ]);
-    let response = kubelet.nodes.forward_to(kubelet.address, "/containerLogs/n/p/c?follow=true", &shown).await;
+    let response =
+        kubelet.nodes.forward_to(kubelet.address, "/containerLogs/n/p/c?follow=true", &shown).await;
     let seen = text(response.expect("answered")).await;
     assert!(seen.starts_with("GET /containerLogs/n/p/c?follow=true "), "{seen}");
-    assert!(seen.contains("user-agent=kubectl") && seen.contains("sec-websocket-protocol=v5.channel.k8s.io"), "{seen}");
+    assert!(
+        seen.contains("user-agent=kubectl")
+            && seen.contains("sec-websocket-protocol=v5.channel.k8s.io"),
+        "{seen}"
+    );
     assert!(!seen.contains("secret"), "{seen}");
     kubelet.nodes.stop(DEADLINE).await;
     kubelet.tasks.stop(DEADLINE).await;
@@ -159,13 +184,17 @@ async fn a_kubelet_of_another_authority_is_not_believed_and_a_dead_one_is_told()
     let kubelet = kubelet().await;
     let dir = tempfile::tempdir().expect("a directory");
     let stranger = Nodes::new(&pki(dir.path())).expect("TLS");
-    let status = stranger.forward_to(kubelet.address, "/", &parts(&[])).await.expect_err("not believed");
+    let status =
+        stranger.forward_to(kubelet.address, "/", &parts(&[])).await.expect_err("not believed");
     assert!(status.message.contains("error dialing backend"), "{status}");
-    let closed = TcpListener::bind((LOOPBACK, 0)).await.expect("a socket").local_addr().expect("an address");
-    let status = kubelet.nodes.forward_to(closed, "/", &parts(&[])).await.expect_err("nobody is there");
+    let closed =
+        TcpListener::bind((LOOPBACK, 0)).await.expect("a socket").local_addr().expect("an address");
+    let status =
+        kubelet.nodes.forward_to(closed, "/", &parts(&[])).await.expect_err("nobody is there");
     assert!(status.message.contains("Connection refused"), "{status}");
     kubelet.nodes.stop(DEADLINE).await;
-    let status = kubelet.nodes.forward_to(kubelet.address, "/", &parts(&[])).await.expect_err("stopped");
+    let status =
+        kubelet.nodes.forward_to(kubelet.address, "/", &parts(&[])).await.expect_err("stopped");
     assert_eq!(status.code, 503);
     kubelet.tasks.stop(DEADLINE).await;
 }
@@ -190,7 +219,8 @@ async fn front(kubelet: &Kubelet, tasks: &mut Tasks) -> SendRequest<Empty<Bytes>
     let stop = tasks.stop_signal();
     tasks.spawn("front", async move {
         let http = hyper::server::conn::http1::Builder::new();
-        let _ended = stop.or(http.serve_connection(TokioIo::new(far), service).with_upgrades()).await;
+        let _ended =
+            stop.or(http.serve_connection(TokioIo::new(far), service).with_upgrades()).await;
     });
     let (sender, connection) = handshake(TokioIo::new(near)).await.expect("HTTP");
     let stop = tasks.stop_signal();
@@ -201,7 +231,10 @@ async fn front(kubelet: &Kubelet, tasks: &mut Tasks) -> SendRequest<Empty<Bytes>
 }
 
 fn upgrade(path: &str) -> http::Request<Empty<Bytes>> {
-    let request = http::Request::builder().uri(path).header("connection", "Upgrade").header("upgrade", "echo");
+    let request = http::Request::builder()
+        .uri(path)
+        .header("connection", "Upgrade")
+        .header("upgrade", "echo");
     request.header("host", "x").body(Empty::new()).expect("a request")
 }
 
@@ -230,7 +263,11 @@ async fn a_stream_goes_both_ways_until_the_node_ends_it() {
             from.read_to_end(&mut back),
         )
     };
-    tokio::time::timeout(DEADLINE, both).await.expect("the node's end is the client's end").1.expect("read");
+    tokio::time::timeout(DEADLINE, both)
+        .await
+        .expect("the node's end is the client's end")
+        .1
+        .expect("read");
     assert_eq!(back.len(), large.len() + 1);
     tasks.stop(DEADLINE).await;
     kubelet.nodes.stop(DEADLINE).await;

@@ -16,14 +16,18 @@ pub(super) async fn join(client: OnUpgrade, node: OnUpgrade) {
         tracing::debug!("one side of a stream went before it began");
         return;
     };
-    let ((mut from_client, mut to_client), (mut from_node, mut to_node)) = (halves(client), halves(node));
+    let ((mut from_client, mut to_client), (mut from_node, mut to_node)) =
+        (halves(client), halves(node));
     tokio::select! {
         biased;
         // What the node said last is with the client when this ends. A side that breaks ends the stream like one that closes.
         _ended = copy(&mut from_node, &mut to_client) => {}
         _ended = copy(&mut from_client, &mut to_node) => {}
     }
-    let _leave = tokio::time::timeout(HANDOVER, async { tokio::join!(to_client.shutdown(), to_node.shutdown()) }).await;
+    let _leave = tokio::time::timeout(HANDOVER, async {
+        tokio::join!(to_client.shutdown(), to_node.shutdown())
+    })
+    .await;
 }
 
 fn halves(upgraded: Upgraded) -> (ReadHalf<TokioIo<Upgraded>>, WriteHalf<TokioIo<Upgraded>>) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use podo_base::Timestamp;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -51,9 +52,15 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         // Its own name in every cluster: what another authority signed is told apart by it.
-        params.distinguished_name.push(DnType::CommonName, format!("podo-ca-{}", podo_base::name_suffix(10)));
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("podo-ca-{}", podo_base::name_suffix(10)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::CrlSign,
+        ];
         set_validity(&mut params, now, LIFETIME);
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.self_signed(&key).map_err(failed)?;
@@ -86,7 +93,11 @@ impl Authority {
     }
 
     /// Signs what `params` say about a key.
-    pub(super) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Result<String, rcgen::Error> {
+    pub(super) fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &KeyPair,
+    ) -> Result<String, rcgen::Error> {
         Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 }

@@ -29,7 +29,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.push(format!(".{}", podo_base::name_suffix(8)));
     let temporary = Path::new(&temporary);
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(temporary, path)

@@ -6,7 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use podo_base::Timestamp;
-use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, SanType,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
@@ -80,8 +83,10 @@ impl Subject {
     /// Whether a certificate says exactly this.
     fn is_said_by(&self, certificate: &X509Certificate<'_>) -> bool {
         let subject = certificate.subject();
-        let names: Vec<&str> = subject.iter_common_name().filter_map(|name| name.as_str().ok()).collect();
-        let groups: Vec<&str> = subject.iter_organization().filter_map(|name| name.as_str().ok()).collect();
+        let names: Vec<&str> =
+            subject.iter_common_name().filter_map(|name| name.as_str().ok()).collect();
+        let groups: Vec<&str> =
+            subject.iter_organization().filter_map(|name| name.as_str().ok()).collect();
         let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
         let alternatives = certificate.subject_alternative_name().ok().flatten();
         for name in alternatives.iter().flat_map(|found| &found.value.general_names) {
@@ -120,9 +125,12 @@ impl Identity {
     }
 
     /// Both as TLS takes them.
-    pub(super) fn parts(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), PkiError> {
+    pub(super) fn parts(
+        &self,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), PkiError> {
         let malformed = |_| PkiError::Tls(rustls::Error::General("malformed PEM".to_owned()));
-        let chain: Result<_, _> = CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes()).collect();
+        let chain: Result<_, _> =
+            CertificateDer::pem_slice_iter(self.certificate_pem.as_bytes()).collect();
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).map_err(malformed)?;
         Ok((chain.map_err(malformed)?, key))
     }
@@ -137,11 +145,17 @@ impl Identity {
 
     /// Whether the certificate is from this authority, says what is wanted, and is good for a while.
     fn fits(&self, subject: &Subject, authority: &Authority, now: Timestamp) -> bool {
-        let Ok(der) = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()) else { return false };
+        let Ok(der) = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()) else {
+            return false;
+        };
         let Ok((_, own)) = X509Certificate::from_der(&der) else { return false };
-        let Ok((_, signer)) = X509Certificate::from_der(authority.certificate()) else { return false };
+        let Ok((_, signer)) = X509Certificate::from_der(authority.certificate()) else {
+            return false;
+        };
         let renew_at = now.plus(RENEW_BEFORE).as_seconds();
-        own.issuer() == signer.subject() && own.validity().not_after.timestamp() > renew_at && subject.is_said_by(&own)
+        own.issuer() == signer.subject()
+            && own.validity().not_after.timestamp() > renew_at
+            && subject.is_said_by(&own)
     }
 }
 
@@ -152,7 +166,11 @@ impl fmt::Debug for Identity {
 }
 
 /// Makes a certificate.
-pub(super) fn issue(subject: &Subject, authority: &Authority, now: Timestamp) -> Result<Identity, PkiError> {
+pub(super) fn issue(
+    subject: &Subject,
+    authority: &Authority,
+    now: Timestamp,
+) -> Result<Identity, PkiError> {
     let failed = |source| PkiError::Certificate { subject: subject.name.clone(), source };
     let key = KeyPair::generate().map_err(failed)?;
     let params = subject.params(now).map_err(failed)?;

@@ -7,8 +7,11 @@ use super::Identity;
 
 /// The text of a kubeconfig with one cluster, one user and one context, all called `podo`.
 pub(super) fn text(server: &str, ca_pem: &str, identity: &Identity) -> String {
-    let (authority, certificate, key) =
-        (STANDARD.encode(ca_pem), STANDARD.encode(&identity.certificate_pem), STANDARD.encode(identity.key_pem()));
+    let (authority, certificate, key) = (
+        STANDARD.encode(ca_pem),
+        STANDARD.encode(&identity.certificate_pem),
+        STANDARD.encode(identity.key_pem()),
+    );
     format!(
         "apiVersion: v1
 kind: Config

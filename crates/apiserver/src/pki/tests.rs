@@ -57,7 +57,8 @@ fn what_is_about_to_expire_or_says_something_else_is_made_anew_by_the_same_autho
     let moved = Pki::load_or_create(dir.path(), &moved).expect("renamed");
     assert_eq!(der(later.admin()), der(moved.admin()));
     assert_ne!(der(&later.serving), der(&moved.serving));
-    let expired = Pki::load_or_create(dir.path(), &config(now() + 4000 * DAY)).expect_err("too late");
+    let expired =
+        Pki::load_or_create(dir.path(), &config(now() + 4000 * DAY)).expect_err("too late");
     assert!(matches!(expired, PkiError::AuthorityExpired { .. }), "{expired}");
 }
 
@@ -86,7 +87,11 @@ fn certificates_name_users_as_authentication_reads_them_and_debug_shows_no_key()
 }
 
 /// Shakes hands in memory; gives what the server learned of the client.
-fn shake(server: Arc<ServerConfig>, client: ClientConfig, name: &str) -> Result<Option<CertificateDer<'static>>, String> {
+fn shake(
+    server: Arc<ServerConfig>,
+    client: ClientConfig,
+    name: &str,
+) -> Result<Option<CertificateDer<'static>>, String> {
     let name = ServerName::try_from(name.to_owned()).expect("a name");
     let mut client = rustls::ClientConnection::new(Arc::new(client), name).expect("a client");
     let mut server = rustls::ServerConnection::new(server).expect("a server");
@@ -101,12 +106,16 @@ fn shake(server: Arc<ServerConfig>, client: ClientConfig, name: &str) -> Result<
         client.process_new_packets().map_err(|error| error.to_string())?;
     }
     assert!(!client.is_handshaking() && !server.is_handshaking());
-    Ok(server.peer_certificates().and_then(|chain| chain.first()).map(|found| found.clone().into_owned()))
+    Ok(server
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .map(|found| found.clone().into_owned()))
 }
 
 #[test]
 fn client_and_server_believe_each_other_within_one_authority_only() {
-    let (dir, other_dir) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (dir, other_dir) =
+        (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let pki = Pki::load_or_create(dir.path(), &config(now())).expect("made");
     let other = Pki::load_or_create(other_dir.path(), &config(now())).expect("made");
     let server = || pki.server_config().expect("TLS");

@@ -43,9 +43,8 @@ pub(super) fn review(api: &Api, call: &Call, review: &Value) -> Result<Value, St
 
 fn user_of(spec: &Value) -> User {
     let extra = tree::at(spec, &["extra"]).as_object().into_iter().flatten();
-    let extra: BTreeMap<String, Vec<String>> = extra
-        .map(|(key, values)| (key.to_lowercase(), strings(values, &[])))
-        .collect();
+    let extra: BTreeMap<String, Vec<String>> =
+        extra.map(|(key, values)| (key.to_lowercase(), strings(values, &[]))).collect();
     User {
         name: tree::str_at(spec, &["user"]).to_owned(),
         uid: tree::str_at(spec, &["uid"]).to_owned(),
@@ -70,7 +69,9 @@ impl<'a> Asked<'a> {
         Self {
             what,
             is_resource,
-            field_selector: selector(tree::at(resource, &["fieldSelector"]), &|value| escape(value)),
+            field_selector: selector(tree::at(resource, &["fieldSelector"]), &|value| {
+                escape(value)
+            }),
             label_selector: selector(tree::at(resource, &["labelSelector"]), &str::to_owned),
         }
     }
@@ -104,7 +105,8 @@ fn selector(selector: &Value, escape: &dyn Fn(&str) -> String) -> String {
     }
     let mut text = String::new();
     for requirement in tree::items_at(selector, &["requirements"]) {
-        let (key, values) = (tree::str_at(requirement, &["key"]), strings(requirement, &["values"]));
+        let (key, values) =
+            (tree::str_at(requirement, &["key"]), strings(requirement, &["values"]));
         let sign = match (tree::str_at(requirement, &["operator"]), values.as_slice()) {
             ("In", [_]) => "=",
             ("NotIn", [_]) => "!=",
@@ -121,7 +123,8 @@ fn validate(kind: &str, review: &Value) -> Errors {
     let mut errors = Errors::new();
     let path = Path::new("spec");
     let spec = tree::at(review, &["spec"]);
-    let (resource, other) = (tree::at(spec, &["resourceAttributes"]), tree::at(spec, &["nonResourceAttributes"]));
+    let (resource, other) =
+        (tree::at(spec, &["resourceAttributes"]), tree::at(spec, &["nonResourceAttributes"]));
     match (resource.is_null(), other.is_null()) {
         (false, false) => errors.invalid_text(
             &path.child("nonResourceAttributes"),
@@ -136,11 +139,18 @@ fn validate(kind: &str, review: &Value) -> Errors {
         _ => {}
     }
     let is_self = kind == "SelfSubjectAccessReview";
-    if !is_self && tree::str_at(spec, &["user"]).is_empty() && tree::items_at(spec, &["groups"]).is_empty() {
+    if !is_self
+        && tree::str_at(spec, &["user"]).is_empty()
+        && tree::items_at(spec, &["groups"]).is_empty()
+    {
         errors.invalid(&path.child("user"), "", "at least one of user or group must be specified");
     }
     for field in ["fieldSelector", "labelSelector"] {
-        validate_selector(&path.child("resourceAttributes").child(field), tree::at(resource, &[field]), &mut errors);
+        validate_selector(
+            &path.child("resourceAttributes").child(field),
+            tree::at(resource, &[field]),
+            &mut errors,
+        );
     }
     let is_local = kind == "LocalSubjectAccessReview";
     validate_metadata(is_local, review, &mut errors);
@@ -163,7 +173,11 @@ fn validate_selector(path: &Path, selector: &Value, errors: &mut Errors) {
     let raw = tree::str_at(selector, &["rawSelector"]);
     match (raw.is_empty(), tree::items_at(selector, &["requirements"]).is_empty()) {
         (false, false) => {
-            errors.invalid(&path.child("rawSelector"), raw, "may not specified at the same time as requirements");
+            errors.invalid(
+                &path.child("rawSelector"),
+                raw,
+                "may not specified at the same time as requirements",
+            );
         }
         (true, true) => errors.required(
             &path.child("requirements"),
@@ -255,9 +269,7 @@ mod tests {
 
     #[test]
     fn selectors_are_asked_as_text() {
-        let requirement = |key: &str, operator: &str, values: &[&str]| {
-            json!({"key": key, "operator": operator, "values": values})
-        };
+        let requirement = |key: &str, operator: &str, values: &[&str]| json!({"key": key, "operator": operator, "values": values});
         let spec = json!({"resourceAttributes": {"fieldSelector": {"requirements": [
             requirement("spec.nodeName", "In", &["a,b"]), requirement("x", "NotIn", &["y"]), requirement("z", "Exists", &[]),
         ]}}});

@@ -15,10 +15,18 @@ fn admin() -> User {
 async fn started() -> World {
     let world = world();
     crate::bootstrap::ensure(&world.api, ([127, 0, 0, 1], 6443).into()).await.expect("made");
-    world.put("", "serviceaccounts", &json!({"metadata": {"name": "a", "namespace": "default", "uid": "ua"}}));
+    world.put(
+        "",
+        "serviceaccounts",
+        &json!({"metadata": {"name": "a", "namespace": "default", "uid": "ua"}}),
+    );
     world.put("", "nodes", &json!({"metadata": {"name": "m", "uid": "um"}}));
     let spec = json!({"serviceAccountName": "a", "nodeName": "m"});
-    world.put("", "pods", &json!({"metadata": {"name": "p", "namespace": "default", "uid": "up"}, "spec": spec}));
+    world.put(
+        "",
+        "pods",
+        &json!({"metadata": {"name": "p", "namespace": "default", "uid": "up"}, "spec": spec}),
+    );
     world
 }
 
@@ -37,7 +45,10 @@ async fn a_token_that_was_asked_for_is_known_until_its_pod_is_gone() {
     let world = started().await;
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "up"});
     let made = token(&world, json!({"boundObjectRef": pod})).await.expect("made");
-    assert_eq!(made["spec"], json!({"audiences": [ISSUER], "expirationSeconds": 3600, "boundObjectRef": pod}));
+    assert_eq!(
+        made["spec"],
+        json!({"audiences": [ISSUER], "expirationSeconds": 3600, "boundObjectRef": pod})
+    );
     assert_eq!((&made["metadata"]["name"], &made["metadata"]["uid"]), (&json!("a"), &json!("ua")));
     let known = review_of(&world, &made["status"]["token"]).await;
     assert_eq!((&known["authenticated"], &known["audiences"]), (&json!(true), &json!([ISSUER])));
@@ -45,7 +56,10 @@ async fn a_token_that_was_asked_for_is_known_until_its_pod_is_gone() {
     assert_eq!(known["user"]["extra"]["authentication.kubernetes.io/node-uid"], json!(["um"]));
     world.remove("", "pods", "default", "p");
     let error = "[invalid bearer token, service account token has been invalidated]";
-    assert_eq!(review_of(&world, &made["status"]["token"]).await, json!({"user": {}, "error": error}));
+    assert_eq!(
+        review_of(&world, &made["status"]["token"]).await,
+        json!({"user": {}, "error": error})
+    );
 }
 
 #[tokio::test]
@@ -57,7 +71,11 @@ async fn a_token_is_refused_for_what_is_not_there_or_not_the_accounts() {
     };
     assert_eq!(ask("Pod", "none", "").await, "pods \"none\" not found");
     assert_eq!(ask("Foo", "p", "").await, "cannot bind token to object of type /v1, Kind=Foo");
-    assert!(ask("Pod", "p", "other").await.starts_with("Operation cannot be fulfilled on Pod \"p\": the UID in the bound"));
+    assert!(
+        ask("Pod", "p", "other")
+            .await
+            .starts_with("Operation cannot be fulfilled on Pod \"p\": the UID in the bound")
+    );
     let short = token(&world, json!({"expirationSeconds": 1})).await.expect_err("refused");
     let words = "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 1: may not specify a \
                  duration less than 10 minutes";
@@ -68,8 +86,14 @@ async fn a_token_is_refused_for_what_is_not_there_or_not_the_accounts() {
 async fn static_and_unknown_tokens_are_reviewed_too() {
     let world = started().await;
     let known = review_of(&world, &json!("secret")).await;
-    assert_eq!((&known["authenticated"], &known["user"]["username"]), (&json!(true), &json!("admin")));
-    assert_eq!(review_of(&world, &json!("nonsense")).await, json!({"user": {}, "error": "invalid bearer token"}));
+    assert_eq!(
+        (&known["authenticated"], &known["user"]["username"]),
+        (&json!(true), &json!("admin"))
+    );
+    assert_eq!(
+        review_of(&world, &json!("nonsense")).await,
+        json!({"user": {}, "error": "invalid bearer token"})
+    );
 }
 
 async fn access(world: &World, who: &User, spec: Value) -> Value {
@@ -84,7 +108,10 @@ async fn access_is_reviewed_with_the_binding_that_gives_it() {
     let openapi = json!({"nonResourceAttributes": {"path": "/openapi/v3", "verb": "get"}});
     let reason = "RBAC: allowed by ClusterRoleBinding \"system:discovery\" of ClusterRole \"system:discovery\" to Group \
                   \"system:authenticated\"";
-    assert_eq!(access(&world, &u, openapi.clone()).await, json!({"allowed": true, "reason": reason}));
+    assert_eq!(
+        access(&world, &u, openapi.clone()).await,
+        json!({"allowed": true, "reason": reason})
+    );
     assert_eq!(access(&world, &admin(), openapi).await, json!({"allowed": true}));
     let all = json!({"resourceAttributes": {"verb": "*", "resource": "*", "group": "*"}});
     assert_eq!(access(&world, &u, all).await, json!({"allowed": false}));
@@ -99,16 +126,29 @@ async fn a_user_learns_who_it_is_and_what_it_may_do() {
     let world = started().await;
     let mut u = user("u", &["g"]);
     u.extra.insert("dept".to_owned(), vec!["x".to_owned()]);
-    let who = world.create(&u, target(AUTHENTICATION, "selfsubjectreviews", "", ""), json!({})).await.expect("answered");
-    let info = json!({"username": "u", "groups": ["g", "system:authenticated"], "extra": {"dept": ["x"]}});
+    let who = world
+        .create(&u, target(AUTHENTICATION, "selfsubjectreviews", "", ""), json!({}))
+        .await
+        .expect("answered");
+    let info =
+        json!({"username": "u", "groups": ["g", "system:authenticated"], "extra": {"dept": ["x"]}});
     assert_eq!(who["status"]["userInfo"], info);
     let rules = target(AUTHORIZATION, "selfsubjectrulesreviews", "", "");
-    let answered = world.create(&u, rules.clone(), json!({"spec": {"namespace": "default"}})).await.expect("answered");
+    let answered = world
+        .create(&u, rules.clone(), json!({"spec": {"namespace": "default"}}))
+        .await
+        .expect("answered");
     let status = &answered["status"];
     assert_eq!(status["incomplete"], false);
     let reviews = json!({"verbs": ["create"], "apiGroups": [AUTHENTICATION], "resources": ["selfsubjectreviews"]});
-    assert!(status["resourceRules"].as_array().is_some_and(|rules| rules.contains(&reviews)), "{status}");
-    assert!(status["nonResourceRules"].as_array().is_some_and(|rules| !rules.is_empty()), "{status}");
+    assert!(
+        status["resourceRules"].as_array().is_some_and(|rules| rules.contains(&reviews)),
+        "{status}"
+    );
+    assert!(
+        status["nonResourceRules"].as_array().is_some_and(|rules| !rules.is_empty()),
+        "{status}"
+    );
     let refused = world.create(&u, rules, json!({"spec": {}})).await.expect_err("refused");
     assert_eq!((refused.code, refused.message.as_str()), (400, "no namespace on request"));
 }

@@ -16,7 +16,8 @@ use crate::call::{Call, Outcome, Target};
 use crate::token::{Bound, Reference, TokenSpec};
 use crate::verbs::{decode_object, find};
 
-const KIND: GroupResource<'static> = GroupResource { group: "authentication.k8s.io", resource: "TokenRequest" };
+const KIND: GroupResource<'static> =
+    GroupResource { group: "authentication.k8s.io", resource: "TokenRequest" };
 const TYPE: &str = "authentication/v1.TokenRequest";
 
 /// How long a token lives that does not say.
@@ -49,7 +50,11 @@ pub(crate) async fn create(api: &Api, call: &Call) -> Result<Outcome, Status> {
     };
     let token = api.tokens.issue(&spec, now).await?;
     let expires_at = now.plus(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-    tree::set(&mut request, "status", json!({"token": token, "expirationTimestamp": expires_at.to_rfc3339()}));
+    tree::set(
+        &mut request,
+        "status",
+        json!({"token": token, "expirationTimestamp": expires_at.to_rfc3339()}),
+    );
     answer(request, TYPE)
 }
 
@@ -65,7 +70,11 @@ fn seconds_of(request: &Value) -> i64 {
 fn check_names(call: &Call, request: &Value) -> Result<(), Status> {
     for (field, wanted, what) in [
         ("name", &*call.target.name, "must match the service account name if specified"),
-        ("namespace", &*call.target.namespace, "must match the service account namespace if specified"),
+        (
+            "namespace",
+            &*call.target.namespace,
+            "must match the service account namespace if specified",
+        ),
     ] {
         let given = meta::str(request, field);
         if !given.is_empty() && given != wanted {
@@ -104,8 +113,10 @@ fn validate(request: &Value) -> Result<(), Status> {
 /// An object of the core group, in the namespace of the account if it has one.
 fn read(api: &Api, call: &Call, plural: &str, name: &str) -> Result<Arc<Object>, Status> {
     let definition = podo_registry::find("", "v1", plural);
-    let definition = definition.ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
-    let namespace = if definition.is_namespaced() { call.target.namespace.clone() } else { "".into() };
+    let definition =
+        definition.ok_or_else(|| Status::internal(format!("{plural} are not served")))?;
+    let namespace =
+        if definition.is_namespaced() { call.target.namespace.clone() } else { "".into() };
     find(api, &Target { definition, namespace, name: name.into(), subresource: None })
 }
 
@@ -122,7 +133,8 @@ fn bound(api: &Api, call: &Call, wanted: &Value) -> Result<Bound, Status> {
         ("", "Secret") => "secrets",
         ("", "Node") => "nodes",
         _ => {
-            let message = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
+            let message =
+                format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
             return Err(Status::bad_request(message));
         }
     };

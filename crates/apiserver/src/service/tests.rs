@@ -33,7 +33,7 @@ fn allocate(spec: &Value, old: Option<&Value>, taken: Taken) -> Result<(Value, C
     service::init_families(&mut new, old.as_ref()).map_err(|errors| errors.to_string())?;
     let mut free = free(taken);
     let needs = Needs::of(&new, old.as_ref());
-    free.complete(&mut new, old.as_ref(), &needs).map_err(|status| status.message)?;
+    free.complete(&mut new, old.as_ref(), needs).map_err(|status| status.message)?;
     Ok((new["spec"].take(), free.choices))
 }
 

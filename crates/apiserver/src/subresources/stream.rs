@@ -44,7 +44,9 @@ pub(crate) async fn stream(
     let path = node_path(target, &pod, options)?;
     if target.subresource_name() == "log" && tree::str_at(&pod, &["spec", "nodeName"]).is_empty() {
         // Nothing was written yet, for the Pod runs nowhere.
-        return Ok(respond(204, Vec::new(), "text/plain", false));
+        let mut response = respond(204, Vec::new(), "text/plain", false);
+        response.headers_mut().remove(http::header::CONTENT_TYPE);
+        return Ok(response);
     }
     let node = host_of(&pod)?;
     server.nodes.forward(&server.api, node, &path, parts).await

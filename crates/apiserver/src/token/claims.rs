@@ -52,13 +52,25 @@ pub(super) struct Claims {
     pub(super) jti: String,
     #[serde(rename = "kubernetes.io", skip_serializing_if = "Option::is_none")]
     pub(super) kubernetes: Option<Kubernetes>,
-    #[serde(rename = "kubernetes.io/serviceaccount/namespace", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/namespace",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub(super) legacy_namespace: String,
-    #[serde(rename = "kubernetes.io/serviceaccount/secret.name", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/secret.name",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub(super) legacy_secret: String,
-    #[serde(rename = "kubernetes.io/serviceaccount/service-account.name", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/service-account.name",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub(super) legacy_account: String,
-    #[serde(rename = "kubernetes.io/serviceaccount/service-account.uid", skip_serializing_if = "String::is_empty")]
+    #[serde(
+        rename = "kubernetes.io/serviceaccount/service-account.uid",
+        skip_serializing_if = "String::is_empty"
+    )]
     pub(super) legacy_account_uid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nbf: Option<i64>,

@@ -46,7 +46,12 @@ pub(super) struct Verifier(Mutex<HashMap<[u8; 32], Arc<Claims>>>);
 
 impl Verifier {
     /// The claims of a token that the key has signed; `claims` are those of this token.
-    pub(super) fn verify(&self, key: &SigningKey, token: &str, claims: Claims) -> Result<Arc<Claims>, TokenError> {
+    pub(super) fn verify(
+        &self,
+        key: &SigningKey,
+        token: &str,
+        claims: Claims,
+    ) -> Result<Arc<Claims>, TokenError> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         if let Some(known) = self.0.lock().get(&digest) {
             return Ok(Arc::clone(known));
@@ -65,12 +70,17 @@ impl Verifier {
 fn check_signature(key: &SigningKey, token: &str) -> Result<(), TokenError> {
     let [header, payload, signature] = parts(token).ok_or(TokenError::Unknown)?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Signature);
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Signature)?;
+    let header: Header =
+        serde_json::from_slice(&decode(header)?).map_err(|_| TokenError::Signature)?;
     // The algorithm is ours to choose: a token that names another one was not signed here.
     if header.alg != "RS256" {
         return Err(TokenError::Signature);
     }
     let signed = &token[..token.len() - signature.len() - 1];
     debug_assert!(signed.ends_with(payload));
-    if key.verify(signed.as_bytes(), &decode(signature)?) { Ok(()) } else { Err(TokenError::Signature) }
+    if key.verify(signed.as_bytes(), &decode(signature)?) {
+        Ok(())
+    } else {
+        Err(TokenError::Signature)
+    }
 }

@@ -74,7 +74,8 @@ impl SigningKey {
     fn from_pkcs8(der: &[u8]) -> Option<Self> {
         let pair = KeyPair::from_pkcs8(der).ok()?;
         // Named as upstream names it: by the digest of the public key in its usual form.
-        let id = URL_SAFE_NO_PAD.encode(Sha256::digest(subject_public_key_info(pair.public().as_ref())));
+        let id =
+            URL_SAFE_NO_PAD.encode(Sha256::digest(subject_public_key_info(pair.public().as_ref())));
         let header = format!("{{\"alg\":\"RS256\",\"kid\":\"{id}\"}}");
         let components = PublicKeyComponents::from(pair.public());
         Some(Self { header: URL_SAFE_NO_PAD.encode(header), pair, id, components })
@@ -100,7 +101,9 @@ impl SigningKey {
         let mut signature = vec![0; self.pair.public().modulus_len()];
         self.pair
             .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
-            .expect("the buffer has the length of the modulus and the kernel's random source answers");
+            .expect(
+                "the buffer has the length of the modulus and the kernel's random source answers",
+            );
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         token
@@ -108,7 +111,8 @@ impl SigningKey {
 
     /// Whether this key signed a message.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public().as_ref());
+        let public =
+            UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.pair.public().as_ref());
         public.verify(message, signature).is_ok()
     }
 }
@@ -172,7 +176,10 @@ impl KeySlot {
         files::make_dir(dir).map_err(file)?;
         let (sender, slot) = watch::channel(Slot::Wait);
         let thread = std::thread::Builder::new().name("token-key".to_owned()).spawn(move || {
-            let made = generate(&path).map_or_else(|error| Slot::Failed(Arc::new(error)), |key| Slot::Ready(Arc::new(key)));
+            let made = generate(&path).map_or_else(
+                |error| Slot::Failed(Arc::new(error)),
+                |key| Slot::Ready(Arc::new(key)),
+            );
             sender.send_replace(made);
         });
         let thread = thread.map_err(TokenKeyError::Thread)?;
@@ -190,7 +197,8 @@ impl KeySlot {
     /// The key, as soon as it is there.
     pub(super) async fn wait(&self) -> Result<Arc<SigningKey>, Status> {
         let mut slot = self.slot.clone();
-        let made = tokio::time::timeout(WAIT, slot.wait_for(|slot| !matches!(slot, Slot::Wait))).await;
+        let made =
+            tokio::time::timeout(WAIT, slot.wait_for(|slot| !matches!(slot, Slot::Wait))).await;
         match made.as_ref().map(|made| made.as_deref()) {
             Ok(Ok(Slot::Ready(key))) => Ok(Arc::clone(key)),
             Ok(Ok(Slot::Failed(error))) => Err(Status::internal(Chain(&**error))),
@@ -210,11 +218,13 @@ impl Drop for KeySlot {
 
 fn generate(path: &Path) -> Result<SigningKey, TokenKeyError> {
     let malformed = || TokenKeyError::Malformed { path: path.to_owned() };
-    let numbers = rsa::RsaPrivateKey::new(&mut Kernel, KEY_BITS).map_err(TokenKeyError::Generate)?;
+    let numbers =
+        rsa::RsaPrivateKey::new(&mut Kernel, KEY_BITS).map_err(TokenKeyError::Generate)?;
     let der = numbers.to_pkcs8_der().map_err(|_| malformed())?;
     let key = SigningKey::from_pkcs8(der.as_bytes()).ok_or_else(malformed)?;
     let pem = files::pem("PRIVATE KEY", der.as_bytes());
-    files::write(path, pem.as_bytes()).map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;
+    files::write(path, pem.as_bytes())
+        .map_err(|source| TokenKeyError::File { path: path.to_owned(), source })?;
     Ok(key)
 }
 

@@ -83,10 +83,18 @@ impl World {
         let wanted = [audience.to_owned()];
         let key = self.issuer.key.ready().expect("made");
         let claims = jwt::peek(token).ok_or("no JWT")?;
-        let claims = self.issuer.verifier.verify(&key, token, claims).map_err(|error| error.to_string())?;
-        validate::validate(&self.store, &claims, token, at(second), &wanted, self.issuer.audiences())
-            .map(|known| User::clone(&known.user))
-            .map_err(|error| error.to_string())
+        let claims =
+            self.issuer.verifier.verify(&key, token, claims).map_err(|error| error.to_string())?;
+        validate::validate(
+            &self.store,
+            &claims,
+            token,
+            at(second),
+            &wanted,
+            self.issuer.audiences(),
+        )
+        .map(|known| User::clone(&known.user))
+        .map_err(|error| error.to_string())
     }
 }
 
@@ -104,8 +112,13 @@ async fn a_token_names_its_account_pod_and_node_for_as_long_as_it_lives() {
     let token = world.token(pod(), 600).await;
     let user = world.show(&token, 1000, ISSUER).expect("good");
     assert_eq!((user.name.as_str(), user.uid.as_str()), ("system:serviceaccount:n:a", "ua"));
-    assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:n", "system:authenticated"]);
-    let extra = |key: &str| user.extra(&format!("authentication.kubernetes.io/{key}")).unwrap_or_default().to_owned();
+    assert_eq!(
+        user.groups,
+        ["system:serviceaccounts", "system:serviceaccounts:n", "system:authenticated"]
+    );
+    let extra = |key: &str| {
+        user.extra(&format!("authentication.kubernetes.io/{key}")).unwrap_or_default().to_owned()
+    };
     let known = [extra("pod-name"), extra("pod-uid"), extra("node-name"), extra("node-uid")];
     assert_eq!(known, ["p", "up", "m", "um"]);
     assert!(extra("credential-id").starts_with("JTI="));
@@ -199,14 +212,19 @@ async fn a_changed_token_or_another_algorithm_is_refused() {
 async fn a_legacy_token_lives_as_long_as_its_secret_holds_it() {
     use base64::Engine as _;
     let world = world();
-    let token = world.issuer.issue_legacy("n", &Reference::new("a", "ua"), "s").await.expect("issued");
-    assert_eq!(world.show(&token, 1000, ISSUER), Err("token does not match server's copy".to_owned()));
+    let token =
+        world.issuer.issue_legacy("n", &Reference::new("a", "ua"), "s").await.expect("issued");
+    assert_eq!(
+        world.show(&token, 1000, ISSUER),
+        Err("token does not match server's copy".to_owned())
+    );
     let data = base64::engine::general_purpose::STANDARD.encode(&token);
     let secret = |labels: Value| json!({"metadata": {"name": "s", "uid": "us", "labels": labels}, "data": {"token": data}});
     world.put("secrets", &secret(json!({})));
     let user = world.show(&token, 1_000_000_000, ISSUER).expect("good");
     assert_eq!((user.name.as_str(), user.extra.is_empty()), ("system:serviceaccount:n:a", true));
-    world.put("secrets", &secret(json!({"kubernetes.io/legacy-token-invalid-since": "2026-01-01"})));
+    world
+        .put("secrets", &secret(json!({"kubernetes.io/legacy-token-invalid-since": "2026-01-01"})));
     assert!(world.show(&token, 1000, ISSUER).is_err());
 }
 
@@ -214,17 +232,25 @@ async fn a_legacy_token_lives_as_long_as_its_secret_holds_it() {
 async fn the_key_is_found_again_and_published() {
     let world = world();
     let token = world.token(Bound::Account, 600).await;
-    let config = TokenConfig { dir: world.dir.path().to_owned(), issuer: ISSUER.to_owned(), ..TokenConfig::default() };
+    let config = TokenConfig {
+        dir: world.dir.path().to_owned(),
+        issuer: ISSUER.to_owned(),
+        ..TokenConfig::default()
+    };
     let again = TokenIssuer::load_or_generate(config).expect("found");
     let key = again.key.ready().expect("read at once");
     let claims = jwt::peek(&token).expect("a JWT");
     assert!(again.verifier.verify(&key, &token, claims).is_ok());
     let response = again.serve("/openid/v1/jwks").expect("served");
     assert_eq!(response.headers()["content-type"], "application/jwk-set+json");
-    let body = http_body_util::BodyExt::collect(response.into_body()).await.expect("in memory").to_bytes();
+    let body =
+        http_body_util::BodyExt::collect(response.into_body()).await.expect("in memory").to_bytes();
     let keys: Value = serde_json::from_slice(&body).expect("JSON");
     let shown = &keys["keys"][0];
-    assert_eq!((&shown["kty"], &shown["alg"], &shown["e"]), (&json!("RSA"), &json!("RS256"), &json!("AQAB")));
+    assert_eq!(
+        (&shown["kty"], &shown["alg"], &shown["e"]),
+        (&json!("RSA"), &json!("RS256"), &json!("AQAB"))
+    );
     assert!(shown["kid"].as_str().is_some_and(|id| id.len() == 43));
     assert!(!format!("{again:?}").contains("BEGIN"));
 }

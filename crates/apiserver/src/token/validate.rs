@@ -163,7 +163,8 @@ impl Objects<'_> {
     fn bound(&self, kind: &Kind, namespace: &str, reference: &Reference) -> Result<(), TokenError> {
         let slash = if namespace.is_empty() { "" } else { "/" };
         let object = self.get(kind.bucket, format!("{namespace}{slash}{}", reference.name));
-        let object = object.filter(|object| !self.is_deleted(object)).ok_or(TokenError::Invalidated)?;
+        let object =
+            object.filter(|object| !self.is_deleted(object)).ok_or(TokenError::Invalidated)?;
         check_uid(kind.what, kind.claim, &object, &reference.uid)
     }
 
@@ -192,7 +193,8 @@ impl Objects<'_> {
             return Err(TokenError::Claim("sub"));
         }
         let secret = self.get("secrets", format!("{namespace}/{}", claims.legacy_secret));
-        let secret = secret.filter(|secret| !meta::is_deleting(secret)).ok_or(TokenError::Invalidated)?;
+        let secret =
+            secret.filter(|secret| !meta::is_deleting(secret)).ok_or(TokenError::Invalidated)?;
         let held = STANDARD.decode(tree::str_at(&secret, &["data", "token"])).unwrap_or_default();
         if held != token.as_bytes() {
             return Err(TokenError::Replaced);
@@ -217,7 +219,12 @@ const SECRET: Kind =
 const POD: Kind = Kind { bucket: "pods", what: "pod", claim: "service account pod ref claim" };
 const NODE: Kind = Kind { bucket: "nodes", what: "node", claim: "service account node ref claim" };
 
-fn check_uid(what: &'static str, claim: &'static str, object: &Value, claimed: &str) -> Result<(), TokenError> {
+fn check_uid(
+    what: &'static str,
+    claim: &'static str,
+    object: &Value,
+    claimed: &str,
+) -> Result<(), TokenError> {
     let present = meta::uid(object);
     if present == claimed {
         return Ok(());
@@ -225,7 +232,12 @@ fn check_uid(what: &'static str, claim: &'static str, object: &Value, claimed: &
     Err(TokenError::Uid { what, claim, present: present.to_owned(), claimed: claimed.to_owned() })
 }
 
-fn user(claims: &Claims, namespace: &str, account: &Reference, extra: BTreeMap<String, Vec<String>>) -> User {
+fn user(
+    claims: &Claims,
+    namespace: &str,
+    account: &Reference,
+    extra: BTreeMap<String, Vec<String>>,
+) -> User {
     User {
         name: claims.sub.clone(),
         uid: account.uid.clone(),
@@ -246,8 +258,16 @@ fn extra(claims: &Claims, kubernetes: &Kubernetes) -> BTreeMap<String, Vec<Strin
         add(CREDENTIAL_ID, &format!("JTI={}", claims.jti));
     }
     for (reference, name, uid) in [
-        (&kubernetes.pod, "authentication.kubernetes.io/pod-name", "authentication.kubernetes.io/pod-uid"),
-        (&kubernetes.node, "authentication.kubernetes.io/node-name", "authentication.kubernetes.io/node-uid"),
+        (
+            &kubernetes.pod,
+            "authentication.kubernetes.io/pod-name",
+            "authentication.kubernetes.io/pod-uid",
+        ),
+        (
+            &kubernetes.node,
+            "authentication.kubernetes.io/node-name",
+            "authentication.kubernetes.io/node-uid",
+        ),
     ] {
         if let Some(reference) = reference {
             add(name, &reference.name);

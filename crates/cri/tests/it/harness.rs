@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -31,6 +32,69 @@ pub(crate) fn can_run() -> bool {
 fn busybox() -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     path.split(':').map(|directory| Path::new(directory).join("busybox")).find(|path| path.exists())
+}
+
+/// Says that the namespaces are there, and what everything that a run makes is called.
+const PREFIX: &str = "PODOTEST_CRI_PREFIX";
+
+/// Whether this process is the one in the namespaces.
+pub(crate) fn is_in_world() -> bool {
+    std::env::var_os(PREFIX).is_some()
+}
+
+fn prefix() -> String {
+    std::env::var(PREFIX).unwrap_or_default()
+}
+
+/// A host with an outside that nobody answers from; sysfs shows the new network, as a host's does.
+const WORLD: &str = "set -e
+ip link set lo up
+ip link add up0 type veth peer name up1
+ip addr add 192.0.2.1/24 dev up0
+ip link set up1 up
+ip link set up0 up
+ip route add default via 192.0.2.2
+at=$(mktemp -d)
+mount --rbind /sys/fs/cgroup \"$at\"
+mount -t sysfs sysfs /sys
+mount --rbind \"$at\" /sys/fs/cgroup
+umount -l \"$at\"
+rmdir \"$at\"
+exec \"$0\" \"$@\"";
+
+/// This program again, in new namespaces, which take everything along that a failed test leaves but for files and cgroups.
+pub(crate) fn enter_world(args: &[String]) -> ExitCode {
+    let prefix = format!("podotest-cri-{}", std::process::id());
+    let ended = Command::new("unshare")
+        .args(["--net", "--mount", "--propagation", "private"])
+        .args(["--pid", "--fork", "--kill-child", "--mount-proc", "--", "sh", "-c", WORLD])
+        .arg(std::env::current_exe().unwrap())
+        .args(args)
+        .env(PREFIX, &prefix)
+        .status()
+        .unwrap();
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&format!("{prefix}-")) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap().flatten() {
+        for entry in fs::read_dir(hierarchy.path()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&format!("{prefix}-")) {
+                remove_cgroups(&entry.path());
+            }
+        }
+    }
+    if ended.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn remove_cgroups(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            remove_cgroups(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(path);
 }
 
 /// Runs a test with a node of its own.
@@ -157,7 +221,7 @@ impl World {
     pub(crate) async fn with(change: impl FnOnce(CriConfig) -> CriConfig) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("podotest-cri-{}-{count}", std::process::id());
+        let name = format!("{}-{count}", prefix());
         let base = tempfile::Builder::new().prefix(&name).tempdir().unwrap();
         let cri = PodoCri::open(change(config(base.path(), &name))).await.unwrap();
         let run = RunConfig {
@@ -317,6 +381,16 @@ impl World {
         (status, log)
     }
 
+    /// Why nothing can be executed in a container.
+    pub(crate) async fn exec_error(&self, container: &str) -> CriError {
+        let request = ExecSyncRequest {
+            container_id: container.into(),
+            cmd: vec!["true".into()],
+            timeout: 10,
+        };
+        self.cri.exec_sync(request).await.unwrap_err()
+    }
+
     /// Runs a script in a running container; its standard output and error, and its exit code.
     pub(crate) async fn exec(&self, container: &str, script: &str) -> (String, i32) {
         let request = ExecSyncRequest {
@@ -341,7 +415,7 @@ pub(crate) fn container(name: &str, args: &[&str]) -> ContainerConfig {
         linux: Some(LinuxContainerConfig {
             security_context: Some(LinuxContainerSecurityContext {
                 seccomp: Some(SecurityProfile::default()),
-                masked_paths: vec!["/proc/kcore".into()],
+                masked_paths: vec!["/proc/interrupts".into()],
                 readonly_paths: vec!["/proc/sys".into()],
                 ..Default::default()
             }),
@@ -389,7 +463,7 @@ pub(crate) async fn eventually<T: std::fmt::Debug>(
 }
 
 fn output(program: &str, args: &[&str]) -> String {
-    let output = std::process::Command::new(program).args(args).output().unwrap();
+    let output = Command::new(program).args(args).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -22,30 +22,10 @@ mod survival;
 mod timing;
 mod volumes;
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// A test by name.
 type Test = (&'static str, fn());
-
-/// Says that the namespaces are there.
-const IN_WORLD: &str = "PODOTEST_CRI_WORLD";
-
-/// A host with an outside that nobody answers from; sysfs shows the new network, as a host's does.
-const WORLD: &str = "set -e
-ip link set lo up
-ip link add up0 type veth peer name up1
-ip addr add 192.0.2.1/24 dev up0
-ip link set up1 up
-ip link set up0 up
-ip route add default via 192.0.2.2
-at=$(mktemp -d)
-mount --rbind /sys/fs/cgroup \"$at\"
-mount -t sysfs sysfs /sys
-mount --rbind \"$at\" /sys/fs/cgroup
-umount -l \"$at\"
-rmdir \"$at\"
-exec \"$0\" \"$@\"";
 
 fn tests() -> Vec<Test> {
     [
@@ -85,25 +65,13 @@ fn main() -> ExitCode {
     if !harness::can_run() {
         return ExitCode::SUCCESS;
     }
-    if std::env::var_os(IN_WORLD).is_none() {
-        return enter_world(&args);
+    if !harness::is_in_world() {
+        return harness::enter_world(&args);
     }
     if let Some(role) = args.iter().position(|arg| arg == "node-to-be-killed") {
         return survival::node_to_be_killed(&args[role + 1..]);
     }
     run(&args)
-}
-
-/// This program again, in new namespaces. Only returns if that fails.
-fn enter_world(args: &[String]) -> ExitCode {
-    let error = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "--", "sh", "-c", WORLD])
-        .arg(std::env::current_exe().unwrap())
-        .args(args)
-        .env(IN_WORLD, "1")
-        .exec();
-    eprintln!("unshare: {error}");
-    ExitCode::FAILURE
 }
 
 fn run(args: &[String]) -> ExitCode {

@@ -21,7 +21,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Answers every connection with a word.
 fn server(port: u16, word: &str) -> ContainerConfig {
-    shell("server", &format!("nc -lk -p {port} -e echo {word}"))
+    shell("server", &format!("nc -ll -p {port} -e echo {word}"))
 }
 
 async fn read_word(address: &str) -> String {
@@ -94,7 +94,8 @@ fn a_pod_on_the_hosts_network_sees_the_host() {
         assert!(world.cri.network().endpoints().is_empty());
         world.launch(&pod, server(18_090, "on-host")).await;
         assert_eq!(read_word("127.0.0.1:18090").await, "on-host\n");
-        let mut stream = world.cri.port_forward(pod, 18_090).await.unwrap();
+        let connect = async || world.cri.port_forward(pod.clone(), 18_090).await.ok();
+        let mut stream = eventually_some(connect).await;
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
         assert_eq!(text, "on-host\n");
@@ -105,14 +106,14 @@ fn ports_are_forwarded_from_inside() {
     with_world(async |world| {
         let pod = world.plain_pod("forward").await;
         // On loopback only: nobody outside can reach it.
-        world.launch(&pod, shell("server", "nc -lk -s 127.0.0.1 -p 8080 -e cat")).await;
+        world.launch(&pod, shell("server", "httpd -f -p 127.0.0.1:8080 -h /etc")).await;
         let connect = async || world.cri.port_forward(pod.clone(), 8080).await.ok();
         let stream = eventually_some(connect).await;
         let (mut read, mut write) = tokio::io::split(stream);
-        write.write_all(b"there and back\n").await.unwrap();
-        let mut answer = [0; 15];
-        read.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"there and back\n");
+        write.write_all(b"GET /text HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        read.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("not a program"), "{answer}");
         let error = world.cri.port_forward(pod.clone(), 9).await.err().unwrap();
         assert_eq!(error.code(), Code::Unavailable);
         assert!(error.message().contains("failed to connect to localhost:9"), "{error}");

@@ -124,7 +124,7 @@ pub(crate) fn node_to_be_killed(args: &[String]) -> ExitCode {
     let [base, name] = args else { return ExitCode::FAILURE };
     block_on(async {
         let cri = PodoCri::open(config(Path::new(base), name)).await.unwrap();
-        let base = tempfile::Builder::new().prefix("podotest-cri-unused").tempdir().unwrap();
+        let base = tempfile::tempdir_in(base).unwrap();
         let world = World { base, name: name.clone(), cri };
         for round in 0_u64.. {
             let pod = world.plain_pod(&format!("p{}-{round}", std::process::id())).await;
@@ -214,7 +214,7 @@ fn verbs_after_shutdown_say_so() {
         let cri = Arc::clone(&world.cri);
         cri.shutdown().await;
         assert_eq!(events.next().await, None);
-        assert_eq!(world.start(&id).await.unwrap_err().code(), Code::FailedPrecondition);
+        assert_eq!(world.exec_error(&id).await.code(), Code::Unavailable);
         assert_eq!(world.run_pod(world.pod("new")).await.unwrap_err().code(), Code::Unavailable);
         drop(cri);
         let world = world.reopened(|_| {}).await;

@@ -32,7 +32,7 @@ fn host_directories_are_mounted_as_asked() {
         fs::create_dir_all(host.join("trusted/sub")).unwrap();
         fs::write(host.join("file"), "one").unwrap();
         fs::write(host.join("trusted/sub/file"), "below").unwrap();
-        let script = "cat /rw/file; echo two > /rw/out; touch /ro/x; cat /new/none; ls -d /new; \
+        let script = "exec 2>&1; cat /rw/file; echo two > /rw/out; touch /ro/x; cat /new/none; ls -d /new; \
                       cat /sub/file; cat /etc/hosts";
         let mut config = shell("c", script);
         fs::write(host.join("hosts"), "10.0.0.1 me\n").unwrap();
@@ -47,7 +47,7 @@ fn host_directories_are_mounted_as_asked() {
         let (status, log) = world.run(&pod, config).await;
         assert!(log.starts_with("one"), "{log}");
         assert!(log.contains("touch: /ro/x: Read-only file system"), "{log}");
-        assert!(log.contains("\n/new\nbelow") && log.ends_with("10.0.0.1 me\n"), "{log}");
+        assert!(log.contains("/new\nbelow") && log.ends_with("10.0.0.1 me\n"), "{log}");
         assert_eq!(fs::read_to_string(host.join("out")).unwrap(), "two\n");
         assert!(host.join("made/by/runtime").is_dir());
         assert_eq!(status.mounts.len(), 5);
@@ -106,7 +106,7 @@ fn an_image_volume_shows_an_images_files() {
             image_sub_path: sub.into(),
             ..Default::default()
         };
-        let script = "ls /whole/models /part; /part/a; touch /part/x; echo end";
+        let script = "exec 2>&1; ls /whole/models /part; /part/a; touch /part/x; echo end";
         let mut config = shell("c", script);
         config.mounts = vec![mount("/whole", ""), mount("/part", "models")];
         let (_, log) = world.run(&pod, config).await;

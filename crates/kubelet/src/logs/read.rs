@@ -7,10 +7,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use podo_base::Timestamp;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
 
 use super::line::Entry;
 use super::{LogError, LogRequest, LogStreams, file};
@@ -21,14 +21,19 @@ const PIECE_BYTES: usize = 64 << 10;
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 
 /// Which file, and whether more may come.
-#[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// The log folder.
     pub(crate) log_dir: PathBuf,
     /// The file.
     pub(crate) path: PathBuf,
-    /// Whether the container still runs; `None` if it ended before.
-    pub(crate) is_running: Option<watch::Receiver<bool>>,
+    /// Resolves when the container has ended; `None` if it is not to be followed, or has ended before.
+    pub(crate) follow: Option<BoxFuture<'static, ()>>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A log as a client gets it. Dropping it ends everything.
@@ -63,11 +68,9 @@ impl LogStream {
     pub(crate) fn open(source: Source, request: &LogRequest) -> Result<Self, LogError> {
         let failed = |source: io::Error, path: &Path| LogError::Open { path: path.to_owned(), source };
         // The watch stands before the file is read: nothing that comes meanwhile is missed.
-        let follow = match (&source.is_running, request.follow) {
-            (Some(_), true) => {
-                Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?)
-            }
-            _ => None,
+        let follow = match &source.follow {
+            Some(_) => Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?),
+            None => None,
         };
         let mut file = file::open(&source.log_dir, &source.path)?;
         if let Some(lines) = request.tail_lines {
@@ -91,8 +94,8 @@ impl LogStream {
             if self.is_done {
                 return None;
             }
-            // Asked before reading: what is written before the end is read after it was asked for.
-            let was_running = self.is_running();
+            // Known before reading: what was written before the end is read after it is known.
+            let was_running = self.source.follow.is_some();
             let mut out = Vec::new();
             let is_at_end = match self.read_piece(&mut out) {
                 Ok(is_at_end) => is_at_end,
@@ -119,10 +122,6 @@ impl LogStream {
                 self.wait().await;
             }
         }
-    }
-
-    fn is_running(&self) -> bool {
-        self.source.is_running.as_ref().is_some_and(|running| *running.borrow())
     }
 
     /// Reads some and passes on what is whole; true at the end of the file.
@@ -164,16 +163,11 @@ impl LogStream {
     }
 
     async fn wait(&mut self) {
-        let Some(follow) = &mut self.follow else { return };
-        match &mut self.source.is_running {
-            Some(running) if *running.borrow() => {
-                tokio::select! {
-                    biased;
-                    () = follow.changed() => {}
-                    _ended = running.wait_for(|is_running| !is_running) => {}
-                }
-            }
-            _ => {}
+        let (Some(follow), Some(ended)) = (&self.follow, &mut self.source.follow) else { return };
+        tokio::select! {
+            biased;
+            () = ended => self.source.follow = None,
+            () = follow.changed() => {}
         }
     }
 }
@@ -239,7 +233,7 @@ impl Follow {
             | WatchFlags::DELETE
             | WatchFlags::DELETE_SELF;
         inotify::add_watch(&inotify, folder, flags)?;
-        Ok(Self { inotify: AsyncFd::new(inotify)? })
+        Ok(Self { inotify: AsyncFd::register(inotify)? })
     }
 
     /// Waits until something happened, and forgets what.

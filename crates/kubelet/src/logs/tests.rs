@@ -2,8 +2,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use podo_base::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use super::read::Source;
 use super::rotate::{RotationPolicy, is_due, put_aside};
@@ -31,8 +32,8 @@ fn log(text: &str) -> Log {
 }
 
 impl Log {
-    fn source(&self, is_running: Option<watch::Receiver<bool>>) -> Source {
-        Source { log_dir: self.dir.path().to_owned(), path: self.path.clone(), is_running }
+    fn source(&self, follow: Option<BoxFuture<'static, ()>>) -> Source {
+        Source { log_dir: self.dir.path().to_owned(), path: self.path.clone(), follow }
     }
 
     fn append(&self, text: &str) {
@@ -84,9 +85,12 @@ async fn a_request_chooses_what_it_gets() {
 #[tokio::test]
 async fn a_followed_log_goes_on_through_a_rotation_until_its_container_ends() {
     let log = log("2026-01-01T00:00:01Z stdout F one\n");
-    let (running, is_running) = watch::channel(true);
+    let (end, ended) = oneshot::channel::<()>();
+    let ended: BoxFuture<'static, ()> = Box::pin(async move {
+        let _dropped = ended.await;
+    });
     let request = LogRequest { follow: true, ..LogRequest::default() };
-    let mut stream = LogStream::open(log.source(Some(is_running)), &request).expect("a log");
+    let mut stream = LogStream::open(log.source(Some(ended)), &request).expect("a log");
     let mut next = async || {
         let piece = tokio::time::timeout(Duration::from_secs(10), stream.next());
         let piece = piece.await.expect("in time")?;
@@ -99,7 +103,7 @@ async fn a_followed_log_goes_on_through_a_rotation_until_its_container_ends() {
     log.append("2026-01-01T00:00:03Z stdout F three\n");
     assert_eq!(next().await.as_deref(), Some("three\n"));
     log.append("2026-01-01T00:00:04Z stdout F four\n");
-    running.send_replace(false);
+    end.send(()).expect("followed");
     assert_eq!(next().await.as_deref(), Some("four\n"));
     assert_eq!(next().await, None);
 }

@@ -106,10 +106,10 @@ fn run(
     upgrade.run(server, peer, command.name(), move |connection| async move {
         match protocol {
             Protocol::Spdy(version) => {
-                Box::pin(spdy::run(connection, version, streams, &*node, command)).await
+                Box::pin(spdy::run(connection, version, streams, &*node, command)).await;
             }
             Protocol::WebSocket(name) => {
-                Box::pin(websocket::run(connection, name, streams, &*node, command)).await
+                Box::pin(websocket::run(connection, name, streams, &*node, command)).await;
             }
         }
     })

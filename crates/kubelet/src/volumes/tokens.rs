@@ -104,8 +104,8 @@ impl Tokens {
         let audiences =
             if key.audience.is_empty() { Vec::new() } else { vec![key.audience.clone()] };
         let request = authentication::TokenRequest {
-            spec: authentication::TokenRequestSpec {
-                audiences,
+            spec: Some(authentication::TokenRequestSpec {
+                audiences: Some(audiences),
                 expiration_seconds: Some(key.expiration_seconds),
                 bound_object_ref: Some(authentication::BoundObjectReference {
                     api_version: Some("v1".to_owned()),
@@ -113,7 +113,7 @@ impl Tokens {
                     name: Some(key.pod_name.clone()),
                     uid: Some(key.pod_uid.clone()),
                 }),
-            },
+            }),
             ..authentication::TokenRequest::default()
         };
         let (namespace, name) = (&key.namespace, &key.service_account);
@@ -123,12 +123,13 @@ impl Tokens {
             return Err(Status::internal("the server did not answer with a token"));
         };
         let answer: authentication::TokenRequest = object.to().map_err(Status::internal)?;
-        let status = answer.status.ok_or_else(|| Status::internal("the token is missing"))?;
-        let expires_at =
-            Timestamp::from_seconds(status.expiration_timestamp.0.as_second());
+        let status = answer.status.unwrap_or_default();
+        let missing = || Status::internal("the token is missing");
+        let expiration = status.expiration_timestamp.ok_or_else(missing)?;
+        let expires_at = Timestamp::from_seconds(expiration.0.as_second());
         let life = expires_at.since(self.clock.now());
         Ok(Token {
-            text: status.token,
+            text: status.token.ok_or_else(missing)?,
             refresh_at: self.clock.now().plus((life * 4 / 5).min(AGE_MAX)),
             expires_at,
         })

@@ -130,6 +130,8 @@ pub(crate) struct Machine {
     pub(crate) memory: Memory,
     /// Something is being done towards running.
     is_acting: bool,
+    /// What is being done must end by itself: half of it would be left behind where nobody looks.
+    must_end: bool,
     verdict: Option<Verdict>,
     wake_at: Option<Timestamp>,
 }
@@ -141,6 +143,7 @@ impl Machine {
             stage: Stage::Syncing,
             memory: Memory::default(),
             is_acting: false,
+            must_end: false,
             verdict: None,
             wake_at: None,
         }
@@ -307,6 +310,7 @@ impl Machine {
             Some(Action::Finish) => self.begin_stopping(view, commands),
             Some(action) => {
                 self.is_acting = true;
+                self.must_end = !matches!(action, Action::Start { .. });
                 self.note_start(&action, view);
                 commands.push(Command::Act(action));
             }
@@ -338,14 +342,19 @@ impl Machine {
             reason: "DeadlineExceeded".to_owned(),
             message: "Pod was active on the node longer than the specified deadline".to_owned(),
         };
-        commands.push(Command::TellDeadline(verdict.clone()));
-        self.verdict = Some(verdict);
+        if self.verdict.is_none() {
+            commands.push(Command::TellDeadline(verdict.clone()));
+            self.verdict = Some(verdict);
+        }
         true
     }
 
     fn begin_stopping(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        if self.is_acting && self.must_end {
+            return;
+        }
         if self.is_acting {
-            // What was begun may have left something behind: it is seen at the next look.
+            // A pull may take for ever. What else was begun is in the sandbox, which is stopped and removed as a whole.
             commands.push(Command::Abandon);
             self.is_acting = false;
         }

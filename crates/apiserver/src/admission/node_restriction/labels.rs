@@ -29,7 +29,8 @@ const RESTRICTED: &str = "node-restriction.kubernetes.io";
 pub(super) fn forbidden(value: &Value, old: Option<&Value>) -> Vec<String> {
     let of = |object: &Value, key: &str| meta::label(object, key).map(str::to_owned);
     let old_keys = old.into_iter().flat_map(|old| meta::pairs(old, "labels").map(|(key, _)| key));
-    let keys: BTreeSet<&str> = meta::pairs(value, "labels").map(|(key, _)| key).chain(old_keys).collect();
+    let keys: BTreeSet<&str> =
+        meta::pairs(value, "labels").map(|(key, _)| key).chain(old_keys).collect();
     let is_changed = |key: &&str| of(value, key) != old.and_then(|old| of(old, key));
     keys.into_iter().filter(is_changed).filter(|key| is_forbidden(key)).map(str::to_owned).collect()
 }
@@ -37,7 +38,8 @@ pub(super) fn forbidden(value: &Value, old: Option<&Value>) -> Vec<String> {
 fn is_forbidden(label: &str) -> bool {
     let Some((domain, _)) = label.split_once('/') else { return false };
     let is_of_kubernetes = is_in(domain, "kubernetes.io") || is_in(domain, "k8s.io");
-    let is_of_kubelet = KUBELET.contains(&label) || KUBELET_DOMAINS.iter().any(|known| is_in(domain, known));
+    let is_of_kubelet =
+        KUBELET.contains(&label) || KUBELET_DOMAINS.iter().any(|known| is_in(domain, known));
     is_in(domain, RESTRICTED) || is_of_kubernetes && !is_of_kubelet
 }
 
@@ -77,7 +79,11 @@ mod tests {
     fn what_is_there_already_may_stay_but_neither_change_nor_go() {
         let old = json!({"node-role.kubernetes.io/x": "1"});
         check(&old, Some(&old), &[]);
-        check(&json!({"node-role.kubernetes.io/x": "2"}), Some(&old), &["node-role.kubernetes.io/x"]);
+        check(
+            &json!({"node-role.kubernetes.io/x": "2"}),
+            Some(&old),
+            &["node-role.kubernetes.io/x"],
+        );
         check(&json!({}), Some(&old), &["node-role.kubernetes.io/x"]);
     }
 }

@@ -13,11 +13,14 @@ use super::{Operation, Write, labels};
 const LEASES: &str = "kube-node-lease";
 
 /// Signers whose certificates say that their holder is a node.
-const NODE_SIGNERS: [&str; 2] = ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
+const NODE_SIGNERS: [&str; 2] =
+    ["kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet"];
 
 pub(super) fn node(write: &Write<'_>) -> Result<(), Status> {
     let (node, name) = (write.quoted_node(), super::quoted(write.name()));
-    write.require(write.name() == write.node, || format!("node {node} is not allowed to modify node {name}"))?;
+    write.require(write.name() == write.node, || {
+        format!("node {node} is not allowed to modify node {name}")
+    })?;
     match (write.operation(), write.old) {
         (Operation::Create, _) => create_node(write, &node),
         (Operation::Update, Some(old)) => update_node(write, &node, old),
@@ -44,17 +47,23 @@ fn update_node(write: &Write<'_>, node: &str, old: &Value) -> Result<(), Status>
     write.require(source(write.value).is_null() || source(write.value) == source(old), || {
         format!("node {node} is not allowed to update configSource to a new non-nil configSource")
     })?;
-    write.require(is_same(&["spec", "taints"]), || format!("node {node} is not allowed to modify taints"))?;
+    write.require(is_same(&["spec", "taints"]), || {
+        format!("node {node} is not allowed to modify taints")
+    })?;
     write.require(is_same(&["metadata", "ownerReferences"]), || {
         format!("node {node} is not allowed to modify ownerReferences")
     })?;
     let forbidden = labels::forbidden(write.value, Some(old));
-    write.require(forbidden.is_empty(), || format!("is not allowed to modify labels: {}", forbidden.join(", ")))
+    write.require(forbidden.is_empty(), || {
+        format!("is not allowed to modify labels: {}", forbidden.join(", "))
+    })
 }
 
 /// Of a claim a node tells only how large it is and how resizing goes.
 pub(super) fn claim_status(write: &Write<'_>) -> Result<(), Status> {
-    let (Operation::Update, Some(old)) = (write.operation(), write.old) else { return write.unexpected_operation() };
+    let (Operation::Update, Some(old)) = (write.operation(), write.old) else {
+        return write.unexpected_operation();
+    };
     let without = |claim: &Value| {
         let mut claim = claim.clone();
         meta::set(&mut claim, "resourceVersion", Value::Null);

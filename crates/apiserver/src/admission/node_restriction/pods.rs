@@ -11,7 +11,9 @@ pub(super) fn pod(write: &Write<'_>) -> Result<(), Status> {
         Operation::Create => create(write),
         Operation::Delete => {
             let is_own = write.old.is_some_and(|pod| node_of(pod) == write.node);
-            write.require(is_own, || format!("node {node} can only delete pods with spec.nodeName set to itself"))
+            write.require(is_own, || {
+                format!("node {node} can only delete pods with spec.nodeName set to itself")
+            })
         }
         operation => {
             let operation = super::quoted(super::operation_name(operation));
@@ -23,7 +25,9 @@ pub(super) fn pod(write: &Write<'_>) -> Result<(), Status> {
 fn create(write: &Write<'_>) -> Result<(), Status> {
     let (pod, node) = (write.value, write.quoted_node());
     write.require(meta::annotation(pod, MIRROR).is_some(), || {
-        format!("pod does not have \"{MIRROR}\" annotation, node {node} can only create mirror pods")
+        format!(
+            "pod does not have \"{MIRROR}\" annotation, node {node} can only create mirror pods"
+        )
     })?;
     write.require(node_of(pod) == write.node, || {
         format!("node {node} can only create pods with spec.nodeName set to itself")
@@ -49,14 +53,23 @@ fn owner(write: &Write<'_>) -> Result<(), Status> {
     let node = write.quoted_node();
     let owner = match meta::owners(write.value) {
         [owner] => owner,
-        [] => return write.deny(format!("node {node} can only create pods with an owner reference set to itself")),
+        [] => {
+            return write.deny(format!(
+                "node {node} can only create pods with an owner reference set to itself"
+            ));
+        }
         _ => {
-            return write.deny(format!("node {node} can only create pods with a single owner reference set to itself"));
+            return write.deny(format!(
+                "node {node} can only create pods with a single owner reference set to itself"
+            ));
         }
     };
     let text = |field: &str| tree::str_at(owner, &[field]);
-    let is_itself = text("apiVersion") == "v1" && text("kind") == "Node" && text("name") == write.node;
-    write.require(is_itself, || format!("node {node} can only create pods with an owner reference set to itself"))?;
+    let is_itself =
+        text("apiVersion") == "v1" && text("kind") == "Node" && text("name") == write.node;
+    write.require(is_itself, || {
+        format!("node {node} can only create pods with an owner reference set to itself")
+    })?;
     write.require(tree::is_true(owner, &["controller"]), || {
         format!("node {node} can only create pods with a controller owner reference set to itself")
     })?;
@@ -71,14 +84,22 @@ fn owner(write: &Write<'_>) -> Result<(), Status> {
 }
 
 pub(super) fn status(write: &Write<'_>) -> Result<(), Status> {
-    let (Operation::Update, Some(old)) = (write.operation(), write.old) else { return write.unexpected_operation() };
+    let (Operation::Update, Some(old)) = (write.operation(), write.old) else {
+        return write.unexpected_operation();
+    };
     let (pod, node) = (write.value, write.quoted_node());
     write.require(node_of(old) == write.node, || {
         format!("node {node} can only update pod status for pods with spec.nodeName set to itself")
     })?;
-    let labels = |pod: &Value| tree::at(pod, &["metadata", "labels"]).as_object().filter(|map| !map.is_empty()).cloned();
-    write.require(labels(pod) == labels(old), || format!("node {node} cannot update labels through pod status"))?;
-    write.require(claims(pod) == claims(old), || format!("node {node} cannot update resource claim statues"))?;
+    let labels = |pod: &Value| {
+        tree::at(pod, &["metadata", "labels"]).as_object().filter(|map| !map.is_empty()).cloned()
+    };
+    write.require(labels(pod) == labels(old), || {
+        format!("node {node} cannot update labels through pod status")
+    })?;
+    write.require(claims(pod) == claims(old), || {
+        format!("node {node} cannot update resource claim statues")
+    })?;
     let extended = |pod: &Value| tree::at(pod, &["status", "extendedResourceClaimStatus"]).clone();
     write.require(extended(pod) == extended(old), || {
         format!("node {node} cannot update extended resource claim status")
@@ -89,7 +110,9 @@ pub(super) fn status(write: &Write<'_>) -> Result<(), Status> {
 fn claims(pod: &Value) -> Vec<(&str, Option<&str>)> {
     let statuses = tree::items_at(pod, &["status", "resourceClaimStatuses"]).iter();
     statuses
-        .map(|status| (tree::str_at(status, &["name"]), tree::at(status, &["resourceClaimName"]).as_str()))
+        .map(|status| {
+            (tree::str_at(status, &["name"]), tree::at(status, &["resourceClaimName"]).as_str())
+        })
         .collect()
 }
 

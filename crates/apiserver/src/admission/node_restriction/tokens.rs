@@ -15,7 +15,9 @@ pub(super) fn request(write: &Write<'_>) -> Result<(), Status> {
     let is_bound = text("apiVersion") == "v1" && text("kind") == "Pod" && !text("name").is_empty();
     write.require(is_bound, || "node requested token not bound to a pod".to_owned())?;
     let uid = text("uid");
-    write.require(!uid.is_empty(), || "node requested token with a pod binding without a uid".to_owned())?;
+    write.require(!uid.is_empty(), || {
+        "node requested token with a pod binding without a uid".to_owned()
+    })?;
     let pod = write.read("pods", text("name"))?;
     write.require(meta::uid(&pod) == uid, || {
         format!(
@@ -59,7 +61,9 @@ fn may_ask(write: &Write<'_>, audience: &str) -> bool {
 
 fn shows(write: &Write<'_>, pod: &Value, volume: &Value, is_meant: &dyn Fn(&str) -> bool) -> bool {
     let sources = tree::items_at(volume, &["projected", "sources"]).iter();
-    let mut tokens = sources.map(|source| tree::at(source, &["serviceAccountToken"])).filter(|token| !token.is_null());
+    let mut tokens = sources
+        .map(|source| tree::at(source, &["serviceAccountToken"]))
+        .filter(|token| !token.is_null());
     if tokens.any(|token| is_meant(tree::str_at(token, &["audience"]))) {
         return true;
     }
@@ -73,7 +77,8 @@ fn shows(write: &Write<'_>, pod: &Value, volume: &Value, is_meant: &dyn Fn(&str)
 /// The CSI driver that mounts a volume.
 fn driver_of(write: &Write<'_>, pod: &Value, volume: &Value) -> Option<Value> {
     let inline = tree::str_at(volume, &["csi", "driver"]);
-    let driver = if inline.is_empty() { claimed_driver(write, pod, volume)? } else { inline.to_owned() };
+    let driver =
+        if inline.is_empty() { claimed_driver(write, pod, volume)? } else { inline.to_owned() };
     let definition = podo_registry::find("storage.k8s.io", "v1", "csidrivers")?;
     let key = crate::storage::key(definition, "", &driver);
     Some(write.request.api.store.get(&key).ok()??.value.value())
@@ -89,7 +94,8 @@ fn claimed_driver(write: &Write<'_>, pod: &Value, volume: &Value) -> Option<Stri
         return None;
     }
     let claim = write.read("persistentvolumeclaims", &claim).ok()?;
-    let volume = write.read("persistentvolumes", tree::str_at(&claim, &["spec", "volumeName"])).ok()?;
+    let volume =
+        write.read("persistentvolumes", tree::str_at(&claim, &["spec", "volumeName"])).ok()?;
     let driver = tree::str_at(&volume, &["spec", "csi", "driver"]);
     (!driver.is_empty()).then(|| driver.to_owned())
 }

@@ -15,7 +15,11 @@ fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
 /// A user `u` who has these rules in a namespace `n`.
 fn with_rules(rules: &[Value]) -> World {
     let world = world();
-    world.put(RBAC, "roles", &json!({"metadata": {"name": "own", "namespace": "n"}, "rules": rules}));
+    world.put(
+        RBAC,
+        "roles",
+        &json!({"metadata": {"name": "own", "namespace": "n"}, "rules": rules}),
+    );
     let own = json!({"apiGroup": RBAC, "kind": "Role", "name": "own"});
     let subject = json!({"kind": "User", "apiGroup": RBAC, "name": "u"});
     world.put(RBAC, "rolebindings", &json!({"metadata": {"name": "own", "namespace": "n"}, "roleRef": own, "subjects": [subject]}));
@@ -30,7 +34,10 @@ fn write(world: &World, who: &User, plural: &str, value: &Value, old: Option<&Va
     let call = World::call(who, Verb::Create, target(RBAC, plural, namespace, ""), Value::Null);
     let operation = if old.is_some() { Operation::Update } else { Operation::Create };
     let request = Request::new(&world.api, &call, operation, false);
-    validate(&request, value, old).err().map(|status| format!("{} {}", status.code, status.message)).unwrap_or_default()
+    validate(&request, value, old)
+        .err()
+        .map(|status| format!("{} {}", status.code, status.message))
+        .unwrap_or_default()
 }
 
 fn u() -> User {
@@ -50,7 +57,8 @@ fn a_role_gives_only_what_its_writer_has() {
     let world = with_rules(&[rule(&[""], &["pods"], &["get"])]);
     let own = role(&[rule(&[""], &["pods"], &["get"])]);
     assert_eq!(write(&world, &u(), "roles", &own, None), "");
-    let more = role(&[rule(&[""], &["pods"], &["delete", "get"]), rule(&[""], &["secrets"], &["get"])]);
+    let more =
+        role(&[rule(&[""], &["pods"], &["delete", "get"]), rule(&[""], &["secrets"], &["get"])]);
     let words = "403 roles.rbac.authorization.k8s.io \"new\" is forbidden: user \"u\" (groups=[\"system:authenticated\"]) is \
                  attempting to grant RBAC permissions not currently held:\n\
                  {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}\n\
@@ -67,10 +75,16 @@ fn escalate_and_bind_lift_the_check_for_what_they_name() {
     bind["resourceNames"] = json!(["pods"]);
     let world = with_rules(&[bind]);
     assert_eq!(write(&world, &u(), "rolebindings", &binding("ClusterRole", "pods"), None), "");
-    assert!(write(&world, &u(), "roles", &role(&[rule(&["*"], &["*"], &["*"])]), None).starts_with("403"));
+    assert!(
+        write(&world, &u(), "roles", &role(&[rule(&["*"], &["*"], &["*"])]), None)
+            .starts_with("403")
+    );
     let world = with_rules(&[rule(&[RBAC], &["roles"], &["escalate"])]);
     assert_eq!(write(&world, &u(), "roles", &role(&[rule(&["*"], &["*"], &["*"])]), None), "");
-    assert!(write(&world, &u(), "rolebindings", &binding("ClusterRole", "pods"), None).starts_with("403"));
+    assert!(
+        write(&world, &u(), "rolebindings", &binding("ClusterRole", "pods"), None)
+            .starts_with("403")
+    );
 }
 
 #[test]
@@ -78,7 +92,10 @@ fn a_binding_gives_only_what_its_writer_has_and_only_of_a_role_that_is_there() {
     let world = with_rules(&[rule(&[""], &["pods"], &["get"])]);
     assert_eq!(write(&world, &u(), "rolebindings", &binding("Role", "own"), None), "");
     let denied = write(&world, &u(), "rolebindings", &binding("ClusterRole", "pods"), None);
-    assert!(denied.ends_with("{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"list\"]}"), "{denied}");
+    assert!(
+        denied.ends_with("{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"list\"]}"),
+        "{denied}"
+    );
     let missing = write(&world, &u(), "rolebindings", &binding("ClusterRole", "none"), None);
     assert_eq!(missing, "404 rolebindings.rbac.authorization.k8s.io \"none\" not found");
 }
@@ -87,9 +104,13 @@ fn a_binding_gives_only_what_its_writer_has_and_only_of_a_role_that_is_there() {
 fn only_who_may_do_everything_makes_a_sum_of_roles() {
     let all = [rule(&["*"], &["*"], &["*"])];
     let world = with_rules(&all);
-    let sum = json!({"metadata": {"name": "new"}, "aggregationRule": {"clusterRoleSelectors": [{}]}});
+    let sum =
+        json!({"metadata": {"name": "new"}, "aggregationRule": {"clusterRoleSelectors": [{}]}});
     let denied = write(&world, &u(), "clusterroles", &sum, None);
-    assert!(denied.ends_with("must have cluster-admin privileges to use the aggregationRule"), "{denied}");
+    assert!(
+        denied.ends_with("must have cluster-admin privileges to use the aggregationRule"),
+        "{denied}"
+    );
 }
 
 #[test]

@@ -32,9 +32,19 @@ fn ask(world: &World, who: &str, verb: &str, resource: &str, name: &str) -> Stri
     let (namespace, resource) = resource.split_once(':').unwrap_or(("n", resource));
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let (name, field_selector) = name.split_once('?').unwrap_or((name, ""));
-    let of = Attributes { verb, resource, subresource, namespace, name, field_selector, ..Attributes::path(&user) };
+    let of = Attributes {
+        verb,
+        resource,
+        subresource,
+        namespace,
+        name,
+        field_selector,
+        ..Attributes::path(&user)
+    };
     let denied = world.may(&of).err().unwrap_or_default();
-    denied.rsplit_once("\": ").map_or(denied.clone(), |(_, reason)| reason.to_owned())
+    let reason =
+        denied.split_once(" at the cluster scope: ").or_else(|| denied.rsplit_once("\": "));
+    reason.map_or(denied.clone(), |(_, reason)| reason.to_owned())
 }
 
 const UNRELATED: &str = "no relationship found between node 'a' and this object";
@@ -43,7 +53,11 @@ const UNRELATED: &str = "no relationship found between node 'a' and this object"
 fn a_node_reads_what_its_pods_refer_to_and_nothing_else() {
     let world = world();
     world.put("", "pods", &pod("p", "a", |_| {}));
-    world.put("", "pods", &pod("q", "b", |pod| pod["spec"]["volumes"][0]["secret"]["secretName"] = json!("other")));
+    world.put(
+        "",
+        "pods",
+        &pod("q", "b", |pod| pod["spec"]["volumes"][0]["secret"]["secretName"] = json!("other")),
+    );
     for (resource, name) in [
         ("secrets", "used"),
         ("secrets", "env"),
@@ -56,12 +70,17 @@ fn a_node_reads_what_its_pods_refer_to_and_nothing_else() {
     ] {
         assert_eq!(ask(&world, "a", "get", resource, name), "", "{resource} {name}");
     }
-    for (resource, name) in [("secrets", "other"), ("configmaps", "used"), ("pods", "q"), ("m:secrets", "used")] {
+    for (resource, name) in
+        [("secrets", "other"), ("configmaps", "used"), ("pods", "q"), ("m:secrets", "used")]
+    {
         assert_eq!(ask(&world, "a", "get", resource, name), UNRELATED, "{resource} {name}");
     }
     assert_eq!(ask(&world, "b", "get", "secrets", "other"), "");
     assert_eq!(ask(&world, "a", "list", "secrets", ""), "No Object name found");
-    assert_eq!(ask(&world, "a", "update", "secrets", "used"), "can only read resources of this type");
+    assert_eq!(
+        ask(&world, "a", "update", "secrets", "used"),
+        "can only read resources of this type"
+    );
 }
 
 #[test]
@@ -69,8 +88,13 @@ fn what_a_pod_comes_to_refer_to_counts_and_what_goes_with_it_does_not() {
     let world = world();
     world.put("", "pods", &pod("p", "a", |_| {}));
     assert_eq!(ask(&world, "a", "get", "secrets", "late"), UNRELATED);
-    let container = json!({"name": "debug", "image": "i", "envFrom": [{"secretRef": {"name": "late"}}]});
-    world.put("", "pods", &pod("p", "a", |pod| pod["spec"]["ephemeralContainers"] = json!([container])));
+    let container =
+        json!({"name": "debug", "image": "i", "envFrom": [{"secretRef": {"name": "late"}}]});
+    world.put(
+        "",
+        "pods",
+        &pod("p", "a", |pod| pod["spec"]["ephemeralContainers"] = json!([container])),
+    );
     assert_eq!(ask(&world, "a", "get", "secrets", "late"), "");
     // Another Pod of the same name.
     world.put("", "pods", &pod("p", "a", |pod| pod["metadata"]["uid"] = json!("other")));
@@ -82,7 +106,9 @@ fn what_a_pod_comes_to_refer_to_counts_and_what_goes_with_it_does_not() {
 #[test]
 fn a_mirror_pod_grants_its_node_nothing_but_itself() {
     let world = world();
-    let mirror = |pod: &mut Value| pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+    let mirror = |pod: &mut Value| {
+        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})
+    };
     world.put("", "pods", &pod("p", "a", mirror));
     assert_eq!(ask(&world, "a", "get", "secrets", "used"), UNRELATED);
     assert_eq!(ask(&world, "a", "get", "pods", "p"), "");
@@ -99,7 +125,10 @@ fn lists_are_of_a_nodes_own_pods_and_nodes_read_themselves_only() {
     assert_eq!(ask(&world, "a", "get", ":nodes", "a"), "");
     let words = "node 'a' cannot read 'b', only its own Node object";
     assert_eq!(ask(&world, "a", "get", ":nodes", "b"), words);
-    assert_eq!(ask(&world, "a", "watch", ":nodes", ""), "node 'a' cannot read all nodes, only its own Node object");
+    assert_eq!(
+        ask(&world, "a", "watch", ":nodes", ""),
+        "node 'a' cannot read all nodes, only its own Node object"
+    );
     assert_eq!(ask(&world, "a", "patch", ":nodes/status", "a"), "");
     let denied = ask(&world, "a", "delete", ":nodes", "a");
     assert!(denied.ends_with("at the cluster scope"), "{denied}");
@@ -122,6 +151,12 @@ fn who_only_calls_itself_a_node_is_none() {
     let world = world();
     world.put("", "pods", &pod("p", "a", |_| {}));
     let pretender = crate::authn::User::authenticated("system:node:a", &[]);
-    let of = Attributes { verb: "get", resource: "secrets", namespace: "n", name: "used", ..Attributes::path(&pretender) };
+    let of = Attributes {
+        verb: "get",
+        resource: "secrets",
+        namespace: "n",
+        name: "used",
+        ..Attributes::path(&pretender)
+    };
     assert!(world.may(&of).is_err());
 }

@@ -9,7 +9,13 @@ use crate::authz::testing::{RBAC, user, world};
 fn a_role_counts_from_its_commit_until_its_removal() {
     let world = world();
     let u = user("u", &[]);
-    let list = Attributes { verb: "list", version: "v1", resource: "pods", namespace: "n", ..Attributes::path(&u) };
+    let list = Attributes {
+        verb: "list",
+        version: "v1",
+        resource: "pods",
+        namespace: "n",
+        ..Attributes::path(&u)
+    };
     let denied = "pods is forbidden: User \"u\" cannot list resource \"pods\" in API group \"\" in the namespace \"n\"";
     assert_eq!(world.may(&list), Err(denied.to_owned()));
     let rule = json!({"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]});

@@ -1,0 +1,190 @@
+//! `describe`: an object in words, with what belongs to it and its events.
+
+mod access;
+mod container;
+mod data;
+mod generic;
+mod network;
+mod node;
+mod page;
+mod pod;
+mod policy;
+mod resources;
+mod storage;
+mod volume;
+mod workload;
+
+use clap::Args;
+use serde_json::Value;
+
+use self::page::Page;
+use super::call::Call;
+use super::context::Ctx;
+use super::fault::{Fault, Outcome};
+use super::files::FileArgs;
+use super::select::{CHUNK, Item, Select, items_of, list_all, picks};
+use super::value::Look;
+
+/// Describe objects
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// TYPE [NAME PREFIX...] or TYPE/NAME...
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Only those with these labels
+    #[arg(short = 'l', long)]
+    selector: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Show events; of several objects only when said
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    show_events: Option<bool>,
+    /// How many objects to ask for at a time
+    #[arg(long, default_value_t = CHUNK, hide = true)]
+    chunk_size: u32,
+}
+
+/// What a describer works with.
+struct Subject<'a> {
+    ctx: &'a Ctx,
+    object: &'a Value,
+    events: Option<Vec<Value>>,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::Bare("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.".into()));
+    }
+    let select = Select {
+        words: &args.words,
+        files: Some(&args.files),
+        selector: args.selector.as_deref(),
+        is_all_namespaces: args.all_namespaces,
+        is_empty_all: true,
+        ..Select::default()
+    };
+    let (items, mut faults) = select.items(ctx).await?;
+    if let ([fault], [kind, prefix]) = (faults.as_slice(), args.words.as_slice())
+        && fault.is_not_found()
+    {
+        let matching = matching(ctx, kind, prefix).await?;
+        if !matching.is_empty() {
+            let show_events = args.show_events.unwrap_or(matching.len() == 1);
+            return describe_all(ctx, &matching, show_events).await;
+        }
+    }
+    let show_events = args.show_events.unwrap_or(items.len() == 1 && faults.is_empty());
+    if let Err(fault) = describe_all(ctx, &items, show_events).await {
+        faults.push(fault);
+    }
+    if items.is_empty() && faults.is_empty() {
+        if args.all_namespaces {
+            ctx.note("No resources found");
+        } else {
+            ctx.note(format!("No resources found in {} namespace.", ctx.namespace()?));
+        }
+    }
+    Fault::all(faults)
+}
+
+/// The objects whose names begin with a prefix.
+async fn matching(ctx: &Ctx, kind: &str, prefix: &str) -> Result<Vec<Item>, Fault> {
+    let mut found = Vec::new();
+    for pick in picks(ctx, &[kind.to_owned()]).await? {
+        let all = list_all(ctx, &pick.resource, Some(&ctx.namespace()?), &Select::default()).await?;
+        found.extend(all.into_iter().filter(|object| object.name().starts_with(prefix)).map(|object| Item {
+            resource: pick.resource.clone(),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+            object,
+            source: String::new(),
+        }));
+    }
+    Ok(found)
+}
+
+async fn describe_all(ctx: &Ctx, items: &[Item], show_events: bool) -> Outcome {
+    for (index, item) in items.iter().enumerate() {
+        let text = one(ctx, item, show_events).await?;
+        if index > 0 {
+            ctx.out("\n\n")?;
+        }
+        ctx.out(text)?;
+    }
+    Ok(())
+}
+
+/// One object in words.
+async fn one(ctx: &Ctx, item: &Item, show_events: bool) -> Result<String, Fault> {
+    let events = if show_events { events_of(ctx, &item.object).await } else { None };
+    let subject = Subject { ctx, object: &item.object, events };
+    let group = item.resource.group.as_str();
+    let mut page = match (group, item.resource.kind.as_str()) {
+        ("", "Pod") => pod::describe(&subject),
+        ("", "Node") => node::describe(&subject).await?,
+        ("", "Namespace") => policy::namespace(&subject).await?,
+        ("", "ResourceQuota") => policy::quota(&subject),
+        ("", "LimitRange") => policy::limit_range(&subject),
+        ("", "Service") => network::service(&subject).await?,
+        ("", "ConfigMap") => data::config_map(&subject),
+        ("", "Secret") => data::secret(&subject),
+        ("", "ServiceAccount") => access::service_account(&subject),
+        ("", "PersistentVolumeClaim") => storage::claim(&subject).await?,
+        ("", "PersistentVolume") => storage::volume(&subject),
+        ("storage.k8s.io", "StorageClass") => storage::class(&subject),
+        ("", "ReplicationController") => workload::replicas(&subject).await?,
+        ("apps", "ReplicaSet") => workload::replicas(&subject).await?,
+        ("apps", "Deployment") => workload::deployment(&subject).await?,
+        ("apps", "StatefulSet") => workload::stateful_set(&subject).await?,
+        ("apps", "DaemonSet") => workload::daemon_set(&subject).await?,
+        ("batch", "Job") => workload::job(&subject),
+        ("batch", "CronJob") => workload::cron_job(&subject),
+        ("networking.k8s.io", "Ingress") => network::ingress(&subject).await?,
+        ("discovery.k8s.io", "EndpointSlice") => network::endpoint_slice(&subject),
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => access::role(&subject),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => {
+            access::binding(&subject)
+        }
+        ("scheduling.k8s.io", "PriorityClass") => policy::priority_class(&subject),
+        _ => generic::describe(&subject),
+    };
+    Ok(page.finish())
+}
+
+/// The events about an object; `None` if they cannot be had, which is no reason not to describe it.
+async fn events_of(ctx: &Ctx, object: &Value) -> Option<Vec<Value>> {
+    let events = ctx.discovery().await.ok()?.by_kind("v1", "Event")?;
+    let mut fields = vec![format!("involvedObject.name={}", object.name())];
+    let namespace = object.namespace();
+    if !namespace.is_empty() {
+        fields.push(format!("involvedObject.namespace={namespace}"));
+    }
+    fields.push(format!("involvedObject.kind={}", object.s("/kind")));
+    if object.s("/kind") != "Node" {
+        // Events of a node carry its name as UID when the kubelet made them.
+        fields.push(format!("involvedObject.uid={}", object.s("/metadata/uid")));
+    }
+    let call = Call::get(events.collection(Some(namespace)))
+        .query("fieldSelector", fields.join(","))
+        .query("limit", CHUNK.to_string());
+    let mut list = ctx.call(call).await.ok()?;
+    Some(items_of(&mut list, events))
+}
+
+impl Subject<'_> {
+    /// Begins a page with the object's name and what else most kinds begin with.
+    fn page(&self) -> Page {
+        let mut page = Page::new();
+        page.pair(0, "Name", self.object.name());
+        page
+    }
+
+    /// Writes the events, if they are to be shown.
+    fn events(&self, page: &mut Page) {
+        if let Some(events) = &self.events {
+            page.events(events);
+        }
+    }
+}
