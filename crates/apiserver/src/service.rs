@@ -74,7 +74,11 @@ impl Drop for Reservation {
 ///
 /// Runs after the mutating plug-ins and before validation, which demands what is allocated here. What was chosen stays reserved
 /// as long as `request` lives; for a dry run nothing does.
-pub(crate) fn reserve(request: &mut Request<'_>, value: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+pub(crate) fn reserve(
+    request: &mut Request<'_>,
+    value: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     let is_write = matches!(request.operation, Operation::Create | Operation::Update);
     if !request.is_main(SERVICES) || !is_write {
         return Ok(());
@@ -115,7 +119,9 @@ impl Needs {
         let old_ports = old.map(service::node_ports).unwrap_or_default();
         let has_new_port = service::node_ports(new).iter().any(|port| !old_ports.contains(port));
         let lacks_port = service::allocates_node_ports(new)
-            && tree::items_at(new, &["spec", "ports"]).iter().any(|port| service::node_port(port) == 0);
+            && tree::items_at(new, &["spec", "ports"])
+                .iter()
+                .any(|port| service::node_port(port) == 0);
         Self {
             address: service::needs_cluster_ip(new) && !had_address && !service::is_headless(new),
             ports: service::needs_node_ports(new) && (has_new_port || lacks_port)
@@ -138,7 +144,13 @@ struct Free {
 
 impl Free {
     /// What no other Service has, stored or under way.
-    fn read(api: &Api, needs: Needs, all: &Choices, namespace: &str, name: &str) -> Result<Self, Status> {
+    fn read(
+        api: &Api,
+        needs: Needs,
+        all: &Choices,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Self, Status> {
         let mut taken = Taken { addresses: all.addresses.clone(), ports: all.ports.clone() };
         if (namespace, name) != API_SERVICE {
             taken.addresses.extend(pool::first(api.settings.service_cidr));
@@ -156,7 +168,12 @@ impl Free {
     }
 
     /// Gives a Service what it needs, in the order in which Kubernetes finds out what is wrong.
-    fn complete(&mut self, new: &mut Value, old: Option<&Value>, needs: Needs) -> Result<(), Status> {
+    fn complete(
+        &mut self,
+        new: &mut Value,
+        old: Option<&Value>,
+        needs: Needs,
+    ) -> Result<(), Status> {
         if needs.address {
             self.address(new)?;
         }
@@ -176,7 +193,9 @@ impl Free {
         let wanted = service::cluster_ips(new).first().map(|ip| (*ip).to_owned());
         let Some(wanted) = wanted else {
             let found = self.addresses.take_any();
-            let found = found.map_err(|error| Status::internal(format!("failed to allocate a serviceIP: {error}")))?;
+            let found = found.map_err(|error| {
+                Status::internal(format!("failed to allocate a serviceIP: {error}"))
+            })?;
             self.choices.addresses.insert(found);
             let spec = spec_mut(new);
             tree::set(spec, "clusterIP", found.to_string());
@@ -208,13 +227,15 @@ impl Free {
             if wanted == 0 && !chooses {
                 continue;
             }
-            let shared = given.iter().rev().find(|(other, _)| *other == number).map(|(_, port)| *port);
+            let shared =
+                given.iter().rev().find(|(other, _)| *other == number).map(|(_, port)| *port);
             let node_port = match shared {
                 Some(shared) if wanted == shared || wanted == 0 => shared,
                 Some(_) => self.port(new, index, wanted)?,
                 None => {
                     let of_number = ports.iter().filter(|port| number_of(port) == number);
-                    let asked = of_number.map(service::node_port).find(|&port| port != 0).unwrap_or(0);
+                    let asked =
+                        of_number.map(service::node_port).find(|&port| port != 0).unwrap_or(0);
                     let node_port = self.port(new, index, asked)?;
                     given.push((number, node_port));
                     node_port
@@ -257,7 +278,9 @@ impl Free {
     fn port(&mut self, service: &Value, index: usize, wanted: i64) -> Result<i64, Status> {
         if wanted == 0 {
             let found = self.ports.take_any();
-            let found = found.map_err(|error| Status::internal(format!("failed to allocate a nodePort: {error}")))?;
+            let found = found.map_err(|error| {
+                Status::internal(format!("failed to allocate a nodePort: {error}"))
+            })?;
             self.choices.ports.insert(found);
             return Ok(i64::from(found));
         }
@@ -280,7 +303,9 @@ impl Free {
         let taken = if wanted == 0 { self.ports.take_any() } else { self.ports.take(wanted) };
         let taken = taken.map_err(|error| {
             let what = if wanted == 0 { "a" } else { "requested" };
-            Status::internal(format!("failed to allocate {what} HealthCheck NodePort {wanted}: {error}"))
+            Status::internal(format!(
+                "failed to allocate {what} HealthCheck NodePort {wanted}: {error}"
+            ))
         })?;
         self.choices.ports.insert(taken);
         tree::set(spec_mut(new), "healthCheckNodePort", taken);
@@ -297,14 +322,20 @@ fn spec_mut(service: &mut Value) -> &mut Value {
 }
 
 /// Adds what the stored Services but one have. Only Services with node ports are parsed, and only if a port is needed.
-fn read_stored(api: &Api, needs: Needs, taken: &mut Taken, but: (&str, &str)) -> Result<(), Status> {
+fn read_stored(
+    api: &Api,
+    needs: Needs,
+    taken: &mut Taken,
+    but: (&str, &str),
+) -> Result<(), Status> {
     let definition = podo_registry::find("", "v1", SERVICES)
         .ok_or_else(|| Status::internal("services are not served"))?;
     let (address, kind) = (field(definition, "spec.clusterIP"), field(definition, "spec.type"));
     let bucket = definition.bucket();
     let visited = api.store.visit(&Range::all(&bucket), |entry| {
         let object = &entry.value;
-        let of = |at: Option<usize>| at.and_then(|at| object.fields.get(at)).map_or("", |text| text);
+        let of =
+            |at: Option<usize>| at.and_then(|at| object.fields.get(at)).map_or("", |text| text);
         let is_same = (&*object.namespace, &*object.name) == but;
         if !is_same && let Ok(address) = of(address).parse() {
             taken.addresses.insert(address);
@@ -312,13 +343,14 @@ fn read_stored(api: &Api, needs: Needs, taken: &mut Taken, but: (&str, &str)) ->
         // A changed Service's own ports are taken as well: what it keeps is not asked for again.
         if needs.ports && matches!(of(kind), "NodePort" | "LoadBalancer") {
             let service = object.value();
-            let ports = service::node_ports(&service).into_iter().chain([service::health_check_port(&service)]);
+            let ports = service::node_ports(&service)
+                .into_iter()
+                .chain([service::health_check_port(&service)]);
             taken.ports.extend(ports.filter_map(|port| u16::try_from(port).ok()));
         }
         ControlFlow::Continue(())
     });
-    visited.map_err(|error| storage::read_failed(&error))?;
-    Ok(())
+    visited.map(|_| ()).map_err(|error| storage::read_failed(&error))
 }
 
 /// Where a selectable field is among an object's fields.

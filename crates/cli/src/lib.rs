@@ -4,4 +4,4 @@
 
 pub mod kubectl;
 
-pub use kubectl::{Defaults, Streams, kubectl_main};
+pub use kubectl::{Defaults, Streams, kubectl_main, run};

@@ -52,7 +52,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
-use podo_base::Tasks;
+use podo_base::{Stop, Tasks};
 use podo_image::ImageService;
 use podo_network::Network;
 use podo_runtime::Launcher;
@@ -60,7 +60,7 @@ use podo_runtime::Launcher;
 pub use config::{CriConfig, OpenError, Repaired};
 
 use crate::runtime_service::{Answer, Cri, PullOptions};
-use crate::{ContainerEvents, ExecStreams, PortStream, v1};
+use crate::{ContainerEvents, CriError, ExecStreams, PortStream, v1};
 use gate::Gate;
 use table::Table;
 
@@ -107,6 +107,12 @@ impl Node {
     /// Pin of a sandbox's network namespace: where the network mechanism looks for pins that nobody needs.
     fn netns_path(&self, id: &str) -> PathBuf {
         self.config.run_dir.join("netns").join(id)
+    }
+
+    /// Says when the node shuts down.
+    fn stop_signal(&self) -> Result<Stop, CriError> {
+        let stop = self.tasks.lock().as_ref().map(Tasks::stop_signal);
+        stop.ok_or_else(gate::closed)
     }
 
     /// Runs a task until the node shuts down.
@@ -167,7 +173,7 @@ impl PodoCri {
     }
 
     /// Removes every sandbox and container and everything put into the kernel, then shuts down. Images stay.
-    pub async fn teardown(&self) -> Result<(), crate::CriError> {
+    pub async fn teardown(&self) -> Result<(), CriError> {
         self.node.remove_all().await?;
         let node = Arc::clone(&self.node);
         self.node.gate.run(move || node.tear_kernel_down()).await?;

@@ -58,6 +58,10 @@ impl KubeletHandle {
         Self { ctx }
     }
 
+    pub(crate) fn context(&self) -> &Context {
+        &self.ctx
+    }
+
     fn shown(&self, namespace: &str, pod: &str) -> Option<watch::Receiver<Arc<Shown>>> {
         self.ctx.registry.find(namespace, pod)
     }

@@ -3,7 +3,7 @@
 //! Pods arrive by a watch. Each has a worker, a state machine that wakes on events and never looks around for its own sake.
 //! Containers are seen through the container runtime interface only, the API server through the client only.
 //!
-//! Not here: the node's HTTPS server, probes, hooks, eviction, static Pods.
+//! Not here: probes, hooks, eviction, static Pods.
 
 mod admission;
 mod config;
@@ -19,6 +19,7 @@ mod observed;
 mod pod;
 mod pods;
 mod runtime;
+mod serve;
 mod sources;
 mod status;
 mod sweep;
@@ -31,5 +32,6 @@ pub use config::{KUBELET_VERSION, KubeletConfig};
 pub use context::Repairs;
 pub use handle::{ContainerRef, FindError, KubeletHandle};
 pub use kubelet::{Kubelet, StartError};
+pub use serve::{ContainerTarget, LogBytes, Node, serve};
 pub use logs::{LogError, LogRequest, LogStream, LogStreams};
 pub use volumes::{KernelMounter, Mounter};

@@ -8,6 +8,7 @@
 //!
 //! Not here: which container a name means, where logs are, how processes are run ([`Node`]).
 
+mod agent;
 mod authentication;
 mod authorization;
 mod bytes_queue;

@@ -120,7 +120,7 @@ pub fn table(images: &ImageService) -> Vec<String> {
             image.repo_tags.clone()
         };
         for name in names {
-            lines.push(format!("{name:<60} {id:<14} {:>10}", bytes(image.size)));
+            lines.push(format!("{name:<60} {id:<14} {:>10}", bytes(image.size_bytes)));
         }
     }
     lines

@@ -112,7 +112,11 @@ async fn start_node(
         .map_err(|error| Failure::of(Class::Unavailable, &error))?;
     serve_kubelet(options, &name, address, control_plane, &kubelet, &mut tasks).await?;
     let stop = tasks.stop_signal();
-    tasks.spawn("kubelet", kubelet.run(stop));
+    tasks.spawn("kubelet", async move {
+        if let Err(end) = kubelet.run(stop).await {
+            tracing::error!(error = %end, "the node agent ended");
+        }
+    });
     Ok(NodeParts { cri, tasks })
 }
 
@@ -210,15 +214,12 @@ fn kubelet_config(
     let (cluster, _) = server::cidr(&options.control_plane.cluster_cidr)
         .unwrap_or((Ipv4Addr::new(10, 42, 0, 0), 16));
     KubeletConfig {
-        node_ips: vec![IpAddr::V4(address)],
-        root_dir: instance.data_dir.join("kubelet"),
-        log_dir: instance.data_dir.join("log"),
         cluster_dns: vec![IpAddr::V4(CLUSTER_DNS)],
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         max_pods: options.node.max_pods,
         kubelet_port: options.node.kubelet_port,
         pod_cidr: Some(format!("{cluster}/{}", options.control_plane.node_cidr_mask_size)),
         cgroup_root: format!("podo-{}", instance.name),
-        ..KubeletConfig::new(name)
+        ..KubeletConfig::new(name, IpAddr::V4(address), instance.data_dir.join("kubelet"), instance.data_dir.join("log"))
     }
 }

@@ -328,6 +328,7 @@ fn compare_answer(
     let mut found: Vec<String> = errors.iter().map(|error| format!("refused: {error}")).collect();
     let mut expected = step.answer.clone();
     let mut object = object.clone();
+    json::settle_stored(&mut object, definition.schema()).expect("was settled before");
     let mut ignored = vec!["uid", "resourceVersion", "creationTimestamp", "managedFields"];
     if !old.is_some_and(meta::is_deleting) {
         // A collection or namespace was deleted in between.

@@ -56,7 +56,12 @@ fn reserved(size: u32, step: u32, max: u32) -> u32 {
 }
 
 /// The first free value from a random one on: in the upper part, else in the lower one.
-fn choose(low: u32, high: u32, offset: u32, is_free: impl Fn(u32) -> bool) -> Result<u32, PoolError> {
+fn choose(
+    low: u32,
+    high: u32,
+    offset: u32,
+    is_free: impl Fn(u32) -> bool,
+) -> Result<u32, PoolError> {
     let split = low.saturating_add(offset);
     for (low, high) in [(split, high), (low, split.saturating_sub(1))] {
         if low > high {
@@ -94,7 +99,8 @@ impl Addresses {
     /// Takes the address that is written here.
     pub(super) fn take(&mut self, wanted: &str) -> Result<Ipv4Addr, PoolError> {
         let Ok(wanted) = wanted.parse::<Ipv4Addr>() else { return Err(PoolError::OtherNetwork) };
-        let is_within = self.range.is_some_and(|(low, high)| (low..=high).contains(&wanted.to_bits()));
+        let is_within =
+            self.range.is_some_and(|(low, high)| (low..=high).contains(&wanted.to_bits()));
         if !is_within {
             return Err(PoolError::OtherNetwork);
         }
@@ -104,7 +110,9 @@ impl Addresses {
     /// Takes any free address.
     pub(super) fn take_any(&mut self) -> Result<Ipv4Addr, PoolError> {
         let (low, high) = self.range.ok_or(PoolError::Full)?;
-        let found = choose(low, high, self.offset, |bits| !self.taken.contains(&Ipv4Addr::from_bits(bits)))?;
+        let found = choose(low, high, self.offset, |bits| {
+            !self.taken.contains(&Ipv4Addr::from_bits(bits))
+        })?;
         let found = Ipv4Addr::from_bits(found);
         self.taken.insert(found);
         Ok(found)

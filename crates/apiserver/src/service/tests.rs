@@ -56,7 +56,9 @@ fn a_new_service_gets_an_address_of_the_upper_part() {
 #[test]
 fn an_address_is_had_once() {
     let taken = Taken { addresses: [[10, 43, 0, 77].into()].into(), ..Taken::default() };
-    let wanted = |ip: &str| allocate(&json!({"ports": [{"port": 80}], "clusterIP": ip}), None, taken.clone());
+    let wanted = |ip: &str| {
+        allocate(&json!({"ports": [{"port": 80}], "clusterIP": ip}), None, taken.clone())
+    };
     assert!(wanted("10.43.0.78").is_ok());
     let refused = |ip: &str, why: &str| {
         let message = format!(
@@ -72,7 +74,9 @@ fn an_address_is_had_once() {
 
 #[test]
 fn headless_services_and_names_need_no_address() {
-    for spec in [json!({"clusterIP": "None"}), json!({"type": "ExternalName", "externalName": "a.b"})] {
+    for spec in
+        [json!({"clusterIP": "None"}), json!({"type": "ExternalName", "externalName": "a.b"})]
+    {
         let (_, choices) = allocate(&spec, None, Taken::default()).expect("is valid");
         assert_eq!(choices, Choices::default());
     }
@@ -95,7 +99,10 @@ fn a_node_port_is_had_once_and_lies_in_the_range() {
     let check = |ports: Value, why: &str| {
         let spec = json!({"type": "NodePort", "ports": ports});
         let found = allocate(&spec, None, ports_taken(&[30_011]));
-        assert_eq!(found.expect_err("is refused"), format!("Service \"s\" is invalid: spec.ports{why}"));
+        assert_eq!(
+            found.expect_err("is refused"),
+            format!("Service \"s\" is invalid: spec.ports{why}")
+        );
     };
     check(
         json!([{"port": 80, "nodePort": 30_011}]),
@@ -121,7 +128,8 @@ fn a_load_balancer_can_go_without_node_ports() {
 
 #[test]
 fn a_load_balancer_that_stays_local_has_a_health_check_port() {
-    let spec = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]});
+    let spec =
+        json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 80}]});
     let (spec, choices) = allocate(&spec, None, Taken::default()).expect("is valid");
     assert!(spec["healthCheckNodePort"].as_i64().is_some_and(|port| port >= 30_000));
     assert_eq!(choices.ports.len(), 2);

@@ -18,6 +18,8 @@ use clap::Args;
 use serde_json::Value;
 
 use self::page::Page;
+pub(super) use self::page::interval;
+pub(super) use self::workload::{is_current, replica_sets};
 use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
@@ -55,7 +57,7 @@ struct Subject<'a> {
 
 pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
     if args.words.is_empty() && args.files.is_empty() {
-        return Err(Fault::Bare("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.".into()));
+        return Err(Fault::refused("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources."));
     }
     let select = Select {
         words: &args.words,

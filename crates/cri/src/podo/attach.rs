@@ -35,7 +35,7 @@ impl Node {
         let stdin = attached.stdin.map(|fd| Input::new(fd, kind)).transpose().map_err(failed)?;
         let stdout = output(attached.stdout)?.filter(|_| request.stdout || is_terminal);
         let stderr = output(attached.stderr)?.filter(|_| request.stderr);
-        let resize = is_terminal.then(|| self.resizer(&sandbox, &container));
+        let resize = is_terminal.then(|| self.resizer(&sandbox, &container)).transpose()?;
         Ok(ExecStreams {
             stdin: stdin.map(|fd| Box::new(fd) as WriteStream),
             stdout: stdout.map(|fd| Box::new(fd) as ReadStream),
@@ -54,15 +54,14 @@ impl Node {
         self: &Arc<Self>,
         sandbox: &Arc<Sandbox>,
         container: &Arc<Container>,
-    ) -> watch::Sender<TerminalSize> {
+    ) -> Result<watch::Sender<TerminalSize>, CriError> {
         let sender = watch::Sender::new(TerminalSize::default());
         let mut sizes = Some(sender.subscribe());
         let (node, sandbox, container) =
             (Arc::clone(self), Arc::clone(sandbox), Arc::clone(container));
-        let stop = self.tasks.lock().as_ref().map(podo_base::Tasks::stop_signal);
+        let stop = self.stop_signal()?;
         let name = format!("terminal of container {}", container.id());
         self.spawn(name, async move {
-            let Some(stop) = stop else { return };
             loop {
                 let size = tokio::select! {
                     biased;
@@ -80,6 +79,6 @@ impl Node {
                 }
             }
         });
-        sender
+        Ok(sender)
     }
 }

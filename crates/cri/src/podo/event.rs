@@ -12,17 +12,16 @@ use super::container::{Container, end_of, unseen_end};
 use super::records::{self, End};
 use super::sandbox::Sandbox;
 use super::shim_events::Readiness;
-use super::{Node, faults, now_ns};
+use super::{Node, faults, gate, now_ns};
 use crate::v1::ContainerEventType;
-use crate::{Code, ContainerEvents, CriError, v1};
+use crate::{ContainerEvents, CriError, v1};
 
 impl Node {
     /// A new listener.
     pub(super) fn subscribe(&self) -> Result<ContainerEvents, CriError> {
         let events = self.events.lock();
         let events = events.as_ref().map(|events| ContainerEvents::from(events.subscribe()));
-        events
-            .ok_or_else(|| CriError::new(Code::Unavailable, "the container runtime has shut down"))
+        events.ok_or_else(gate::closed)
     }
 
     /// Tells everybody.
@@ -128,14 +127,12 @@ impl Node {
         let Some(runtime) = &sandbox.runtime else { return Ok(()) };
         let connection = runtime.events().map_err(|error| faults::of_runtime(&error))?;
         let readiness = Readiness::of(&connection).map_err(|error| CriError::internal(&error))?;
-        let stop = self.tasks.lock().as_ref().map(podo_base::Tasks::stop_signal);
-        if let Some(stop) = stop {
-            let (node, sandbox) = (Arc::clone(self), Arc::clone(sandbox));
-            let name = format!("events of sandbox {}", sandbox.id());
-            self.spawn(name, async move {
-                stop.or(node.listen(&sandbox, connection, &readiness)).await;
-            });
-        }
+        let stop = self.stop_signal()?;
+        let (node, sandbox) = (Arc::clone(self), Arc::clone(sandbox));
+        let name = format!("events of sandbox {}", sandbox.id());
+        self.spawn(name, async move {
+            stop.or(node.listen(&sandbox, connection, &readiness)).await;
+        });
         Ok(())
     }
 

@@ -118,9 +118,12 @@ impl Node {
         let orders =
             Orders { resize: resize.as_ref().map(watch::Sender::subscribe), kill: Some(killed) };
         let name = format!("process {} in {container}", handle.pid());
+        let stop = self.stop_signal()?;
         self.spawn(name, async move {
-            let exit = follow(handle, &container, &readiness, orders).await;
-            let _nobody_waits = ended.send(exit);
+            // When it is time to stop the process goes on and nobody is told of its end.
+            if let Some(exit) = stop.or(follow(handle, &container, &readiness, orders)).await {
+                let _nobody_waits = ended.send(exit);
+            }
         });
         let Streams { stdin, stdout, stderr, .. } = streams;
         Ok(Running { stdin, stdout, stderr, exit, resize, kill })

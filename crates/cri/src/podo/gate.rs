@@ -17,6 +17,11 @@ const VERBS_MAX: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Gate(Arc<Semaphore>);
 
+/// What verbs answer once the gate is closed.
+pub(super) fn closed() -> CriError {
+    CriError::new(Code::Unavailable, "the container runtime is shutting down")
+}
+
 impl Gate {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(VERBS_MAX as usize)))
@@ -27,8 +32,7 @@ impl Gate {
         &self,
         work: impl FnOnce() -> Result<T, CriError> + Send + 'static,
     ) -> Result<T, CriError> {
-        let closed = |_| CriError::new(Code::Unavailable, "the container runtime is shutting down");
-        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(closed)?;
+        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(|_| closed())?;
         let worked = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()

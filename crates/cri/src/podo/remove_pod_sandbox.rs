@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use super::sandbox::Sandbox;
 use super::{Node, cgroup_tree, faults, records};
 use crate::v1::ContainerEventType;
@@ -41,13 +43,16 @@ impl Node {
 
     /// Removes every sandbox, as far as that goes; the first error is told.
     pub(super) async fn remove_all(self: &Arc<Self>) -> Result<(), CriError> {
-        let ids = self.table.sandbox_ids();
-        let removals = ids.into_iter().map(|pod_sandbox_id| {
-            self.remove_pod_sandbox(v1::RemovePodSandboxRequest { pod_sandbox_id })
-        });
+        let mut removals = JoinSet::new();
+        for pod_sandbox_id in self.table.sandbox_ids() {
+            let node = Arc::clone(self);
+            removals.spawn(async move {
+                node.remove_pod_sandbox(v1::RemovePodSandboxRequest { pod_sandbox_id }).await
+            });
+        }
         let mut result = Ok(());
-        for removal in removals {
-            let removed = removal.await;
+        while let Some(removal) = removals.join_next().await {
+            let removed = removal.unwrap_or_else(|error| Err(CriError::internal(&error)));
             if result.is_ok() {
                 result = removed.map(drop);
             }

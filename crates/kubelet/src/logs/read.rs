@@ -233,7 +233,12 @@ impl Follow {
             | WatchFlags::DELETE
             | WatchFlags::DELETE_SELF;
         inotify::add_watch(&inotify, folder, flags)?;
-        Ok(Self { inotify: AsyncFd::register(inotify)? })
+        #[expect(
+            deprecated,
+            reason = "the descriptor is owned and never changed; the other constructor is unsafe code"
+        )]
+        let inotify = AsyncFd::new(inotify)?;
+        Ok(Self { inotify })
     }
 
     /// Waits until something happened, and forgets what.

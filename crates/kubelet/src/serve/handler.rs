@@ -97,7 +97,7 @@ async fn answer(
     let query = Query::parse(request.uri().query().unwrap_or_default());
     match route {
         Route::Health => Ok(reply::text("ok")),
-        Route::Pods => Ok(pods::all(&**node)),
+        Route::Pods => pods::all(&**node),
         Route::RunningPods => pods::running(&**node).await,
         Route::Summary => summary::summary(server).await,
         Route::Metrics => metrics::agent(server).await,

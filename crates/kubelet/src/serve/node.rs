@@ -1,12 +1,12 @@
 //! [`Node`]: what the node's API asks of the node agent.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
-use podo_api::{Object, Status};
+use podo_api::Status;
+use podo_api::k8s_openapi::api::core::v1::Pod;
 use podo_base::Timestamp;
 use podo_client::Client;
 use podo_cri::{CriError, ExecStreams, PortStream, v1};
@@ -39,7 +39,7 @@ pub trait Node: Send + Sync + 'static {
     fn client(&self) -> &Client;
 
     /// The Pods of the node with their statuses.
-    fn pods(&self) -> Vec<Arc<Object>>;
+    fn pods(&self) -> Vec<Pod>;
 
     /// A container that runs. 404 `pod does not exist`; 500 `container not found ("c")` where none of the name runs.
     fn container<'a>(

@@ -24,35 +24,60 @@ fn asking(it: &Cluster, name: &str, account: &str, args: &[&str]) -> Value {
         {"name": "KUBERNETES_SERVICE_PORT", "value": "6443"}]);
     let mounts = json!([{"name": "podo", "mountPath": "/podo", "readOnly": true}]);
     let mut made = once(name, "");
-    let main = also(made["spec"]["containers"][0].clone(), json!({"command": command, "env": env, "volumeMounts": mounts}));
+    let main = also(
+        made["spec"]["containers"][0].clone(),
+        json!({"command": command, "env": env, "volumeMounts": mounts}),
+    );
     made["spec"]["containers"][0] = main;
     made["spec"]["serviceAccountName"] = json!(account);
-    made["spec"]["volumes"] = json!([{"name": "podo", "hostPath": {"path": it.binary(), "type": "File"}}]);
+    made["spec"]["volumes"] =
+        json!([{"name": "podo", "hostPath": {"path": it.binary(), "type": "File"}}]);
     made
 }
 
 fn bind(it: &Cluster, account: &str) {
-    it.create(ROLES, &json!({"metadata": {"name": "reader"},
-        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "get"]}]}));
-    it.create(BINDINGS, &json!({"metadata": {"name": "reader"},
+    it.create(
+        ROLES,
+        &json!({"metadata": {"name": "reader"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "get"]}]}),
+    );
+    it.create(
+        BINDINGS,
+        &json!({"metadata": {"name": "reader"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "default"}]}));
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "default"}]}),
+    );
 }
 
 #[test]
 fn s47_from_inside_a_container_a_bound_account_lists_pods_and_nothing_else() {
     with_cluster(reachable(), |it| {
-        it.create("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "lister"}}));
+        it.create(
+            "/api/v1/namespaces/default/serviceaccounts",
+            &json!({"metadata": {"name": "lister"}}),
+        );
         bind(it, "lister");
         let log = it.output(&asking(it, "lists", "lister", &["get", "pods", "--no-headers"]));
         assert!(log.starts_with("lists "), "{log}");
         for (name, account, args, why) in [
-            ("secrets", "lister", ["get", "secrets", "-n", "default"],
-                "User \"system:serviceaccount:default:lister\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\""),
-            ("elsewhere", "lister", ["get", "pods", "-n", "kube-system"],
-                "cannot list resource \"pods\" in API group \"\" in the namespace \"kube-system\""),
-            ("unbound", "default", ["get", "pods", "-n", "default"],
-                "User \"system:serviceaccount:default:default\" cannot list resource \"pods\""),
+            (
+                "secrets",
+                "lister",
+                ["get", "secrets", "-n", "default"],
+                "User \"system:serviceaccount:default:lister\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\"",
+            ),
+            (
+                "elsewhere",
+                "lister",
+                ["get", "pods", "-n", "kube-system"],
+                "cannot list resource \"pods\" in API group \"\" in the namespace \"kube-system\"",
+            ),
+            (
+                "unbound",
+                "default",
+                ["get", "pods", "-n", "default"],
+                "User \"system:serviceaccount:default:default\" cannot list resource \"pods\"",
+            ),
         ] {
             let ended = it.ended(&asking(it, name, account, &args));
             assert_eq!(ended["status"]["phase"], "Failed");
@@ -66,7 +91,8 @@ fn s47_from_inside_a_container_a_bound_account_lists_pods_and_nothing_else() {
 fn s47_a_pods_token_dies_with_the_pod() {
     with_cluster(reachable(), |it| {
         it.ready(&pod("short", json!({"containers": [idle("main")]})));
-        let token = it.exec("short", "main", "cat /var/run/secrets/kubernetes.io/serviceaccount/token");
+        let token =
+            it.exec("short", "main", "cat /var/run/secrets/kubernetes.io/serviceaccount/token");
         let own = Api::with_token(&it.server(), Some(token.trim()));
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -97,7 +123,11 @@ fn s47_a_pod_without_a_token_has_none_and_a_forged_one_is_refused() {
             format!("eyJhbGciOiJub25lIn0.{claims}."),
             format!("{header}.{}.{signature}", claims.replace('a', "b")),
         ] {
-            assert_eq!(Api::with_token(&it.server(), Some(&forged)).get("/api").status, 401, "{forged}");
+            assert_eq!(
+                Api::with_token(&it.server(), Some(&forged)).get("/api").status,
+                401,
+                "{forged}"
+            );
         }
     });
 }
@@ -107,7 +137,13 @@ fn the_nodes_own_api_answers_nobody_without_a_name_and_a_right() {
     on_cluster(|it| {
         let node = format!("https://{HOST}:{}", it.options.ports.1);
         let anonymous = Api::with_token(&node, None);
-        for path in ["/pods", "/containerLogs/default/x/y", "/metrics", "/exec/default/x/y?command=sh", "/runningpods/"] {
+        for path in [
+            "/pods",
+            "/containerLogs/default/x/y",
+            "/metrics",
+            "/exec/default/x/y?command=sh",
+            "/runningpods/",
+        ] {
             let status = anonymous.get(path).status;
             assert!(status == 401 || status == 403, "{path}: {status}");
         }
@@ -128,25 +164,44 @@ fn anonymous_requests_see_health_and_version_only() {
             assert_eq!(anonymous.get(path).status, 200, "{path}");
         }
         let (code, _, message) = anonymous.get("/api/v1/pods").failure();
-        assert_eq!((code, message.as_str()), (403, "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" at the cluster scope"));
-        assert_eq!(Api::with_token(&it.server(), Some("nonsense")).get("/version").failure().0, 401);
+        assert_eq!(
+            (code, message.as_str()),
+            (
+                403,
+                "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" at the cluster scope"
+            )
+        );
+        assert_eq!(
+            Api::with_token(&it.server(), Some("nonsense")).get("/version").failure().0,
+            401
+        );
     });
 }
 
 #[test]
 fn nobody_grants_more_than_he_has() {
     on_cluster(|it| {
-        it.create("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "clerk"}}));
+        it.create(
+            "/api/v1/namespaces/default/serviceaccounts",
+            &json!({"metadata": {"name": "clerk"}}),
+        );
         let rules = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]}]);
         it.create(ROLES, &json!({"metadata": {"name": "clerk"}, "rules": rules}));
-        it.create(BINDINGS, &json!({"metadata": {"name": "clerk"},
+        it.create(
+            BINDINGS,
+            &json!({"metadata": {"name": "clerk"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "clerk"},
-            "subjects": [{"kind": "ServiceAccount", "name": "clerk", "namespace": "default"}]}));
+            "subjects": [{"kind": "ServiceAccount", "name": "clerk", "namespace": "default"}]}),
+        );
         let token = it.kubectl(&["create", "token", "clerk"]).ok();
         let clerk = Api::with_token(&it.server(), Some(token.trim()));
         let wide = json!({"metadata": {"name": "wide"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
         let (code, _, message) = clerk.post(ROLES, &wide).failure();
-        assert!(code == 403 && message.contains("is attempting to grant RBAC permissions not currently held"), "{message}");
+        assert!(
+            code == 403
+                && message.contains("is attempting to grant RBAC permissions not currently held"),
+            "{message}"
+        );
         let admin = json!({"metadata": {"name": "admin"},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [{"kind": "ServiceAccount", "name": "clerk", "namespace": "default"}]});

@@ -28,7 +28,10 @@ fn s19_document_000_the_manual_pod_answers_with_its_name() {
         apply(it, "000/kubia-manual.yaml");
         let seen = it.until("kubia-manual", "is ready", is_ready);
         assert!(http_answer(ip(&seen), 8080).contains("You've hit kubia-manual"));
-        assert_eq!(it.kubectl(&["logs", "kubia-manual", "-c", "kubia"]).ok(), "Kubia server starting...\n");
+        assert_eq!(
+            it.kubectl(&["logs", "kubia-manual", "-c", "kubia"]).ok(),
+            "Kubia server starting...\n"
+        );
         remove(it, "kubia-manual");
     });
 }
@@ -46,7 +49,10 @@ fn s19_document_001_the_second_container_backs_off_once_its_echo_has_ended() {
         until_shown(it, "multi-container-pod", "CrashLoopBackOff");
         let line = it.kubectl(&["get", "pod", "multi-container-pod", "--no-headers"]).ok();
         assert!(line.split_whitespace().nth(1) == Some("1/2"), "{line}");
-        assert_eq!(it.kubectl(&["logs", "multi-container-pod", "-c", "sidecar"]).ok(), "Hello from the sidecar\n");
+        assert_eq!(
+            it.kubectl(&["logs", "multi-container-pod", "-c", "sidecar"]).ok(),
+            "Hello from the sidecar\n"
+        );
         let seen = it.until("multi-container-pod", "backs off", |pod| restarts(pod, "sidecar") > 0);
         assert_eq!(container(&seen, "sidecar")["lastState"]["terminated"]["reason"], "Completed");
         remove(it, "my-pod");
@@ -60,9 +66,12 @@ fn s19_document_002_a_message_is_expanded_and_a_node_is_chosen_by_label() {
         apply(it, "002/env.yaml");
         apply(it, "002/node-selector.yaml");
         it.until("kube-example", "is ready", is_ready);
-        let message = it.exec("kube-example", "kube-example", "echo $MESSAGE; echo $CONFIG_DIRECTORY");
+        let message =
+            it.exec("kube-example", "kube-example", "echo $MESSAGE; echo $CONFIG_DIRECTORY");
         assert_eq!(message, "This application is running on production\n/config\n");
-        let held = it.until("kube-example-gpu", "is not scheduled", |pod| !condition(pod, "PodScheduled").is_null());
+        let held = it.until("kube-example-gpu", "is not scheduled", |pod| {
+            !condition(pod, "PodScheduled").is_null()
+        });
         assert_eq!(condition(&held, "PodScheduled")["reason"], "Unschedulable");
         it.kubectl(&["label", "node", podo_cluster_tests::cluster::NODE, "gpu=true"]).ok();
         it.until("kube-example-gpu", "is ready", is_ready);
@@ -81,10 +90,18 @@ fn s19_document_002_one_volume_in_two_containers() {
         let file = workspace().join("examples/002/volumes.yaml");
         let own = it.folder.join("mysql");
         std::fs::create_dir_all(&own).unwrap();
-        let text = std::fs::read_to_string(file).unwrap().replace("path: /data/mysql", &format!("path: {}", own.display()));
+        let text = std::fs::read_to_string(file)
+            .unwrap()
+            .replace("path: /data/mysql", &format!("path: {}", own.display()));
         it.run(&it.own(), &["apply", "-f", "-"], &text).ok();
-        let seen = it.until("kube-example-volumes", "runs nginx", |pod| container(pod, "web-server")["ready"] == true);
-        it.exec("kube-example-volumes", "kube-example", "echo from-the-other > /var/html/index.html; echo kept > /data/mysql/table");
+        let seen = it.until("kube-example-volumes", "runs nginx", |pod| {
+            container(pod, "web-server")["ready"] == true
+        });
+        it.exec(
+            "kube-example-volumes",
+            "kube-example",
+            "echo from-the-other > /var/html/index.html; echo kept > /data/mysql/table",
+        );
         assert_eq!(std::fs::read_to_string(own.join("table")).unwrap(), "kept\n");
         assert!(http_answer(ip(&seen), 80).ends_with("from-the-other\n"));
         remove(it, "kube-example-volumes");

@@ -30,8 +30,10 @@ pub(crate) fn resident_kib(pid: u32) -> u64 {
 fn the_hosts_binary_cannot_be_overwritten_through_proc_self_exe() {
     on_cluster(|it| {
         let before = fs::metadata(it.binary()).unwrap();
-        let mut made = pod("exe", json!({"shareProcessNamespace": true, "containers": [idle("main")]}));
-        made["spec"]["containers"][0]["securityContext"] = json!({"capabilities": {"add": ["SYS_PTRACE"]}});
+        let mut made =
+            pod("exe", json!({"shareProcessNamespace": true, "containers": [idle("main")]}));
+        made["spec"]["containers"][0]["securityContext"] =
+            json!({"capabilities": {"add": ["SYS_PTRACE"]}});
         it.ready(&made);
         // With a shared PID namespace the pause process is process 1: its file is Podo's own.
         let script = "for p in /proc/[0-9]*; do (echo owned > $p/exe) 2>/dev/null && echo wrote $p; cat /dev/null >> $p/exe && echo appended $p; done 2>/dev/null; echo end";
@@ -48,11 +50,18 @@ fn the_hosts_binary_cannot_be_overwritten_through_proc_self_exe() {
 fn no_descriptor_of_the_host_leaks_into_a_container() {
     on_cluster(|it| {
         let script = "for f in /proc/$$/fd/*; do echo \"${f##*/} $(readlink $f)\"; done; pwd";
-        it.ready(&pod("fds", json!({"containers": [shell("main", &format!("{script}; exec sleep 3600"))]})));
-        for (how, out) in [("run", it.log("fds", "main")), ("exec", it.exec("fds", "main", script))] {
+        it.ready(&pod(
+            "fds",
+            json!({"containers": [shell("main", &format!("{script}; exec sleep 3600"))]}),
+        ));
+        for (how, out) in [("run", it.log("fds", "main")), ("exec", it.exec("fds", "main", script))]
+        {
             for line in out.lines().filter(|line| line.contains(' ')) {
                 let (number, target) = line.split_once(' ').unwrap();
-                let is_stream = matches!(number, "0" | "1" | "2") && (target == "/dev/null" || target.starts_with("pipe:") || target.starts_with("socket:"));
+                let is_stream = matches!(number, "0" | "1" | "2")
+                    && (target == "/dev/null"
+                        || target.starts_with("pipe:")
+                        || target.starts_with("socket:"));
                 assert!(is_stream, "{how}: {out}");
             }
             assert!(out.ends_with("/\n"), "{how}: the working directory is the root: {out}");
@@ -63,13 +72,21 @@ fn no_descriptor_of_the_host_leaks_into_a_container() {
 #[test]
 fn a_working_directory_through_proc_does_not_lead_to_the_host() {
     on_cluster(|it| {
-        for (name, path) in [("fd7", "/proc/self/fd/7"), ("fd3", "/proc/self/fd/3/../../.."), ("root", "/proc/1/root")] {
-            let mut made = once(name, "cat ../../../../etc/hostname 2>/dev/null; ls ../../../../root 2>/dev/null; echo end");
+        for (name, path) in [
+            ("fd7", "/proc/self/fd/7"),
+            ("fd3", "/proc/self/fd/3/../../.."),
+            ("root", "/proc/1/root"),
+        ] {
+            let mut made = once(
+                name,
+                "cat ../../../../etc/hostname 2>/dev/null; ls ../../../../root 2>/dev/null; echo end",
+            );
             made["spec"]["containers"][0]["workingDir"] = json!(path);
             it.create_pod(&made);
             let seen = it.until(name, "has an outcome", |pod| {
-                podo_cluster_tests::pods::has_ended(pod) || !podo_cluster_tests::pods::waiting(pod, "main").is_empty()
-                    && podo_cluster_tests::pods::waiting(pod, "main") != "ContainerCreating"
+                podo_cluster_tests::pods::has_ended(pod)
+                    || !podo_cluster_tests::pods::waiting(pod, "main").is_empty()
+                        && podo_cluster_tests::pods::waiting(pod, "main") != "ContainerCreating"
             });
             let host = fs::read_to_string("/etc/hostname").unwrap_or_default();
             if seen["status"]["phase"] == "Succeeded" {
@@ -105,7 +122,10 @@ fn kernel_files_are_masked_and_read_only() {
 fn capabilities_are_few_the_same_for_exec_and_not_inheritable() {
     on_cluster(|it| {
         let read = "grep -E 'Cap|NoNewPrivs|Seccomp:' /proc/self/status";
-        it.ready(&pod("caps", json!({"containers": [shell("main", &format!("{read}; exec sleep 3600"))]})));
+        it.ready(&pod(
+            "caps",
+            json!({"containers": [shell("main", &format!("{read}; exec sleep 3600"))]}),
+        ));
         let run = it.log("caps", "main");
         assert_eq!(run, it.exec("caps", "main", read));
         let value = |name: &str| {
@@ -120,7 +140,10 @@ fn capabilities_are_few_the_same_for_exec_and_not_inheritable() {
         let mut made = once("none", read);
         made["spec"]["containers"][0] = also(made["spec"]["containers"][0].clone(), drop);
         let log = it.output(&made);
-        assert!(log.contains("CapEff:\t0000000000000000") && log.contains("NoNewPrivs:\t1"), "{log}");
+        assert!(
+            log.contains("CapEff:\t0000000000000000") && log.contains("NoNewPrivs:\t1"),
+            "{log}"
+        );
     });
 }
 
@@ -140,16 +163,29 @@ fn devices_cannot_be_made_and_used() {
 fn a_sub_path_that_is_a_link_stays_in_its_volume() {
     on_cluster(|it| {
         let mount = json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]});
-        let init = also(shell("plant", "ln -s / /v/root; ln -s /etc /v/etc; ln -s ../../../../../../etc /v/up"), mount);
-        for (name, path) in [("link-root", "root"), ("link-etc", "etc"), ("link-up", "up"), ("link-deep", "root/etc")] {
+        let init = also(
+            shell("plant", "ln -s / /v/root; ln -s /etc /v/etc; ln -s ../../../../../../etc /v/up"),
+            mount,
+        );
+        for (name, path) in [
+            ("link-root", "root"),
+            ("link-etc", "etc"),
+            ("link-up", "up"),
+            ("link-deep", "root/etc"),
+        ] {
             let main = also(
-                shell("main", "cat /stolen/hostname /stolen/etc/hostname 2>/dev/null; ls /stolen; exec sleep 3600"),
+                shell(
+                    "main",
+                    "cat /stolen/hostname /stolen/etc/hostname 2>/dev/null; ls /stolen; exec sleep 3600",
+                ),
                 json!({"volumeMounts": [{"name": "v", "mountPath": "/stolen", "subPath": path}]}),
             );
             let spec = json!({"initContainers": [init.clone()], "containers": [main], "volumes": [{"name": "v", "emptyDir": {}}]});
             it.create_pod(&pod(name, spec));
             let seen = it.until(name, "has an outcome", |pod| {
-                is_ready(pod) || podo_cluster_tests::pods::waiting(pod, "main") == "CreateContainerConfigError"
+                is_ready(pod)
+                    || podo_cluster_tests::pods::waiting(pod, "main")
+                        == "CreateContainerConfigError"
             });
             if is_ready(&seen) {
                 let log = it.log(name, "main");
@@ -165,7 +201,9 @@ fn a_link_in_place_of_the_termination_message_is_not_followed() {
     on_cluster(|it| {
         let script = "rm -f /dev/termination-log; ln -s /etc/shadow /dev/termination-log; umount /dev/termination-log 2>/dev/null; true";
         let ended = it.ended(&once("message", script));
-        let message = podo_cluster_tests::pods::container(&ended, "main")["state"]["terminated"]["message"].clone();
+        let message =
+            podo_cluster_tests::pods::container(&ended, "main")["state"]["terminated"]["message"]
+                .clone();
         assert!(message.is_null() || !message.as_str().unwrap().contains("root:"), "{message}");
     });
 }
@@ -175,11 +213,17 @@ fn a_log_that_a_pod_replaced_by_a_link_is_not_read() {
     on_cluster(|it| {
         // A Pod that may write the node's log folder: by design mighty, yet its links must not be followed by others.
         let logs = it.data_dir().join("log");
-        let victim = it.ready(&pod("victim", json!({"containers": [shell("main", "echo mine; exec sleep 3600")]})));
+        let victim = it.ready(&pod(
+            "victim",
+            json!({"containers": [shell("main", "echo mine; exec sleep 3600")]}),
+        ));
         let uid = victim["metadata"]["uid"].as_str().unwrap().to_owned();
-        let script = format!("cd /logs/default_victim_{uid}/main && rm -f 0.log && ln -s /etc/shadow 0.log && echo planted");
+        let script = format!(
+            "cd /logs/default_victim_{uid}/main && rm -f 0.log && ln -s /etc/shadow 0.log && echo planted"
+        );
         let mut made = once("planter", &script);
-        made["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "l", "mountPath": "/logs"}]);
+        made["spec"]["containers"][0]["volumeMounts"] =
+            json!([{"name": "l", "mountPath": "/logs"}]);
         made["spec"]["volumes"] = json!([{"name": "l", "hostPath": {"path": logs}}]);
         assert_eq!(it.output(&made), "planted\n");
         let read = it.api.get(&format!("{PODS}/victim/log"));
@@ -194,7 +238,10 @@ fn a_flood_of_exec_output_costs_the_server_little_memory() {
         it.ready(&pod("flood", json!({"containers": [idle("main")]})));
         let before = resident_kib(it.pid());
         // Nobody reads what this prints.
-        let mut child = it.start_kubectl(&it.own(), &["exec", "flood", "--", "sh", "-c", "yes | head -c 300000000; echo"]);
+        let mut child = it.start_kubectl(
+            &it.own(),
+            &["exec", "flood", "--", "sh", "-c", "yes | head -c 300000000; echo"],
+        );
         let mut peak = 0;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
         while std::time::Instant::now() < deadline {
@@ -238,12 +285,24 @@ fn a_node_address_that_points_at_the_host_itself_is_not_followed() {
         for address in ["127.0.0.1", "169.254.169.254"] {
             let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": address}],
                 "daemonEndpoints": {"kubeletEndpoint": {"Port": it.options.ports.0}}}});
-            it.api.patch("/api/v1/nodes/evil/status", podo_cluster_tests::api::STRATEGIC, &status).ok();
-            let made = pod(&format!("led-{}", address.replace('.', "-")), json!({"nodeName": "evil", "containers": [idle("main")]}));
+            it.api
+                .patch("/api/v1/nodes/evil/status", podo_cluster_tests::api::STRATEGIC, &status)
+                .ok();
+            let made = pod(
+                &format!("led-{}", address.replace('.', "-")),
+                json!({"nodeName": "evil", "containers": [idle("main")]}),
+            );
             let name = it.create_pod(&made);
             let answer = it.api.get(&format!("{PODS}/{name}/log"));
             assert!(answer.status >= 400, "{address}: {} {}", answer.status, answer.text());
-            it.api.request("DELETE", &format!("{PODS}/{name}"), &[("content-type", JSON)], "{\"gracePeriodSeconds\":0}").ok();
+            it.api
+                .request(
+                    "DELETE",
+                    &format!("{PODS}/{name}"),
+                    &[("content-type", JSON)],
+                    "{\"gracePeriodSeconds\":0}",
+                )
+                .ok();
         }
     });
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use podo_cluster_tests::pods::{also, container, idle, is_ready, pod, waiting};
-use podo_cluster_tests::{Cluster, Options, images, registry::Registry, registry::Settings, skip, with_cluster};
+use podo_cluster_tests::{
+    Cluster, Options, images, registry::Registry, registry::Settings, skip, with_cluster,
+};
 use podo_image::build::{BuiltImage, Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
 
@@ -19,9 +21,10 @@ impl Store {
     }
 
     /// Puts images in, and spoils them as told.
-    fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl Fn(&Registry) + Send) {
+    fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl FnOnce(&Registry) + Send) {
         podo_cluster_tests::Host::new().run(|| {
-            let settings = Settings { storage: &self.0, folder: &self.0, port: 5000, is_private: false };
+            let settings =
+                Settings { storage: &self.0, folder: &self.0, port: 5000, is_private: false };
             let registry = Registry::start(&settings);
             for (name, image) in pushed {
                 images::push(&registry, image, &format!("library/{name}"), "1");
@@ -73,7 +76,8 @@ fn with(name: &str, image: &str) -> Value {
 fn fails(it: &Cluster, name: &str, image: &str, text: &str) {
     it.create_pod(&with(name, image));
     let seen = it.until(name, "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
-    let message = container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap().to_owned();
+    let message =
+        container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains(text), "{message}");
     let event = it.event(name, "Failed");
     assert_eq!(event["type"], "Warning");
@@ -111,10 +115,12 @@ fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good
     if !is_fit("spoiled layers") {
         return;
     }
-    let (flipped, truncated, good) = (image(vec![layer("flipped")]), image(vec![layer("truncated")]), layer("good"));
+    let (flipped, truncated, good) =
+        (image(vec![layer("flipped")]), image(vec![layer("truncated")]), layer("good"));
     let last = |image: &BuiltImage| {
         // The smallest blob that is no configuration: the top layer.
-        let mut blobs: Vec<_> = image.blobs.iter().filter(|(digest, _)| **digest != image.id).collect();
+        let mut blobs: Vec<_> =
+            image.blobs.iter().filter(|(digest, _)| **digest != image.id).collect();
         blobs.sort_by_key(|(_, bytes)| bytes.len());
         blobs[0].0.clone()
     };
@@ -138,7 +144,11 @@ fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good
         assert_nothing_half_done(it);
         // The registry is mended: the Pod goes on by itself.
         let (_, mended) = &pushed[0];
-        fs::write(it.registry.as_ref().unwrap().blob(&flipped_layer), &mended.blobs[&flipped_layer]).unwrap();
+        fs::write(
+            it.registry.as_ref().unwrap().blob(&flipped_layer),
+            &mended.blobs[&flipped_layer],
+        )
+        .unwrap();
         it.until("flipped", "is ready", is_ready);
     });
 }
@@ -151,12 +161,20 @@ fn s22_layers_that_reach_out_of_their_folder_change_nothing_on_the_host() {
     let mark = format!("podotest-escape-{}", std::process::id());
     let builder = LayerBuilder::new;
     let up = "../".repeat(12);
-    let dots = builder().file(&format!("{up}var/tmp/{mark}-dots"), 0o644, b"x").unwrap().finish().unwrap();
-    let absolute = builder().file(&format!("/var/tmp/{mark}-absolute"), 0o644, b"x").unwrap().finish().unwrap();
+    let dots =
+        builder().file(&format!("{up}var/tmp/{mark}-dots"), 0o644, b"x").unwrap().finish().unwrap();
+    let absolute = builder()
+        .file(&format!("/var/tmp/{mark}-absolute"), 0o644, b"x")
+        .unwrap()
+        .finish()
+        .unwrap();
     let through_link = builder()
-        .symlink("away", "/var/tmp").unwrap()
-        .file(&format!("away/{mark}-link"), 0o644, b"x").unwrap()
-        .finish().unwrap();
+        .symlink("away", "/var/tmp")
+        .unwrap()
+        .file(&format!("away/{mark}-link"), 0o644, b"x")
+        .unwrap()
+        .finish()
+        .unwrap();
     let hard = builder().hard_link("shadow", &format!("{up}etc/shadow")).unwrap().finish().unwrap();
     let device = builder().device("dev/sda-own", 0o666, (254, 0)).unwrap().finish().unwrap();
     let names = ["dots", "absolute", "link", "hard", "device"];
@@ -170,15 +188,23 @@ fn s22_layers_that_reach_out_of_their_folder_change_nothing_on_the_host() {
             it.create_pod(&with(name, &format!("{name}:1")));
             // Some of these are legal once the path is read below the root of the image; then they run and reach nothing.
             let seen = it.until(name, "is refused or runs", |pod| {
-                is_ready(pod) || matches!(waiting(pod, "main").as_str(), "ErrImagePull" | "ImagePullBackOff")
+                is_ready(pod)
+                    || matches!(waiting(pod, "main").as_str(), "ErrImagePull" | "ImagePullBackOff")
             });
             if is_ready(&seen) {
-                let read = it.exec(name, "main", "cat /shadow 2>/dev/null; cat /dev/sda-own 2>&1 | head -c 64; true");
+                let read = it.exec(
+                    name,
+                    "main",
+                    "cat /shadow 2>/dev/null; cat /dev/sda-own 2>&1 | head -c 64; true",
+                );
                 assert!(!read.contains("root:"), "{name}: {read}");
             }
         }
         for name in names {
-            assert!(!Path::new("/var/tmp").join(format!("{mark}-{name}")).exists(), "{name} reached the host");
+            assert!(
+                !Path::new("/var/tmp").join(format!("{mark}-{name}")).exists(),
+                "{name} reached the host"
+            );
         }
         assert_nothing_half_done(it);
     });

@@ -9,14 +9,19 @@ use serde_json::{Value, json};
 use crate::on_cluster;
 
 fn messages(it: &Cluster, pod: &str, reason: &str) -> Vec<String> {
-    let path = format!("/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3D{pod},reason%3D{reason}");
+    let path = format!(
+        "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3D{pod},reason%3D{reason}"
+    );
     let list = it.api.get(&path).ok();
     let items = list["items"].as_array().cloned().unwrap_or_default();
     items.iter().map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 fn with(name: &str, image: &str, policy: &str) -> Value {
-    pod(name, json!({"containers": [also(idle("main"), json!({"image": image, "imagePullPolicy": policy}))]}))
+    pod(
+        name,
+        json!({"containers": [also(idle("main"), json!({"image": image, "imagePullPolicy": policy}))]}),
+    )
 }
 
 #[test]
@@ -26,7 +31,10 @@ fn s24_the_default_policy_follows_the_tag() {
             ("busybox", "Always"),
             ("busybox:latest", "Always"),
             ("busybox:1.35", "IfNotPresent"),
-            ("busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000", "IfNotPresent"),
+            (
+                "busybox@sha256:0000000000000000000000000000000000000000000000000000000000000000",
+                "IfNotPresent",
+            ),
         ] {
             let made = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}});
             let made = it.api.post(&format!("{PODS}?dryRun=All"), &made).ok();
@@ -40,10 +48,18 @@ fn s24_always_asks_the_registry_and_if_not_present_and_never_do_not() {
     on_cluster(|it| {
         it.ready(&with("first", "busybox:1.35", "IfNotPresent"));
         let pulled = messages(it, "first", "Pulled");
-        assert!(pulled[0].starts_with("Successfully pulled image \"busybox:1.35\" in "), "{pulled:?}");
+        assert!(
+            pulled[0].starts_with("Successfully pulled image \"busybox:1.35\" in "),
+            "{pulled:?}"
+        );
         it.ready(&with("second", "busybox:1.35", "IfNotPresent"));
         let present = messages(it, "second", "Pulled");
-        assert_eq!(present, ["Container image \"busybox:1.35\" already present on machine and can be accessed by the pod"]);
+        assert_eq!(
+            present,
+            [
+                "Container image \"busybox:1.35\" already present on machine and can be accessed by the pod"
+            ]
+        );
         it.registry.as_mut().unwrap().stop();
         it.ready(&with("third", "busybox:1.35", "IfNotPresent"));
         it.ready(&with("fourth", "busybox:1.35", "Never"));
@@ -63,7 +79,10 @@ fn s32_short_names_are_of_docker_io_library_and_digests_are_kept() {
         }
         let listed = it.podo(&["image", "ls"]).ok();
         assert!(listed.contains("docker.io/library/busybox"), "{listed}");
-        let user = it.output(&pod("user", json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": "user:1"}]})));
+        let user = it.output(&pod(
+            "user",
+            json!({"restartPolicy": "Never", "containers": [{"name": "main", "image": "user:1"}]}),
+        ));
         assert!(user.starts_with("uid=1000(web) gid=1000(web)"), "{user}");
     });
 }
@@ -95,7 +114,10 @@ fn s32_a_registry_with_credentials() {
             it.create_pod(&with_secret(name, secret));
             let seen = it.until(name, "cannot pull", |pod| waiting(pod, "main") == "ErrImagePull");
             let message = container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap();
-            assert!(message.contains("401") || message.to_lowercase().contains("auth"), "{message}");
+            assert!(
+                message.contains("401") || message.to_lowercase().contains("auth"),
+                "{message}"
+            );
         }
         // The account's secrets are the Pod's.
         let account = json!({"imagePullSecrets": [{"name": "right"}]});
@@ -142,8 +164,13 @@ fn s32_many_pods_that_want_one_image_pull_it_once() {
         }
         let log = std::fs::read_to_string(it.folder.join("registry-5000.log")).unwrap();
         let manifests = log.lines().filter(|line| {
-            line.contains("response completed") && line.contains("GET") && line.contains("/manifests/1.35")
+            line.contains("response completed")
+                && line.contains("GET")
+                && line.contains("/manifests/1.35")
         });
-        assert!(manifests.count() <= 2, "one pull, and at most one more that came before its end: {log}");
+        assert!(
+            manifests.count() <= 2,
+            "one pull, and at most one more that came before its end: {log}"
+        );
     });
 }

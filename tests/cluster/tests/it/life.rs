@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use podo_cluster_tests::cluster::PODS;
-use podo_cluster_tests::pods::{also, container, has_ended, idle, is_ready, once, pod, restarts, shell, waiting};
+use podo_cluster_tests::pods::{
+    also, container, has_ended, idle, is_ready, once, pod, restarts, shell, waiting,
+};
 use podo_cluster_tests::{Cluster, leaks};
 use serde_json::{Value, json};
 
@@ -17,7 +19,10 @@ fn s23_restart_policies() {
         };
         it.create_pod(&with_policy("always", "Always", "exit 0"));
         it.create_pod(&with_policy("on-failure", "OnFailure", "[ -e /proc/1 ] && exit 4"));
-        assert_eq!(it.ended(&with_policy("on-success", "OnFailure", "exit 0"))["status"]["phase"], "Succeeded");
+        assert_eq!(
+            it.ended(&with_policy("on-success", "OnFailure", "exit 0"))["status"]["phase"],
+            "Succeeded"
+        );
         let never = it.ended(&with_policy("never", "Never", "exit 4"));
         assert_eq!((restarts(&never, "main"), &never["status"]["phase"]), (0, &json!("Failed")));
         let seen = it.until("always", "is started again", |pod| restarts(pod, "main") > 0);
@@ -32,7 +37,8 @@ fn s23_back_off_begins_at_ten_seconds_and_doubles() {
     on_cluster(|it| {
         it.create_pod(&pod("back-off", json!({"containers": [shell("main", "exit 1")]})));
         let waits = |pod: &Value| {
-            let message = container(pod, "main")["state"]["waiting"]["message"].as_str().unwrap_or_default();
+            let message =
+                container(pod, "main")["state"]["waiting"]["message"].as_str().unwrap_or_default();
             message.split(' ').nth(1).unwrap_or_default().to_owned()
         };
         let first = it.until("back-off", "waits", |pod| waits(pod) == "10s");
@@ -48,10 +54,16 @@ fn s23_back_off_begins_at_ten_seconds_and_doubles() {
 #[test]
 fn s25_init_containers_run_in_order_each_to_success() {
     on_cluster(|it| {
-        let shared = |container: Value| also(container, json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}));
-        let first = shared(shell("first", "echo first >> /v/order; sleep 1; echo first-done >> /v/order"));
+        let shared = |container: Value| {
+            also(container, json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}))
+        };
+        let first =
+            shared(shell("first", "echo first >> /v/order; sleep 1; echo first-done >> /v/order"));
         // The second one fails once and is tried again.
-        let second = shared(shell("second", "echo second >> /v/order; [ -e /v/again ] || { touch /v/again; exit 1; }"));
+        let second = shared(shell(
+            "second",
+            "echo second >> /v/order; [ -e /v/again ] || { touch /v/again; exit 1; }",
+        ));
         let main = shared(shell("main", "cat /v/order"));
         let spec = json!({
             "restartPolicy": "OnFailure", "initContainers": [first, second], "containers": [main],
@@ -71,12 +83,18 @@ fn s25_ordinary_init_containers_may_carry_no_probe_and_no_hook() {
         let probe = also(shell("init", "true"), json!({"livenessProbe": command}));
         let hook = also(shell("init", "true"), json!({"lifecycle": {"preStop": command}}));
         for (init, field) in [(probe, "livenessProbe"), (hook, "lifecycle")] {
-            let made = pod("refused", json!({"initContainers": [init.clone()], "containers": [idle("main")]}));
+            let made = pod(
+                "refused",
+                json!({"initContainers": [init.clone()], "containers": [idle("main")]}),
+            );
             let (code, _, text) = it.api.post(PODS, &made).failure();
-            let wanted = format!("spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always");
+            let wanted = format!(
+                "spec.initContainers[0].{field}: Forbidden: may not be set for init containers without restartPolicy=Always"
+            );
             assert!(code == 422 && text.contains(&wanted), "{text}");
             let sidecar = also(init, json!({"restartPolicy": "Always"}));
-            let made = pod("refused", json!({"initContainers": [sidecar], "containers": [idle("main")]}));
+            let made =
+                pod("refused", json!({"initContainers": [sidecar], "containers": [idle("main")]}));
             it.api.post(&format!("{PODS}?dryRun=All"), &made).ok();
         }
     });
@@ -96,19 +114,28 @@ fn s28_qos_classes_and_limits_in_the_kernel() {
         assert_eq!(it.ready(&resources("effort", json!({})))["status"]["qosClass"], "BestEffort");
         let limits = limits_of(it, &seen);
         assert!(limits.iter().any(|limit| limit == "50331648"), "48 MiB: {limits:?}");
-        assert!(limits.iter().any(|limit| limit == "25000" || limit == "25000 100000"), "a quarter: {limits:?}");
+        assert!(
+            limits.iter().any(|limit| limit == "25000" || limit == "25000 100000"),
+            "a quarter: {limits:?}"
+        );
     });
 }
 
 /// The limits that stand in the cgroups of a Pod's instance, on either kind of hierarchy.
 fn limits_of(it: &Cluster, pod: &Value) -> Vec<String> {
-    let id = container(pod, "main")["containerID"].as_str().unwrap().trim_start_matches("podo://").to_owned();
+    let id = container(pod, "main")["containerID"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("podo://")
+        .to_owned();
     let files = ["memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max"];
     let mut limits = Vec::new();
     for root in leaks::cgroups(&it.instance()) {
         walk(&root, &mut |folder| {
             if folder.to_string_lossy().contains(&id) {
-                limits.extend(files.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()));
+                limits.extend(
+                    files.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()),
+                );
             }
         });
     }
@@ -142,11 +169,13 @@ fn s28_a_cpu_limit_throttles() {
 #[test]
 fn s31_a_termination_message_from_its_file_or_from_the_log() {
     on_cluster(|it| {
-        let file = it.ended(&once("file", "echo -n 'from the file' > /dev/termination-log; exit 1"));
+        let file =
+            it.ended(&once("file", "echo -n 'from the file' > /dev/termination-log; exit 1"));
         assert_eq!(container(&file, "main")["state"]["terminated"]["message"], "from the file");
         let fallback = json!({"terminationMessagePolicy": "FallbackToLogsOnError"});
         let mut made = once("log", "echo to the log; exit 1");
-        made["spec"]["containers"][0] = also(made["spec"]["containers"][0].clone(), fallback.clone());
+        made["spec"]["containers"][0] =
+            also(made["spec"]["containers"][0].clone(), fallback.clone());
         let log = it.ended(&made);
         assert_eq!(container(&log, "main")["state"]["terminated"]["message"], "to the log\n");
         let mut made = once("log-success", "echo to the log");
@@ -166,7 +195,10 @@ fn s31_a_termination_message_from_its_file_or_from_the_log() {
 #[test]
 fn s48_the_grace_period_is_kept_and_ends_with_a_kill() {
     on_cluster(|it| {
-        let mut stubborn = pod("stubborn", json!({"containers": [shell("main", "trap '' TERM; while :; do sleep 1; done")]}));
+        let mut stubborn = pod(
+            "stubborn",
+            json!({"containers": [shell("main", "trap '' TERM; while :; do sleep 1; done")]}),
+        );
         stubborn["spec"]["terminationGracePeriodSeconds"] = json!(2);
         it.ready(&stubborn);
         let mut polite = pod("polite", json!({"containers": [idle("main")]}));
@@ -174,7 +206,10 @@ fn s48_the_grace_period_is_kept_and_ends_with_a_kill() {
         it.ready(&polite);
         let began = Instant::now();
         it.delete_pod("polite");
-        assert!(began.elapsed() < Duration::from_secs(5), "a Pod that ends on TERM is not waited for");
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "a Pod that ends on TERM is not waited for"
+        );
         let began = Instant::now();
         it.delete_pod("stubborn");
         let took = began.elapsed();
@@ -186,12 +221,15 @@ fn s48_the_grace_period_is_kept_and_ends_with_a_kill() {
 fn s22_a_deleted_pod_shows_how_its_containers_ended_before_it_goes() {
     on_cluster(|it| {
         it.ready(&pod("leaving", json!({"containers": [shell("main", "trap 'exit 9' TERM; while :; do sleep 100 & wait; done")]})));
-        let mut watch = it.api.watch(&format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dleaving"));
+        let mut watch =
+            it.api.watch(&format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dleaving"));
         it.api.delete(&format!("{PODS}/leaving")).ok();
         let mut codes = Vec::new();
         loop {
             let event = watch.next_event().unwrap();
-            codes.push(container(&event["object"], "main")["state"]["terminated"]["exitCode"].as_i64());
+            codes.push(
+                container(&event["object"], "main")["state"]["terminated"]["exitCode"].as_i64(),
+            );
             if event["type"] == "DELETED" {
                 break;
             }
@@ -203,9 +241,13 @@ fn s22_a_deleted_pod_shows_how_its_containers_ended_before_it_goes() {
 #[test]
 fn s25_a_pod_waits_for_its_init_containers_with_the_right_reason() {
     on_cluster(|it| {
-        it.create_pod(&pod("waits", json!({"initContainers": [shell("init", "sleep 2")], "containers": [idle("main")]})));
+        it.create_pod(&pod(
+            "waits",
+            json!({"initContainers": [shell("init", "sleep 2")], "containers": [idle("main")]}),
+        ));
         it.until("waits", "initializes", |pod| {
-            container(pod, "init")["state"]["running"].is_object() && waiting(pod, "main") == "PodInitializing"
+            container(pod, "init")["state"]["running"].is_object()
+                && waiting(pod, "main") == "PodInitializing"
         });
         it.until("waits", "is ready", is_ready);
         assert!(!has_ended(&it.api.get(&format!("{PODS}/waits")).ok()));

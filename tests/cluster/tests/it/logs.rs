@@ -11,7 +11,10 @@ use crate::on_cluster;
 #[test]
 fn s30_logs_of_each_container_its_last_run_and_its_end() {
     on_cluster(|it| {
-        let counts = shell("counts", "for i in 1 2 3 4 5; do echo line $i; done; echo error >&2; sleep 0.3; exit 1");
+        let counts = shell(
+            "counts",
+            "for i in 1 2 3 4 5; do echo line $i; done; echo error >&2; sleep 0.3; exit 1",
+        );
         it.create_pod(&pod("logs", json!({"containers": [counts, idle("silent")]})));
         it.until("logs", "restarts", |pod| restarts(pod, "counts") > 0);
         let log = |query: &str| it.api.get(&format!("{PODS}/logs/log?container=counts{query}"));
@@ -27,10 +30,17 @@ fn s30_logs_of_each_container_its_last_run_and_its_end() {
             assert!(time.len() >= 20 && time.contains('T') && !rest.is_empty(), "{line}");
         }
         let (code, _, message) = it.api.get(&format!("{PODS}/logs/log")).failure();
-        assert_eq!((code, message.as_str()), (400, "a container name must be specified for pod logs, choose one of: [counts silent]"));
+        assert_eq!(
+            (code, message.as_str()),
+            (
+                400,
+                "a container name must be specified for pod logs, choose one of: [counts silent]"
+            )
+        );
         let (code, _, message) = it.api.get(&format!("{PODS}/logs/log?container=none")).failure();
         assert_eq!((code, message.as_str()), (400, "container none is not valid for pod logs"));
-        let (code, _, message) = it.api.get(&format!("{PODS}/logs/log?container=silent&previous=true")).failure();
+        let (code, _, message) =
+            it.api.get(&format!("{PODS}/logs/log?container=silent&previous=true")).failure();
         assert_eq!(code, 400, "{message}");
         assert_eq!(message, "previous terminated container \"silent\" in pod \"logs\" not found");
     });
@@ -86,7 +96,9 @@ fn s30_logs_are_rotated_at_ten_mebibytes() {
         let uid = seen["metadata"]["uid"].as_str().unwrap();
         let folder = it.data_dir().join(format!("log/default_rotated_{uid}/main"));
         let mut sizes = Vec::new();
-        for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        for entry in std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        {
             let entry = entry.unwrap();
             sizes.push((entry.file_name(), entry.metadata().unwrap().len()));
         }

@@ -49,7 +49,10 @@ fn s11_metadata_is_kept_and_the_servers_part_is_added() {
         assert_eq!(meta["annotations"]["note"], "한국어");
         assert!(meta["managedFields"][0]["fieldsV1"].is_object(), "{meta:#}");
         let gone = it.api.delete(&format!("{maps}/{name}")).ok();
-        assert!(gone["metadata"]["deletionTimestamp"].is_string(), "the finalizer holds it: {gone:#}");
+        assert!(
+            gone["metadata"]["deletionTimestamp"].is_string(),
+            "the finalizer holds it: {gone:#}"
+        );
         let patch = json!({"metadata": {"finalizers": null}});
         it.api.patch(&format!("{maps}/{name}"), podo_cluster_tests::api::MERGE, &patch).ok();
         assert_eq!(it.api.get(&format!("{maps}/{name}")).status, 404);
@@ -82,13 +85,22 @@ fn s12_s13_a_minimal_manifest_reads_back_with_every_default() {
         assert_eq!(main["terminationMessagePolicy"], "File");
         assert_eq!(main["resources"], json!({}));
         assert_eq!(main["ports"][0]["protocol"], "TCP");
-        assert_eq!(main["volumeMounts"][0]["mountPath"], "/var/run/secrets/kubernetes.io/serviceaccount");
-        assert_eq!(spec["tolerations"], json!([
+        assert_eq!(
+            main["volumeMounts"][0]["mountPath"],
+            "/var/run/secrets/kubernetes.io/serviceaccount"
+        );
+        assert_eq!(
+            spec["tolerations"],
+            json!([
             {"effect": "NoExecute", "key": "node.kubernetes.io/not-ready", "operator": "Exists", "tolerationSeconds": 300},
-            {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300}]));
+            {"effect": "NoExecute", "key": "node.kubernetes.io/unreachable", "operator": "Exists", "tolerationSeconds": 300}])
+        );
         let token = &spec["volumes"][0];
         assert!(token["name"].as_str().unwrap().starts_with("kube-api-access-"), "{token}");
-        assert_eq!(token["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"], 3607);
+        assert_eq!(
+            token["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"],
+            3607
+        );
         assert_eq!(token["projected"]["sources"][1]["configMap"]["name"], "kube-root-ca.crt");
         assert!(made["metadata"]["selfLink"].is_null());
         it.api.delete(&format!("{PODS}/small?gracePeriodSeconds=1")).ok();
@@ -112,15 +124,34 @@ fn s12_s14_status_names_images_and_containers_in_full() {
         let digest = main["imageID"].as_str().unwrap();
         assert!(digest.starts_with("docker.io/library/busybox@sha256:"), "{digest}");
         assert!(main["containerID"].as_str().unwrap().starts_with("podo://"), "{main}");
-        assert_eq!((&main["ready"], &main["started"], &main["restartCount"]), (&json!(true), &json!(true), &json!(0)));
+        assert_eq!(
+            (&main["ready"], &main["started"], &main["restartCount"]),
+            (&json!(true), &json!(true), &json!(0))
+        );
         assert_eq!(main["lastState"], json!({}));
         assert_eq!(main["user"]["linux"]["uid"], 0);
-        let order: Vec<&str> =
-            status["conditions"].as_array().unwrap().iter().map(|item| item["type"].as_str().unwrap()).collect();
-        assert_eq!(order, ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
+        let order: Vec<&str> = status["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["type"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            order,
+            [
+                "PodReadyToStartContainers",
+                "Initialized",
+                "Ready",
+                "ContainersReady",
+                "PodScheduled"
+            ]
+        );
         for condition in status["conditions"].as_array().unwrap() {
             assert_eq!(condition["status"], "True", "{condition}");
-            assert!(condition["lastTransitionTime"].is_string() && condition.get("lastProbeTime").is_some());
+            assert!(
+                condition["lastTransitionTime"].is_string()
+                    && condition.get("lastProbeTime").is_some()
+            );
             assert_eq!(condition["observedGeneration"], 1, "{condition}");
         }
     });
@@ -137,8 +168,11 @@ fn s16_variables_refer_to_earlier_ones_and_two_dollars_escape() {
             {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}}]);
         let script = "echo \"$B|$C|$D|$NODE|$CPU\"; echo \"args $0\"; hostname -i | grep -q \"$IP\" && echo same";
         let mut made = once("expand", script);
-        let main = also(made["spec"]["containers"][0].clone(), json!({
-            "env": env, "args": ["$(A) $$(A)"], "resources": {"limits": {"memory": "64Mi"}}}));
+        let main = also(
+            made["spec"]["containers"][0].clone(),
+            json!({
+            "env": env, "args": ["$(A) $$(A)"], "resources": {"limits": {"memory": "64Mi"}}}),
+        );
         made["spec"]["containers"][0] = main;
         let log = it.output(&made);
         assert_eq!(log, "one-two|$(A)|$(LATER) $(NONE)|node-1|64\nargs one $(A)\nsame\n");
@@ -153,12 +187,18 @@ fn s17_bad_manifests_are_refused_and_nothing_is_stored() {
             it.kubectl(&["apply", "-f", &file.to_string_lossy()]).refused()
         };
         let text = refused("004/refused-indentation.yaml");
-        assert!(text.contains("refused-indentation.yaml") && text.contains("yaml: line "), "{text}");
+        assert!(
+            text.contains("refused-indentation.yaml") && text.contains("yaml: line "),
+            "{text}"
+        );
         let text = refused("002/refused-kind.yaml");
         assert!(text.contains("no matches for kind \"pod\" in version \"v1\""), "{text}");
         let text = refused("000/refused-dump.yaml");
         assert!(text.contains("strict decoding error"), "{text}");
-        for field in ["spec.containers[0].resources.terminationMessagePath", "spec.containers[0].resources.volumeMounts"] {
+        for field in [
+            "spec.containers[0].resources.terminationMessagePath",
+            "spec.containers[0].resources.volumeMounts",
+        ] {
             assert!(text.contains(&format!("unknown field \"{field}\"")), "{text}");
         }
         let pods = it.api.get(PODS).ok();
@@ -196,12 +236,16 @@ fn s17_wrong_values_name_the_field_and_the_reason() {
 #[test]
 fn s18_command_and_args_over_entrypoint_and_cmd() {
     on_cluster(|it| {
-        let image = |more: Value| also(json!({"image": "show:1", "imagePullPolicy": "IfNotPresent"}), more);
+        let image =
+            |more: Value| also(json!({"image": "show:1", "imagePullPolicy": "IfNotPresent"}), more);
         let cases = [
             (json!({"name": "neither"}), "image-entry image-arg\n"),
             (json!({"name": "command", "command": ["/start.sh", "own"]}), "own\n"),
             (json!({"name": "args", "args": ["own-arg"]}), "image-entry own-arg\n"),
-            (json!({"name": "both", "command": ["/start.sh", "own"], "args": ["own-arg"]}), "own own-arg\n"),
+            (
+                json!({"name": "both", "command": ["/start.sh", "own"], "args": ["own-arg"]}),
+                "own own-arg\n",
+            ),
         ];
         let containers: Vec<Value> = cases.iter().map(|(more, _)| image(more.clone())).collect();
         it.ended(&pod("four", json!({"restartPolicy": "Never", "containers": containers})));
@@ -219,7 +263,11 @@ fn s10_unknown_fields_warn_or_are_refused_as_the_request_wants() {
         made["spec"]["colour"] = json!("red");
         let strict = it.api.post(&format!("{PODS}?fieldValidation=Strict"), &made).failure();
         assert_eq!(strict.0, 400);
-        assert!(strict.2.ends_with("strict decoding error: unknown field \"spec.colour\""), "{}", strict.2);
+        assert!(
+            strict.2.ends_with("strict decoding error: unknown field \"spec.colour\""),
+            "{}",
+            strict.2
+        );
         let warned = it.api.post(&format!("{PODS}?dryRun=All"), &made);
         assert_eq!(warned.headers["warning"], "299 - \"unknown field \\\"spec.colour\\\"\"");
         assert!(warned.ok()["spec"]["colour"].is_null());

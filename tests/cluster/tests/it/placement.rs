@@ -1,8 +1,8 @@
 //! Where Pods go, and labels (S21's Unschedulable, S28's requests, S42, S48's host network, S49).
 
+use podo_cluster_tests::Cluster;
 use podo_cluster_tests::cluster::{NODE, PODS};
 use podo_cluster_tests::pods::{also, condition, idle, is_ready, once, pod, shell};
-use podo_cluster_tests::Cluster;
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -13,7 +13,9 @@ fn fake_node(it: &Cluster, name: &str, labels: &Value, cpu: &str) {
     let size = json!({"cpu": cpu, "memory": "4Gi", "pods": "10"});
     let status = json!({"status": {"capacity": size, "allocatable": size,
         "conditions": [{"type": "Ready", "status": "True"}]}});
-    it.api.patch(&format!("/api/v1/nodes/{name}/status"), podo_cluster_tests::api::STRATEGIC, &status).ok();
+    it.api
+        .patch(&format!("/api/v1/nodes/{name}/status"), podo_cluster_tests::api::STRATEGIC, &status)
+        .ok();
     let untaint = json!({"spec": {"taints": null}});
     it.api.patch(&format!("/api/v1/nodes/{name}"), podo_cluster_tests::api::MERGE, &untaint).ok();
 }
@@ -33,7 +35,9 @@ fn s42_a_pod_goes_to_the_node_with_its_labels() {
     on_cluster(|it| {
         fake_node(it, "fake-gpu", &json!({"gpu": "true"}), "2");
         fake_node(it, "fake-plain", &json!({"disk": "ssd"}), "2");
-        let wants = |name: &str, selector: Value| pod(name, json!({"nodeSelector": selector, "containers": [idle("main")]}));
+        let wants = |name: &str, selector: Value| {
+            pod(name, json!({"nodeSelector": selector, "containers": [idle("main")]}))
+        };
         it.create_pod(&wants("gpu", json!({"gpu": "true"})));
         it.create_pod(&wants("ssd", json!({"disk": "ssd"})));
         it.create_pod(&wants("here", json!({"kubernetes.io/hostname": NODE})));
@@ -43,7 +47,10 @@ fn s42_a_pod_goes_to_the_node_with_its_labels() {
         assert_eq!(placed(it, "here"), NODE);
         it.until("here", "is ready", is_ready);
         let message = placed(it, "nowhere");
-        assert_eq!(message, "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.");
+        assert_eq!(
+            message,
+            "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+        );
         let event = it.event("nowhere", "FailedScheduling");
         assert_eq!(event["message"], message.as_str());
         for name in ["gpu", "ssd"] {
@@ -65,7 +72,11 @@ fn s28_s21_the_scheduler_places_by_requests() {
         assert_eq!(placed(it, "fits"), "fake-small");
         it.create_pod(&wants("does-not", "600m"));
         let message = placed(it, "does-not");
-        assert!(message.starts_with("0/2 nodes are available: ") && message.contains("1 Insufficient cpu"), "{message}");
+        assert!(
+            message.starts_with("0/2 nodes are available: ")
+                && message.contains("1 Insufficient cpu"),
+            "{message}"
+        );
         let seen = it.api.get(&format!("{PODS}/does-not")).ok();
         assert_eq!(condition(&seen, "PodScheduled")["reason"], "Unschedulable");
         assert_eq!(seen["status"]["phase"], "Pending");
@@ -78,14 +89,28 @@ fn s28_s21_the_scheduler_places_by_requests() {
 #[test]
 fn s21_taints_keep_pods_away_that_do_not_tolerate_them() {
     on_cluster(|it| {
-        let taint = json!({"spec": {"taints": [{"key": "only", "value": "x", "effect": "NoSchedule"}]}});
+        let taint =
+            json!({"spec": {"taints": [{"key": "only", "value": "x", "effect": "NoSchedule"}]}});
         it.api.patch(&format!("/api/v1/nodes/{NODE}"), podo_cluster_tests::api::MERGE, &taint).ok();
         it.create_pod(&pod("plain", json!({"containers": [idle("main")]})));
         let message = placed(it, "plain");
-        assert!(message.starts_with("0/1 nodes are available: 1 node(s) had untolerated taint"), "{message}");
-        let tolerations = json!([{"key": "only", "operator": "Equal", "value": "x", "effect": "NoSchedule"}]);
-        it.ready(&pod("tolerant", json!({"tolerations": tolerations, "containers": [idle("main")]})));
-        it.api.patch(&format!("/api/v1/nodes/{NODE}"), podo_cluster_tests::api::MERGE, &json!({"spec": {"taints": null}})).ok();
+        assert!(
+            message.starts_with("0/1 nodes are available: 1 node(s) had untolerated taint"),
+            "{message}"
+        );
+        let tolerations =
+            json!([{"key": "only", "operator": "Equal", "value": "x", "effect": "NoSchedule"}]);
+        it.ready(&pod(
+            "tolerant",
+            json!({"tolerations": tolerations, "containers": [idle("main")]}),
+        ));
+        it.api
+            .patch(
+                &format!("/api/v1/nodes/{NODE}"),
+                podo_cluster_tests::api::MERGE,
+                &json!({"spec": {"taints": null}}),
+            )
+            .ok();
         it.until("plain", "is ready", is_ready);
     });
 }
@@ -100,15 +125,24 @@ fn s48_a_pod_on_the_hosts_network() {
         assert!(host.contains("192.0.2.1/24") && !own.contains("192.0.2.1/24"), "{host}\n{own}");
         assert_ne!(host.lines().last(), Some("host"), "it has the host's name as well");
         let seen = it.api.get(&format!("{PODS}/host")).ok();
-        assert_eq!((&seen["status"]["podIP"], &seen["status"]["hostIP"]), (&json!("192.0.2.1"), &json!("192.0.2.1")));
+        assert_eq!(
+            (&seen["status"]["podIP"], &seen["status"]["hostIP"]),
+            (&json!("192.0.2.1"), &json!("192.0.2.1"))
+        );
     });
 }
 
 #[test]
 fn s48_each_pod_has_the_service_account_that_it_names() {
     on_cluster(|it| {
-        it.create("/api/v1/namespaces/default/serviceaccounts", &json!({"metadata": {"name": "robot"}}));
-        let mut made = once("robot", "cut -d. -f2 /var/run/secrets/kubernetes.io/serviceaccount/token | tr _- /+ | base64 -d 2>/dev/null; true");
+        it.create(
+            "/api/v1/namespaces/default/serviceaccounts",
+            &json!({"metadata": {"name": "robot"}}),
+        );
+        let mut made = once(
+            "robot",
+            "cut -d. -f2 /var/run/secrets/kubernetes.io/serviceaccount/token | tr _- /+ | base64 -d 2>/dev/null; true",
+        );
         made["spec"]["serviceAccountName"] = json!("robot");
         let claims = it.output(&made);
         assert!(claims.contains("\"sub\":\"system:serviceaccount:default:robot\""), "{claims}");
@@ -117,7 +151,10 @@ fn s48_each_pod_has_the_service_account_that_it_names() {
         made["spec"]["serviceAccountName"] = json!("nobody");
         let (code, _, message) = it.api.post(PODS, &made).failure();
         assert_eq!(code, 403);
-        assert_eq!(message, "pods \"nobody\" is forbidden: error looking up service account default/nobody: serviceaccount \"nobody\" not found");
+        assert_eq!(
+            message,
+            "pods \"nobody\" is forbidden: error looking up service account default/nobody: serviceaccount \"nobody\" not found"
+        );
     });
 }
 
@@ -143,7 +180,9 @@ fn s49_labels_select() {
         assert_eq!(names("tier"), ["a", "b"]);
         assert_eq!(names("!tier"), ["c"]);
         assert_eq!(names("app%20in%20(db,%20other)"), ["c"]);
-        let mut watch = it.api.watch(&format!("{PODS}?watch=true&labelSelector=tier%3Dfront&resourceVersion=0"));
+        let mut watch = it
+            .api
+            .watch(&format!("{PODS}?watch=true&labelSelector=tier%3Dfront&resourceVersion=0"));
         assert_eq!(watch.next_event().unwrap()["object"]["metadata"]["name"], "a");
         let change = |tier: &str| json!({"metadata": {"labels": {"tier": tier}}});
         it.api.patch(&format!("{PODS}/b"), podo_cluster_tests::api::MERGE, &change("front")).ok();
@@ -151,7 +190,10 @@ fn s49_labels_select() {
         let mut next = |kind: &str, name: &str| loop {
             let event = watch.next_event().unwrap();
             if event["type"] != "MODIFIED" {
-                assert_eq!((&event["type"], &event["object"]["metadata"]["name"]), (&json!(kind), &json!(name)));
+                assert_eq!(
+                    (&event["type"], &event["object"]["metadata"]["name"]),
+                    (&json!(kind), &json!(name))
+                );
                 break;
             }
         };

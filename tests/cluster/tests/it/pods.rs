@@ -54,7 +54,10 @@ fn s01_all_containers_of_a_pod_run_on_one_node_and_live_and_die_together() {
         let made = it.ready(&two("unit"));
         assert_eq!(made["spec"]["nodeName"], podo_cluster_tests::cluster::NODE);
         for name in ["one", "two"] {
-            assert!(container(&made, name)["state"]["running"]["startedAt"].is_string(), "{made:#}");
+            assert!(
+                container(&made, name)["state"]["running"]["startedAt"].is_string(),
+                "{made:#}"
+            );
         }
         it.delete_pod("unit");
         let missing = it.api.get(&format!("{}/unit", podo_cluster_tests::cluster::PODS));
@@ -65,10 +68,15 @@ fn s01_all_containers_of_a_pod_run_on_one_node_and_live_and_die_together() {
 #[test]
 fn s02_containers_of_a_pod_share_network_uts_and_ipc() {
     on_cluster(|it| {
-        let server = shell("one", "mkdir /w; hostname > /w/index.html; exec httpd -f -p 8080 -h /w");
+        let server =
+            shell("one", "mkdir /w; hostname > /w/index.html; exec httpd -f -p 8080 -h /w");
         it.ready(&pod("shared", json!({"containers": [server, idle("two")]})));
         for kind in ["net", "uts", "ipc"] {
-            assert_eq!(namespace(it, "shared", "one", kind), namespace(it, "shared", "two", kind), "{kind}");
+            assert_eq!(
+                namespace(it, "shared", "one", kind),
+                namespace(it, "shared", "two", kind),
+                "{kind}"
+            );
         }
         let address = "ip -4 -o addr show dev eth0 | awk '{print $4}'";
         assert_eq!(it.exec("shared", "one", address), it.exec("shared", "two", address));
@@ -99,12 +107,17 @@ fn s02_a_port_used_twice_in_a_pod_fails_in_the_second_container_as_on_one_host()
             "until wget -qO- http://127.0.0.1:8080/ 2>&1 | grep -q '404\\|403'; do :; done; exec httpd -f -p 8080 -h /tmp",
         );
         it.create_pod(&pod("clash", json!({"containers": [first, second]})));
-        let seen = it.until("clash", "restarts the second container", |pod| restarts(pod, "second") > 0);
+        let seen =
+            it.until("clash", "restarts the second container", |pod| restarts(pod, "second") > 0);
         assert_eq!(restarts(&seen, "first"), 0);
         let ended = &container(&seen, "second")["lastState"]["terminated"];
         assert_eq!(ended["reason"], "Error", "{seen:#}");
         let path = "/api/v1/namespaces/default/pods/clash/log?container=second&previous=true";
-        assert!(it.api.get(path).text().contains("Address already in use"), "{}", it.api.get(path).text());
+        assert!(
+            it.api.get(path).text().contains("Address already in use"),
+            "{}",
+            it.api.get(path).text()
+        );
     });
 }
 
@@ -113,13 +126,19 @@ fn s03_each_container_keeps_its_own_mount_and_pid_namespace() {
     on_cluster(|it| {
         it.ready(&two("apart"));
         for kind in ["mnt", "pid"] {
-            assert_ne!(namespace(it, "apart", "one", kind), namespace(it, "apart", "two", kind), "{kind}");
+            assert_ne!(
+                namespace(it, "apart", "one", kind),
+                namespace(it, "apart", "two", kind),
+                "{kind}"
+            );
         }
         it.exec("apart", "one", "echo mine > /only-here");
         assert_eq!(it.exec("apart", "two", "ls /only-here 2>/dev/null || echo absent"), "absent\n");
         let processes = it.exec("apart", "two", "ls -d /proc/[0-9]* | wc -l");
         assert!(processes.trim().parse::<u32>().expect("a number") < 8, "{processes}");
-        assert!(it.exec("apart", "one", "tr '\\0' ' ' < /proc/1/cmdline").starts_with("sh -c trap"));
+        assert!(
+            it.exec("apart", "one", "tr '\\0' ' ' < /proc/1/cmdline").starts_with("sh -c trap")
+        );
     });
 }
 
@@ -128,7 +147,10 @@ fn s03_a_pod_shares_its_pid_namespace_on_request() {
     on_cluster(|it| {
         let spec = json!({"shareProcessNamespace": true, "containers": [idle("one"), idle("two")]});
         it.ready(&pod("together", spec));
-        assert_eq!(namespace(it, "together", "one", "pid"), namespace(it, "together", "two", "pid"));
+        assert_eq!(
+            namespace(it, "together", "one", "pid"),
+            namespace(it, "together", "two", "pid")
+        );
     });
 }
 
@@ -140,11 +162,14 @@ fn s04_a_pause_process_holds_the_namespaces_while_containers_come_and_go() {
         let before = it.until("held", "has an address", |pod| pod["status"]["podIP"].is_string());
         let after = it.until("held", "restarts a container", |pod| restarts(pod, "again") > 1);
         assert_eq!(ip(&before), ip(&after));
-        let previous = it.api.get("/api/v1/namespaces/default/pods/held/log?container=again&previous=true");
+        let previous =
+            it.api.get("/api/v1/namespaces/default/pods/held/log?container=again&previous=true");
         assert_eq!(previous.text().trim(), namespace(it, "held", "stays", "net"));
         let mark = it.folder.to_string_lossy().into_owned();
-        let names: Vec<String> =
-            leaks::processes(&[&mark, &it.instance()]).into_iter().map(leaks::command_line).collect();
+        let names: Vec<String> = leaks::processes(&[&mark, &it.instance()])
+            .into_iter()
+            .map(leaks::command_line)
+            .collect();
         assert!(names.iter().any(|name| name.contains("pause")), "{names:?}");
     });
 }
@@ -158,15 +183,20 @@ fn s04_an_image_can_be_put_in_the_place_of_the_pause_process() {
     with_cluster(options, |it| {
         let made = it.ready(&pod("other-pause", json!({"containers": [idle("main")]})));
         let answer = http_answer(ip(&made), 8080);
-        assert!(answer.contains("You've hit"), "the image's program runs in the Pod's network: {answer}");
+        assert!(
+            answer.contains("You've hit"),
+            "the image's program runs in the Pod's network: {answer}"
+        );
     });
 }
 
 #[test]
 fn s05_a_volume_is_shared_between_containers_at_different_paths_and_read_only_per_mount() {
     on_cluster(|it| {
-        let writer = also(idle("writer"), json!({"volumeMounts": [{"name": "v", "mountPath": "/out"}]}));
-        let reader = json!({"volumeMounts": [{"name": "v", "mountPath": "/in/deep", "readOnly": true}]});
+        let writer =
+            also(idle("writer"), json!({"volumeMounts": [{"name": "v", "mountPath": "/out"}]}));
+        let reader =
+            json!({"volumeMounts": [{"name": "v", "mountPath": "/in/deep", "readOnly": true}]});
         let spec = json!({"containers": [writer, also(idle("reader"), reader)], "volumes": [{"name": "v", "emptyDir": {}}]});
         it.ready(&pod("volume", spec));
         it.exec("volume", "writer", "echo hello > /out/file");
@@ -181,10 +211,16 @@ fn s06_a_native_sidecar_runs_beside_the_main_container_and_ends_after_it() {
     on_cluster(|it| {
         let logs = json!([{"name": "logs", "mountPath": "/logs"}]);
         let sidecar = also(
-            shell("collector", "trap 'echo last words; exit 0' TERM; touch /logs/app; tail -f /logs/app & wait"),
+            shell(
+                "collector",
+                "trap 'echo last words; exit 0' TERM; touch /logs/app; tail -f /logs/app & wait",
+            ),
             json!({"restartPolicy": "Always", "volumeMounts": logs}),
         );
-        let main = also(shell("main", "echo from the app >> /logs/app; sleep 1"), json!({"volumeMounts": logs}));
+        let main = also(
+            shell("main", "echo from the app >> /logs/app; sleep 1"),
+            json!({"volumeMounts": logs}),
+        );
         let spec = json!({
             "restartPolicy": "Never", "terminationGracePeriodSeconds": 10,
             "initContainers": [sidecar], "containers": [main], "volumes": [{"name": "logs", "emptyDir": {}}],
@@ -193,7 +229,9 @@ fn s06_a_native_sidecar_runs_beside_the_main_container_and_ends_after_it() {
         assert_eq!(seen["status"]["phase"], "Succeeded", "{seen:#}");
         let log = it.log("side", "collector");
         assert!(log.contains("from the app"), "{log}");
-        let at = |name: &str, key: &str| container(&seen, name)["state"]["terminated"][key].as_str().map(str::to_owned);
+        let at = |name: &str, key: &str| {
+            container(&seen, name)["state"]["terminated"][key].as_str().map(str::to_owned)
+        };
         assert!(at("collector", "finishedAt") >= at("main", "finishedAt"), "{seen:#}");
     });
 }
@@ -202,9 +240,16 @@ fn s06_a_native_sidecar_runs_beside_the_main_container_and_ends_after_it() {
 fn s06_a_sidecar_that_ends_is_started_again_while_the_main_container_goes_on() {
     on_cluster(|it| {
         let sidecar = also(shell("helper", "exit 3"), json!({"restartPolicy": "Always"}));
-        it.create_pod(&pod("helped", json!({"initContainers": [sidecar], "containers": [idle("main")]})));
+        it.create_pod(&pod(
+            "helped",
+            json!({"initContainers": [sidecar], "containers": [idle("main")]}),
+        ));
         let seen = it.until("helped", "restarts its sidecar", |pod| restarts(pod, "helper") > 0);
-        assert_eq!(container(&seen, "helper")["lastState"]["terminated"]["exitCode"], 3, "{seen:#}");
+        assert_eq!(
+            container(&seen, "helper")["lastState"]["terminated"]["exitCode"],
+            3,
+            "{seen:#}"
+        );
     });
 }
 
@@ -214,11 +259,18 @@ fn s07_pods_and_the_node_reach_each_other_without_translation() {
         let script = "while :; do nc -l -p 7000 -e sh -c 'cat /proc/net/tcp >/dev/null; env | grep -i remote; echo done'; done";
         let server = it.ready(&pod("server", json!({"containers": [shell("main", script)]})));
         let client = it.ready(&pod("client", json!({"containers": [idle("main")]})));
-        it.exec("client", "main", &format!("until echo | nc -w 3 {} 7000; do :; done", ip(&server)));
+        it.exec(
+            "client",
+            "main",
+            &format!("until echo | nc -w 3 {} 7000; do :; done", ip(&server)),
+        );
         let peers = it.exec("server", "main", "cat /proc/net/tcp");
         let wanted = format!("{:08X}", u32::from_le_bytes(ip(&client).octets()));
-        assert!(peers.contains(&wanted), "the sender's address {wanted} is among the peers: {peers}");
-        let node = it.exec("client", "main", &format!("ping -c 1 -W 2 {}", podo_cluster_tests::host::HOST));
+        assert!(
+            peers.contains(&wanted),
+            "the sender's address {wanted} is among the peers: {peers}"
+        );
+        let node = it.exec("client", "main", &format!("ping -c 1 -W 2 {}", HOST));
         assert!(node.contains("1 packets received"), "{node}");
     });
 }
@@ -227,7 +279,10 @@ fn s07_pods_and_the_node_reach_each_other_without_translation() {
 fn s08_pod_addresses_are_reachable_inside_the_cluster_only_and_a_new_pod_gets_a_new_one() {
     on_cluster(|it| {
         let made = |name: &str| {
-            pod(name, json!({"containers": [{"name": "k", "image": "luksa/kubia", "imagePullPolicy": "IfNotPresent"}]}))
+            pod(
+                name,
+                json!({"containers": [{"name": "k", "image": "luksa/kubia", "imagePullPolicy": "IfNotPresent"}]}),
+            )
         };
         let first = ip(&it.ready(&made("first")));
         assert!(http_answer(first, 8080).contains("You've hit first"));
@@ -245,7 +300,10 @@ fn s08_what_leaves_the_cluster_carries_the_address_of_the_node() {
     on_cluster(|it| {
         it.ready(&pod("caller", json!({"containers": [idle("main")]})));
         let listener = it.outside(|| TcpListener::bind((OUTSIDE, 7000)).expect("a free port"));
-        let caller = it.start_kubectl(&it.own(), &["exec", "caller", "--", "sh", "-c", "echo hi | nc -w 5 192.0.2.2 7000"]);
+        let caller = it.start_kubectl(
+            &it.own(),
+            &["exec", "caller", "--", "sh", "-c", "echo hi | nc -w 5 192.0.2.2 7000"],
+        );
         let (_, peer) = listener.accept().expect("a connection");
         assert_eq!(peer.ip(), HOST);
         let ended = caller.wait_with_output().expect("kubectl ends");

@@ -39,9 +39,12 @@ fn s22_running_completed_error_and_crash_loop_back_off() {
         it.create_pod(&once("completed", "true"));
         it.create_pod(&once("error", "exit 3"));
         it.create_pod(&pod("loop", json!({"containers": [shell("main", "exit 1")]})));
-        for (name, text) in
-            [("running", "Running"), ("completed", "Completed"), ("error", "Error"), ("loop", "CrashLoopBackOff")]
-        {
+        for (name, text) in [
+            ("running", "Running"),
+            ("completed", "Completed"),
+            ("error", "Error"),
+            ("loop", "CrashLoopBackOff"),
+        ] {
             until_shown(it, name, text);
         }
         let seen = it.until("loop", "backs off", |pod| waiting(pod, "main") == "CrashLoopBackOff");
@@ -56,9 +59,7 @@ fn s22_running_completed_error_and_crash_loop_back_off() {
 #[test]
 fn s22_init_counts_init_error_and_init_crash_loop() {
     on_cluster(|it| {
-        let spec = |first: &str| {
-            json!({"initContainers": [shell("i1", first), shell("i2", "true")], "containers": [idle("main")]})
-        };
+        let spec = |first: &str| json!({"initContainers": [shell("i1", first), shell("i2", "true")], "containers": [idle("main")]});
         it.create_pod(&pod("init", spec("sleep 3600")));
         it.create_pod(&pod("init-loop", spec("exit 1")));
         let mut never = spec("exit 1");
@@ -73,7 +74,10 @@ fn s22_init_counts_init_error_and_init_crash_loop() {
 #[test]
 fn s22_image_reasons() {
     on_cluster(|it| {
-        it.create_pod(&with("never", json!({"image": "busybox:absent", "imagePullPolicy": "Never"})));
+        it.create_pod(&with(
+            "never",
+            json!({"image": "busybox:absent", "imagePullPolicy": "Never"}),
+        ));
         it.create_pod(&with("invalid", json!({"image": "Not/A::Name"})));
         it.create_pod(&with("missing", json!({"image": "busybox:absent"})));
         until_shown(it, "never", "ErrImageNeverPull");
@@ -100,15 +104,25 @@ fn s22_containers_that_cannot_be_configured_or_started() {
         until_shown(it, "unconfigured", "CreateContainerConfigError");
         until_shown(it, "not-root", "CreateContainerConfigError");
         let seen = it.until("unconfigured", "waits", |pod| !waiting(pod, "main").is_empty());
-        assert_eq!(container(&seen, "main")["state"]["waiting"]["message"], "configmap \"none\" not found");
+        assert_eq!(
+            container(&seen, "main")["state"]["waiting"]["message"],
+            "configmap \"none\" not found"
+        );
         it.until("no-command", "cannot run", |pod| waiting(pod, "main") == "RunContainerError");
         until_shown(it, "no-command", "CrashLoopBackOff");
         until_shown(it, "no-command-once", "StartError");
         let ended = it.until("no-command-once", "has ended", podo_cluster_tests::pods::has_ended);
         let state = &container(&ended, "main")["state"]["terminated"];
-        assert_eq!((&state["reason"], &state["exitCode"]), (&json!("StartError"), &json!(128)), "{state}");
+        assert_eq!(
+            (&state["reason"], &state["exitCode"]),
+            (&json!("StartError"), &json!(128)),
+            "{state}"
+        );
         // What was missing is made: the Pod goes on by itself.
-        it.create("/api/v1/namespaces/default/configmaps", &json!({"metadata": {"name": "none"}, "data": {"a": "b"}}));
+        it.create(
+            "/api/v1/namespaces/default/configmaps",
+            &json!({"metadata": {"name": "none"}, "data": {"a": "b"}}),
+        );
         it.until("unconfigured", "is ready", podo_cluster_tests::pods::is_ready);
     });
 }
@@ -120,7 +134,11 @@ fn s22_out_of_memory_is_told_apart() {
         made["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "16Mi"}});
         let ended = it.ended(&made);
         let state = &container(&ended, "main")["state"]["terminated"];
-        assert_eq!((&state["reason"], &state["exitCode"]), (&json!("OOMKilled"), &json!(137)), "{state}");
+        assert_eq!(
+            (&state["reason"], &state["exitCode"]),
+            (&json!("OOMKilled"), &json!(137)),
+            "{state}"
+        );
         assert_eq!(shown(it, "hungry"), "OOMKilled");
     });
 }
@@ -128,7 +146,10 @@ fn s22_out_of_memory_is_told_apart() {
 #[test]
 fn s22_terminating_and_scheduling_gated() {
     on_cluster(|it| {
-        let mut slow = pod("slow", json!({"containers": [shell("main", "trap '' TERM; while :; do sleep 1; done")]}));
+        let mut slow = pod(
+            "slow",
+            json!({"containers": [shell("main", "trap '' TERM; while :; do sleep 1; done")]}),
+        );
         slow["spec"]["terminationGracePeriodSeconds"] = json!(3);
         it.ready(&slow);
         it.api.delete(&format!("{PODS}/slow")).ok();
@@ -147,10 +168,18 @@ fn s22_terminating_and_scheduling_gated() {
 #[test]
 fn s22_a_pod_past_its_deadline_fails() {
     on_cluster(|it| {
-        let ended = it.ended(&pod("late", json!({"activeDeadlineSeconds": 1, "containers": [idle("main")]})));
+        let ended = it
+            .ended(&pod("late", json!({"activeDeadlineSeconds": 1, "containers": [idle("main")]})));
         let status = &ended["status"];
-        assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("DeadlineExceeded")), "{status:#}");
-        assert_eq!(status["message"], "Pod was active on the node longer than the specified deadline");
+        assert_eq!(
+            (&status["phase"], &status["reason"]),
+            (&json!("Failed"), &json!("DeadlineExceeded")),
+            "{status:#}"
+        );
+        assert_eq!(
+            status["message"],
+            "Pod was active on the node longer than the specified deadline"
+        );
         assert_eq!(shown(it, "late"), "DeadlineExceeded");
     });
 }

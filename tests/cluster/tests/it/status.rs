@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::on_cluster;
 
 fn statuses(pod: &Value) -> String {
-    let kinds = ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
+    let kinds =
+        ["PodScheduled", "PodReadyToStartContainers", "Initialized", "ContainersReady", "Ready"];
     let mark = |kind: &&str| match condition(pod, kind)["status"].as_str() {
         Some("True") => '+',
         Some("False") => '-',
@@ -19,9 +20,13 @@ fn statuses(pod: &Value) -> String {
 #[test]
 fn s21_s22_conditions_become_true_in_their_order_and_nothing_goes_back() {
     on_cluster(|it| {
-        let mut watch = it.api.watch(&format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dlife"));
+        let mut watch =
+            it.api.watch(&format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dlife"));
         let init = shell("init", "sleep 1");
-        it.create_pod(&pod("life", json!({"initContainers": [init], "containers": [idle("main")]})));
+        it.create_pod(&pod(
+            "life",
+            json!({"initContainers": [init], "containers": [idle("main")]}),
+        ));
         let mut seen: Vec<String> = Vec::new();
         let mut reasons: Vec<String> = Vec::new();
         loop {
@@ -40,8 +45,13 @@ fn s21_s22_conditions_become_true_in_their_order_and_nothing_goes_back() {
             }
         }
         assert_eq!(seen.first().map(String::as_str), Some("?????"), "{seen:?}");
-        let at = |kind: usize, mark: char| seen.iter().position(|now| now.chars().nth(kind) == Some(mark));
-        assert!(at(0, '+') <= at(1, '+') && at(1, '+') <= at(2, '+') && at(2, '+') <= at(4, '+'), "{seen:?}");
+        let at = |kind: usize, mark: char| {
+            seen.iter().position(|now| now.chars().nth(kind) == Some(mark))
+        };
+        assert!(
+            at(0, '+') <= at(1, '+') && at(1, '+') <= at(2, '+') && at(2, '+') <= at(4, '+'),
+            "{seen:?}"
+        );
         for pair in seen.windows(2) {
             for (before, after) in pair[0].chars().zip(pair[1].chars()) {
                 assert!(before != '+' || after == '+', "{seen:?}");
@@ -54,10 +64,16 @@ fn s21_s22_conditions_become_true_in_their_order_and_nothing_goes_back() {
 #[test]
 fn s21_conditions_of_a_pod_that_is_not_ready_say_why() {
     on_cluster(|it| {
-        it.create_pod(&pod("broken", json!({"containers": [shell("bad", "exit 1"), idle("good")]})));
+        it.create_pod(&pod(
+            "broken",
+            json!({"containers": [shell("bad", "exit 1"), idle("good")]}),
+        ));
         let seen = it.until("broken", "backs off", |pod| waiting(pod, "bad") == "CrashLoopBackOff");
         let ready = condition(&seen, "Ready");
-        assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("ContainersNotReady")));
+        assert_eq!(
+            (&ready["status"], &ready["reason"]),
+            (&json!("False"), &json!("ContainersNotReady"))
+        );
         assert_eq!(ready["message"], "containers with unready status: [bad]");
         assert_eq!(condition(&seen, "ContainersReady")["reason"], "ContainersNotReady");
         assert_eq!(seen["status"]["phase"], "Running");
@@ -99,10 +115,15 @@ fn s21_readiness_gates_hold_ready_back_until_their_condition_is_true() {
     on_cluster(|it| {
         let spec = json!({"readinessGates": [{"conditionType": "example.com/go"}], "containers": [idle("main")]});
         it.create_pod(&pod("gated", spec));
-        let held = it.until("gated", "has ready containers", |pod| condition(pod, "ContainersReady")["status"] == "True");
+        let held = it.until("gated", "has ready containers", |pod| {
+            condition(pod, "ContainersReady")["status"] == "True"
+        });
         assert_eq!(condition(&held, "Ready")["reason"], "ReadinessGatesNotReady", "{held:#}");
-        let patch = json!({"status": {"conditions": [{"type": "example.com/go", "status": "True"}]}});
-        it.api.patch(&format!("{PODS}/gated/status"), podo_cluster_tests::api::STRATEGIC, &patch).ok();
+        let patch =
+            json!({"status": {"conditions": [{"type": "example.com/go", "status": "True"}]}});
+        it.api
+            .patch(&format!("{PODS}/gated/status"), podo_cluster_tests::api::STRATEGIC, &patch)
+            .ok();
         it.until("gated", "is ready", podo_cluster_tests::pods::is_ready);
     });
 }
@@ -110,11 +131,20 @@ fn s21_readiness_gates_hold_ready_back_until_their_condition_is_true() {
 #[test]
 fn s14_started_and_resources_are_in_the_status() {
     on_cluster(|it| {
-        let main = also(idle("main"), json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}}));
+        let main =
+            also(idle("main"), json!({"resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}}));
         let seen = it.ready(&pod("limited", json!({"containers": [main]})));
         assert_eq!(seen["status"]["qosClass"], "Guaranteed");
         let status = container(&seen, "main");
-        assert_eq!(status["resources"]["limits"], json!({"cpu": "500m", "memory": "64Mi"}), "{status:#}");
-        assert_eq!(status["allocatedResources"], json!({"cpu": "500m", "memory": "64Mi"}), "{status:#}");
+        assert_eq!(
+            status["resources"]["limits"],
+            json!({"cpu": "500m", "memory": "64Mi"}),
+            "{status:#}"
+        );
+        assert_eq!(
+            status["allocatedResources"],
+            json!({"cpu": "500m", "memory": "64Mi"}),
+            "{status:#}"
+        );
     });
 }

@@ -120,7 +120,7 @@ fn a_mirror_pod_is_the_nodes_own_and_refers_to_nothing() {
         (
             |pod| {
                 pod["spec"]["initContainers"] =
-                    json!([{"name": "i", "envFrom": [{"secretRef": {"name": "s"}}]}])
+                    json!([{"name": "i", "envFrom": [{"secretRef": {"name": "s"}}]}]);
             },
             "node \"a\" can not create pods that reference secrets",
         ),
@@ -131,14 +131,14 @@ fn a_mirror_pod_is_the_nodes_own_and_refers_to_nothing() {
         (
             |pod| {
                 pod["spec"]["volumes"] =
-                    json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}])
+                    json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
             },
             "node \"a\" can not create pods that reference persistentvolumeclaims",
         ),
         (
             |pod| {
                 pod["spec"]["resourceClaims"] =
-                    json!([{"name": "d", "resourceClaimTemplateName": "t"}])
+                    json!([{"name": "d", "resourceClaimTemplateName": "t"}]);
             },
             "node \"a\" can not create pods that reference resourceclaims",
         ),

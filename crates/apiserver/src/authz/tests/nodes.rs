@@ -107,7 +107,7 @@ fn what_a_pod_comes_to_refer_to_counts_and_what_goes_with_it_does_not() {
 fn a_mirror_pod_grants_its_node_nothing_but_itself() {
     let world = world();
     let mirror = |pod: &mut Value| {
-        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"})
+        pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
     };
     world.put("", "pods", &pod("p", "a", mirror));
     assert_eq!(ask(&world, "a", "get", "secrets", "used"), UNRELATED);

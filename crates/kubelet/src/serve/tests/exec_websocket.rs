@@ -148,7 +148,7 @@ async fn channels_in_base64_are_digits_and_text() {
     let path = "/attach/default/p/c?input=1&output=1";
     let mut socket = open(&fixture, path, "v4.base64.channel.k8s.io").await.unwrap();
     socket.send(Message::text("0aGVsbG8=")).await.unwrap();
-    let mut texts = Vec::new();
+    let mut texts: Vec<String> = Vec::new();
     while !texts.concat().contains("aGVsbG8=") {
         let message = soon("the echo", socket.next()).await.unwrap().unwrap();
         texts.push(message.into_text().unwrap().to_string());

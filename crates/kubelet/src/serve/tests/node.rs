@@ -7,10 +7,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
 use parking_lot::Mutex;
-use podo_api::k8s_openapi::api::authentication::v1::TokenReview;
-use podo_api::k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use podo_api::schema::TypeRef;
-use podo_api::{Object, Reason, Status, Value};
+use podo_api::k8s_openapi::api::core::v1::Pod;
+use podo_api::{Object, Reason, Status, schema};
 use podo_base::{Clock as _, SystemClock, Tasks, Timestamp};
 use podo_client::Client;
 use podo_client::transport::{Payload, Reply, Request, Transport, WatchStream};
@@ -162,9 +160,9 @@ impl Node for MemoryNode {
         &self.client
     }
 
-    fn pods(&self) -> Vec<Arc<Object>> {
+    fn pods(&self) -> Vec<Pod> {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}});
-        vec![Arc::new(Object::new(&pod, TypeRef::Any, Box::default()))]
+        vec![podo_api::typed(&pod).unwrap()]
     }
 
     fn container<'a>(
@@ -308,37 +306,36 @@ fn stats() -> v1::PodSandboxStats {
 struct Reviews;
 
 impl Reviews {
-    fn answer(request: Request) -> Result<Value, Status> {
+    fn answer(request: Request) -> Object {
         let Payload::Object(mut review) = request.payload else { panic!("no review") };
-        match request.plural {
+        let spec = &review["spec"];
+        let (ty, status) = match request.plural {
             "tokenreviews" => {
-                let token = review["spec"]["token"].as_str().unwrap().to_owned();
-                let known = ["scraper", "reader"].contains(&token.as_str());
-                review["status"] = json!({"authenticated": known, "user": {"username": token, "groups": ["g"]}});
-                Ok(serde_json::to_value(podo_api::typed::<TokenReview>(&review).unwrap()).unwrap())
+                let token = spec["token"].as_str().unwrap();
+                let is_known = ["scraper", "reader"].contains(&token);
+                let user = json!({"username": token, "groups": ["g"]});
+                ("authentication/v1.TokenReview", json!({"authenticated": is_known, "user": user}))
             }
             "subjectaccessreviews" => {
-                let spec = &review["spec"];
-                let attributes = &spec["resourceAttributes"];
-                assert_eq!((&attributes["resource"], &attributes["name"]), (&json!("nodes"), &json!("n")));
-                let allowed = spec["user"] == "scraper"
-                    && attributes["subresource"] == "metrics"
-                    && attributes["verb"] == "get";
-                review["status"] = json!({"allowed": allowed});
-                Ok(serde_json::to_value(podo_api::typed::<SubjectAccessReview>(&review).unwrap()).unwrap())
+                let wanted = &spec["resourceAttributes"];
+                assert_eq!((&wanted["resource"], &wanted["name"]), (&json!("nodes"), &json!("n")));
+                let is_allowed = spec["user"] == "scraper"
+                    && wanted["subresource"] == "metrics"
+                    && wanted["verb"] == "get";
+                ("authorization/v1.SubjectAccessReview", json!({"allowed": is_allowed}))
             }
             other => panic!("nobody asks for {other}"),
-        }
+        };
+        review["status"] = status;
+        let ty = schema::builtin().get(ty).expect("a known type");
+        Object::new(&review, ty, Box::default())
     }
 }
 
 impl Transport for Reviews {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Reply, Status>> {
-        let answer = Self::answer(request);
-        let reply = answer.map(|value| {
-            Reply::Object(Arc::new(Object::new(&value, TypeRef::Any, Box::default())))
-        });
-        async { reply }.boxed()
+        let reply = Reply::Object(Arc::new(Self::answer(request)));
+        async { Ok(reply) }.boxed()
     }
 
     fn watch(&self, _request: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {

@@ -1,0 +1,150 @@
+//! `api-resources`, `api-versions` and `cluster-info`.
+
+use clap::Args;
+use serde_json::json;
+
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::print::json as json_text;
+use super::select::{Select, list_all};
+use super::tabs::Tabs;
+use super::value::Look;
+
+/// List the kinds that the server serves
+#[derive(Debug, Args)]
+pub(crate) struct ApiResources {
+    /// Only of this group
+    #[arg(long)]
+    api_group: Option<String>,
+    /// Only with (or without) namespaces
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    namespaced: Option<bool>,
+    /// Only those with these verbs
+    #[arg(long, value_delimiter = ',')]
+    verbs: Vec<String>,
+    /// Only those of these categories
+    #[arg(long, value_delimiter = ',')]
+    categories: Vec<String>,
+    /// name or kind
+    #[arg(long)]
+    sort_by: Option<String>,
+    /// No headers
+    #[arg(long)]
+    no_headers: bool,
+    /// Taken for compatibility
+    #[arg(long, hide = true)]
+    cached: bool,
+    /// wide, name, json or yaml
+    #[arg(short, long)]
+    output: Option<String>,
+}
+
+/// List the versions that the server serves
+#[derive(Debug, Args)]
+pub(crate) struct ApiVersions {}
+
+/// Show where the cluster's services are
+#[derive(Debug, Args)]
+pub(crate) struct ClusterInfo {}
+
+pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
+    let discovery = ctx.discovery().await?;
+    let mut found: Vec<_> = discovery
+        .resources()
+        .iter()
+        .filter(|resource| !resource.verbs.is_empty() && discovery.is_preferred(resource))
+        .filter(|resource| args.api_group.as_ref().is_none_or(|group| *group == resource.group))
+        .filter(|resource| args.namespaced.is_none_or(|is| is == resource.is_namespaced))
+        .filter(|resource| args.verbs.iter().all(|verb| resource.has_verb(verb)))
+        .filter(|resource| args.categories.iter().all(|one| resource.categories.contains(one)))
+        .collect();
+    match args.sort_by.as_deref() {
+        None => found.sort_by(|a, b| {
+            (&a.group, &a.plural).cmp(&(&b.group, &b.plural))
+        }),
+        Some("name") => found.sort_by(|a, b| a.plural.cmp(&b.plural)),
+        Some("kind") => found.sort_by(|a, b| a.kind.cmp(&b.kind)),
+        Some(_) => return Err(Fault::refused("--sort-by accepts only name or kind")),
+    }
+    let is_wide = match args.output.as_deref() {
+        None | Some("") => false,
+        Some("wide") => true,
+        Some("name") => {
+            return found.iter().try_for_each(|resource| ctx.line(resource.qualified()));
+        }
+        Some(form @ ("json" | "yaml")) => {
+            let list: Vec<_> = found
+                .iter()
+                .map(|resource| {
+                    json!({
+                        "group": resource.group, "version": resource.version, "kind": resource.kind,
+                        "name": resource.plural, "singularName": resource.singular,
+                        "namespaced": resource.is_namespaced, "verbs": resource.verbs,
+                        "shortNames": resource.short, "categories": resource.categories,
+                    })
+                })
+                .collect();
+            let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "", "resources": list});
+            return match form {
+                "json" => ctx.line(json_text::pretty(&list)),
+                _ => ctx.out(podo_api::yaml::from_json(&list)),
+            };
+        }
+        Some(other) => {
+            return Err(Fault::refused(format!("--output {other} is not available in kubectl api-resources")));
+        }
+    };
+    let mut tabs = Tabs::table();
+    if !args.no_headers {
+        let more = if is_wide { "\tVERBS\tCATEGORIES" } else { "" };
+        tabs.push(&format!("NAME\tSHORTNAMES\tAPIVERSION\tNAMESPACED\tKIND{more}\n"));
+    }
+    for resource in found {
+        let mut line = format!(
+            "{}\t{}\t{}\t{}\t{}",
+            resource.plural,
+            resource.short.join(","),
+            resource.api_version(),
+            resource.is_namespaced,
+            resource.kind
+        );
+        if is_wide {
+            line = format!("{line}\t{}\t{}", resource.verbs.join(","), resource.categories.join(","));
+        }
+        tabs.push(&format!("{line}\n"));
+    }
+    ctx.out(tabs.finish())
+}
+
+pub(crate) async fn versions(ctx: &Ctx, _args: ApiVersions) -> Outcome {
+    let mut versions = ctx.discovery().await?.group_versions();
+    versions.sort();
+    versions.iter().try_for_each(|version| ctx.line(version))
+}
+
+pub(crate) async fn cluster_info(ctx: &Ctx, _args: ClusterInfo) -> Outcome {
+    let base = ctx.client().await?.base_url();
+    ctx.line(format!("Kubernetes control plane is running at {base}"))?;
+    let discovery = ctx.discovery().await?;
+    let services = discovery.by_kind("v1", "Service").ok_or_else(|| {
+        Fault::refused(format!("the server doesn't have a resource type {}", quoted("services")))
+    })?;
+    let select =
+        Select { selector: Some("kubernetes.io/cluster-service=true"), ..Select::default() };
+    for service in list_all(ctx, services, Some("kube-system"), &select).await? {
+        let name = service.name();
+        let label = service.at("/metadata/labels").and_then(|map| map.get("kubernetes.io/name"));
+        let shown = label.and_then(serde_json::Value::as_str).unwrap_or(name);
+        let port = service.list("/spec/ports").first().map_or(String::new(), |port| {
+            match port.s("/name") {
+                "" => port.i("/port").to_string(),
+                port => port.to_owned(),
+            }
+        });
+        let port = if port.is_empty() { port } else { format!(":{port}") };
+        ctx.line(format!(
+            "{shown} is running at {base}/api/v1/namespaces/kube-system/services/{name}{port}/proxy"
+        ))?;
+    }
+    ctx.line("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.")
+}

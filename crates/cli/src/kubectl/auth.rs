@@ -1,0 +1,195 @@
+//! `auth whoami` and `auth can-i`.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::context::Ctx;
+use super::fault::{Fault, Outcome};
+use super::print::{Output, ShowArgs};
+use super::tabs::Tabs;
+use super::value::{Look, shown};
+
+/// Ask who one is and what one may do
+#[derive(Debug, Args)]
+pub(crate) struct Auth {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Whoami(WhoAmI),
+    CanI(CanI),
+}
+
+/// Show who the server takes one for
+#[derive(Debug, Args)]
+struct WhoAmI {
+    /// json, yaml, ...
+    #[arg(short, long)]
+    output: Option<String>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// Ask whether an act is allowed
+#[derive(Debug, Args)]
+struct CanI {
+    /// VERB TYPE[/NAME] or VERB /PATH
+    words: Vec<String>,
+    /// All that is allowed
+    #[arg(long)]
+    list: bool,
+    /// Say it by the exit code only
+    #[arg(short, long)]
+    quiet: bool,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// A subresource
+    #[arg(long)]
+    subresource: Option<String>,
+    /// No headers
+    #[arg(long)]
+    no_headers: bool,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Auth) -> Outcome {
+    match args.verb {
+        Verb::Whoami(args) => who_am_i(ctx, args).await,
+        Verb::CanI(args) if args.list => list(ctx, args).await,
+        Verb::CanI(args) => can_i(ctx, args).await,
+    }
+}
+
+async fn who_am_i(ctx: &Ctx, args: WhoAmI) -> Outcome {
+    let request = json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": {}}});
+    let call = Call::post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &request);
+    let answer = ctx.call(call).await?;
+    let output = Output::parse(args.output.as_deref(), None)?;
+    if !output.is_human() {
+        return ctx.out(output.object(&answer, args.show, true)?);
+    }
+    let user = answer.at("/status/userInfo").cloned().unwrap_or_default();
+    let mut tabs = Tabs::table();
+    tabs.push("ATTRIBUTE\tVALUE\n");
+    tabs.push(&format!("Username\t{}\n", user.s("/username")));
+    if !user.s("/uid").is_empty() {
+        tabs.push(&format!("UID\t{}\n", user.s("/uid")));
+    }
+    let bracketed = |values: &[Value]| {
+        let values: Vec<String> = values.iter().map(shown).collect();
+        format!("[{}]", values.join(" "))
+    };
+    if !user.list("/groups").is_empty() {
+        tabs.push(&format!("Groups\t{}\n", bracketed(user.list("/groups"))));
+    }
+    for (key, values) in user.entries("/extra") {
+        tabs.push(&format!("Extra: {key}\t{}\n", bracketed(values.list(""))));
+    }
+    ctx.out(tabs.finish())
+}
+
+async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
+    let [verb, target, name @ ..] = args.words.as_slice() else {
+        return Err(Fault::refused("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples."));
+    };
+    let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
+    let spec = if target.starts_with('/') {
+        json!({"nonResourceAttributes": {"verb": verb, "path": target}})
+    } else {
+        let (kind, in_target) = target.split_once('/').map_or((target.as_str(), None), |(k, n)| (k, Some(n)));
+        let mut attributes = json!({"verb": verb, "namespace": namespace});
+        match ctx.discovery().await?.find(kind) {
+            Some(resource) => {
+                attributes["resource"] = resource.plural.clone().into();
+                attributes["group"] = resource.group.clone().into();
+                if !resource.is_namespaced && kind != "*" {
+                    attributes["namespace"] = "".into();
+                    ctx.warn_once(&format!("resource '{}' is not namespace scoped{}\n", resource.plural, in_group(&resource.group)));
+                }
+            }
+            None => {
+                let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+                attributes["resource"] = resource.into();
+                attributes["group"] = group.into();
+                if kind != "*" {
+                    ctx.warn_once(&format!("the server doesn't have a resource type '{kind}'\n"));
+                }
+            }
+        }
+        if let Some(name) = in_target.or(name.first().map(String::as_str)) {
+            attributes["name"] = name.into();
+        }
+        if let Some(subresource) = &args.subresource {
+            attributes["subresource"] = subresource.clone().into();
+        }
+        json!({"resourceAttributes": attributes})
+    };
+    let review = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": spec});
+    let call = Call::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review);
+    let answer = ctx.call(call).await?;
+    let is_allowed = answer.b("/status/allowed");
+    if !args.quiet {
+        let mut text = if is_allowed { "yes".to_owned() } else { "no".to_owned() };
+        if !is_allowed && !answer.s("/status/reason").is_empty() {
+            text = format!("{text} - {}", answer.s("/status/reason"));
+        }
+        if !answer.s("/status/evaluationError").is_empty() {
+            text = format!("{text} - {}", answer.s("/status/evaluationError"));
+        }
+        ctx.line(text)?;
+    }
+    if is_allowed { Ok(()) } else { Err(Fault::Exit(1)) }
+}
+
+fn in_group(group: &str) -> String {
+    if group.is_empty() { String::new() } else { format!(" in group '{group}'") }
+}
+
+async fn list(ctx: &Ctx, args: CanI) -> Outcome {
+    let review = json!({
+        "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
+        "spec": {"namespace": ctx.namespace()?},
+    });
+    let call = Call::post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", &review);
+    let answer = ctx.call(call).await?;
+    if answer.b("/status/incomplete") {
+        let why = answer.s("/status/evaluationError");
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        ctx.note(format!("warning: the list may be incomplete{why}"));
+    }
+    let mut lines: Vec<String> = Vec::new();
+    let texts = |rule: &Value, pointer: &str| -> Vec<String> { rule.list(pointer).iter().map(shown).collect() };
+    for rule in answer.list("/status/resourceRules") {
+        let mut groups = texts(rule, "/apiGroups");
+        if groups.is_empty() {
+            groups.push(String::new());
+        }
+        for group in &groups {
+            for resource in texts(rule, "/resources") {
+                let name = super::discovery::with_group(&resource, group);
+                lines.push(format!(
+                    "{name}\t[]\t[{}]\t[{}]\n",
+                    texts(rule, "/resourceNames").join(" "),
+                    texts(rule, "/verbs").join(" ")
+                ));
+            }
+        }
+    }
+    lines.sort();
+    let mut urls: Vec<String> = Vec::new();
+    for rule in answer.list("/status/nonResourceRules") {
+        for url in texts(rule, "/nonResourceURLs") {
+            urls.push(format!("\t[{url}]\t[]\t[{}]\n", texts(rule, "/verbs").join(" ")));
+        }
+    }
+    urls.sort();
+    let mut tabs = Tabs::table();
+    if !args.no_headers {
+        tabs.push("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
+    }
+    lines.iter().chain(&urls).for_each(|line| tabs.push(line));
+    ctx.out(tabs.finish())
+}

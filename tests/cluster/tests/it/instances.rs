@@ -1,0 +1,215 @@
+//! Several instances on one host, how commands end, and what they say when they cannot go on.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use podo_cluster_tests::pods::{idle, pod};
+use podo_cluster_tests::{Cluster, Host, Options, Ran, program, skip, with_cluster};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use serde_json::json;
+
+use crate::pods::{http_answer, ip};
+
+#[test]
+fn two_instances_run_side_by_side_and_one_goes_without_the_other() {
+    with_cluster(Options::default(), |it| {
+        let folder = podo_cluster_tests::cluster::folder();
+        let args = vec![
+            "--cluster-cidr=10.52.0.0/16".to_owned(),
+            "--service-cidr=10.53.0.0/16".to_owned(),
+        ];
+        let options =
+            Options { args, ports: (6444, 10251), registry_port: 5001, ..Options::default() };
+        let mut other = Cluster::start(&folder, options);
+        let made = |name: &str| {
+            pod(
+                name,
+                json!({"containers": [{"name": "k", "image": "luksa/kubia", "imagePullPolicy": "IfNotPresent"}]}),
+            )
+        };
+        let first = it.ready(&made("same-name"));
+        let second = other.ready(&made("same-name"));
+        assert_eq!(ip(&first).octets()[1], 42);
+        assert_eq!(ip(&second).octets()[1], 52);
+        assert!(http_answer(ip(&second), 8080).contains("You've hit same-name"));
+        other.down();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(http_answer(ip(&first), 8080).contains("You've hit same-name"));
+        it.ready(&pod("later", json!({"containers": [idle("main")]})));
+    });
+}
+
+/// Runs a command of the binary that is expected to fail at once.
+fn fails(binary: &Path, args: &[&str]) -> Ran {
+    let output = Command::new(binary).args(args).stdin(Stdio::null()).output();
+    output.expect("podo can be run").into()
+}
+
+/// One sentence on standard error, and this exit code.
+#[track_caller]
+fn ends(ran: &Ran, code: i32, text: &str) {
+    assert_eq!(ran.code, code, "{ran:?}");
+    assert!(ran.err.contains(text), "{}", ran.err);
+    assert!(!ran.err.contains("panicked") && ran.err.starts_with("error: "), "{}", ran.err);
+}
+
+#[test]
+fn usage_errors_end_with_64() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_string_lossy().into_owned();
+    let podo = podo_cluster_tests::binary::podo();
+    let config = folder.path().join("config.yaml");
+    fs::write(&config, "nosuch: 1\n").unwrap();
+    let config = config.to_string_lossy().into_owned();
+    for (args, text) in [
+        (vec!["up", "--nosuch"], "--nosuch"),
+        (vec!["nosuch"], "nosuch"),
+        (
+            vec!["server", "--data-dir", &data, "--controllers", "nosuch-controller"],
+            "nosuch-controller",
+        ),
+        (vec!["server", "--data-dir", &data, "--service-cidr", "x"], "\"x\""),
+        (vec!["server", "--data-dir", &data, "--config", &config], "nosuch"),
+        (vec!["server", "--data-dir", &data, "--static-token", "x"], "TOKEN=USER"),
+        (vec!["server", "--data-dir", &data, "--listen", "nowhere"], "nowhere"),
+    ] {
+        ends(&fails(podo, &args), 64, text);
+    }
+}
+
+#[test]
+fn without_root_up_and_down_end_with_77_and_a_server_runs() {
+    let Some(setpriv) = program("setpriv").filter(|_| rustix::process::geteuid().is_root()) else {
+        return skip("not root", "needs root and setpriv");
+    };
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path().join("podo");
+    fs::copy(podo_cluster_tests::binary::podo(), &binary).unwrap();
+    let own = folder.path().join("own");
+    fs::create_dir(&own).unwrap();
+    std::os::unix::fs::chown(&own, Some(65534), Some(65534)).unwrap();
+    let nobody = |args: &[&str]| -> Ran {
+        let mut command = Command::new(&setpriv);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(args);
+        command.stdin(Stdio::null()).output().unwrap().into()
+    };
+    let data = own.join("data").to_string_lossy().into_owned();
+    ends(&nobody(&["up", "--data-dir", &data]), 77, "podo up needs root");
+    ends(&nobody(&["down", "--data-dir", &data]), 77, "podo down needs root");
+    ends(&nobody(&["image", "ls", "--data-dir", &data]), 77, "podo image needs root");
+    ends(&nobody(&["server", "--data-dir", "/root/podotest-none"]), 77, "data directory");
+    Host::new().run(|| {
+        let mut command = Command::new(&setpriv);
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
+        command.args(["server", "--data-dir", &data, "--listen", "127.0.0.1:6443"]);
+        let mut server = Server::start(&mut command);
+        server.until_ready();
+        server.stop();
+    });
+}
+
+/// A `podo server` that says when it is ready.
+pub(crate) struct Server {
+    child: std::process::Child,
+    out: std::io::BufReader<std::process::ChildStdout>,
+}
+
+impl Server {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let out = std::io::BufReader::new(child.stdout.take().unwrap());
+        Self { child, out }
+    }
+
+    pub(crate) fn until_ready(&mut self) {
+        let mut line = String::new();
+        while !line.contains("kubeconfig") {
+            line.clear();
+            let read = std::io::BufRead::read_line(&mut self.out, &mut line).unwrap();
+            assert_ne!(read, 0, "podo server ended: {:?}", self.child.wait());
+        }
+    }
+
+    pub(crate) fn stop(&mut self) {
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // After `stop` there is nothing to end.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+#[test]
+fn a_taken_port_and_a_locked_data_directory_end_with_69() {
+    with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
+        let data = it.data_dir().to_string_lossy().into_owned();
+        let locked =
+            fails(&it.binary(), &["up", "--data-dir", &data, "--listen", "127.0.0.1:7443"]);
+        ends(&locked, 69, "another podo uses the data directory");
+        let locked =
+            fails(&it.binary(), &["server", "--data-dir", &data, "--listen", "127.0.0.1:7443"]);
+        ends(&locked, 69, "data directory");
+        let taken = TcpListener::bind("127.0.0.1:7443").unwrap();
+        let fresh = it.folder.join("fresh").to_string_lossy().into_owned();
+        for command in ["server", "up"] {
+            let ran =
+                fails(&it.binary(), &[command, "--data-dir", &fresh, "--listen", "127.0.0.1:7443"]);
+            ends(&ran, 69, "127.0.0.1:7443");
+        }
+        drop(taken);
+        let kubelet = fails(
+            &it.binary(),
+            &["up", "--data-dir", &fresh, "--listen", "127.0.0.1:7443", "--node-ip", "192.0.2.1"],
+        );
+        ends(&kubelet, 69, "10250");
+        fails(&it.binary(), &["down", "--purge", "--data-dir", &fresh]).ok();
+    });
+}
+
+#[test]
+fn a_full_disk_is_a_clear_error_and_no_crash() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("full disk", "needs root");
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    mount("none", &data, "tmpfs", MountFlags::empty(), Some(c"size=24m,mode=700")).unwrap();
+    let outcome = std::panic::catch_unwind(|| Host::new().run(|| full_disk(&data)));
+    unmount(&data, UnmountFlags::DETACH).unwrap();
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn full_disk(data: &Path) {
+    let mut command = Command::new(podo_cluster_tests::binary::podo());
+    command.arg("server").arg("--data-dir").arg(data).args(["--listen", "127.0.0.1:6443"]);
+    let mut server = Server::start(&mut command);
+    server.until_ready();
+    let api = podo_cluster_tests::Api::of(&data.join("kubeconfig.yaml"));
+    let mut filler = fs::File::create(data.join("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[0; 65536]).is_ok() {}
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let big = "x".repeat(500_000);
+    let refusal = (0..100)
+        .map(|index| {
+            api.post(maps, &json!({"metadata": {"name": format!("m{index}")}, "data": {"a": big}}))
+        })
+        .find(|answer| answer.status != 201)
+        .expect("the disk is full");
+    assert!(refusal.status >= 500, "{}", refusal.text());
+    assert!(refusal.failure().2.contains("No space left on device"), "{}", refusal.text());
+    assert_eq!(api.get(maps).status, 200, "what is stored can still be read");
+}
