@@ -20,6 +20,7 @@ use podo_registry::{Storage, Verb};
 
 use crate::api::Api;
 use crate::authz::Attributes;
+use crate::authz::request_info::selected_name;
 use crate::call::{Call, Outcome};
 use crate::subresources;
 
@@ -55,6 +56,9 @@ pub async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
 fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
     let target = &call.target;
     let names = &target.definition.names;
+    let field_selector = call.options.get("fieldSelector").unwrap_or("");
+    // Who selects one object by its name asks for that object: nodes watch theirs in this way.
+    let selected = if target.name.is_empty() { selected_name(field_selector) } else { String::new() };
     let attributes = Attributes {
         user: &call.user,
         verb: call.verb.as_str(),
@@ -63,9 +67,9 @@ fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
         resource: names.plural,
         subresource: target.subresource_name(),
         namespace: &target.namespace,
-        name: &target.name,
+        name: if target.name.is_empty() { &selected } else { &target.name },
         path: "",
-        field_selector: call.options.get("fieldSelector").unwrap_or(""),
+        field_selector,
         label_selector: call.options.get("labelSelector").unwrap_or(""),
     };
     api.authorize(&attributes).map_err(|denial| denial.status())

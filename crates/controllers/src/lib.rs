@@ -5,6 +5,7 @@
 
 mod clusterrole_aggregation;
 mod namespace;
+mod node_lifecycle;
 mod pod_garbage;
 mod root_ca_certificate_publisher;
 mod selection;
@@ -82,6 +83,7 @@ pub static CONTROLLERS: &[Controller] = &[
         start: root_ca_certificate_publisher::start,
     },
     Controller { name: "namespace-controller", start: namespace::start },
+    Controller { name: "node-lifecycle-controller", start: node_lifecycle::start },
     Controller { name: "pod-garbage-collector-controller", start: pod_garbage::start },
     Controller {
         name: "clusterrole-aggregation-controller",

@@ -190,3 +190,10 @@ impl Subject<'_> {
         }
     }
 }
+
+/// A Pod template in words, with tabs where columns would be laid out: as `rollout history` prints it.
+pub(super) fn template_text(template: &Value) -> String {
+    let mut page = Page::new();
+    pod::template(&mut page, Some(template));
+    page.bare()
+}

@@ -32,6 +32,11 @@ impl Tabs {
         self.text.push_str(text);
     }
 
+    /// What was added since the last time, as it is.
+    pub(crate) fn bare(&self) -> &str {
+        &self.text
+    }
+
     /// Forgets the widths of earlier tables.
     pub(crate) fn forget(&mut self) {
         if let Some(widths) = &mut self.remembered {

@@ -39,12 +39,15 @@ impl Node {
 
     async fn ensure_pause_image(self: &Arc<Self>) -> Result<(), CriError> {
         let Some(name) = &self.config.pause_image else { return Ok(()) };
-        if self.images.status(name).is_some() {
-            return Ok(());
+        match self.images.status(name) {
+            Some(image) if image.is_pinned => return Ok(()),
+            Some(_) => {}
+            None => {
+                let image = Some(v1::ImageSpec { image: name.clone(), ..v1::ImageSpec::default() });
+                let request = v1::PullImageRequest { image, ..v1::PullImageRequest::default() };
+                self.pull_image(request, PullOptions::default()).await?;
+            }
         }
-        let image = Some(v1::ImageSpec { image: name.clone(), ..v1::ImageSpec::default() });
-        let request = v1::PullImageRequest { image, ..v1::PullImageRequest::default() };
-        self.pull_image(request, PullOptions::default()).await?;
         let (node, name) = (Arc::clone(self), name.clone());
         let pin = move || node.images.set_pinned(&name, true).map_err(|e| CriError::internal(&e));
         self.gate.run(pin).await.map(drop)

@@ -1,9 +1,12 @@
 //! Images: pulled with errors told apart, listed, removed.
 
 use podo_cri::v1::*;
-use podo_cri::{Code, Cri, CriError, PullOptions, Reason};
+use podo_cri::{Code, Credential, Cri, CriError, Keyring, PullOptions, PullProgress, Reason};
+use podo_image::RunConfig;
+use podo_image::build::{Compression, ImageBuilder, LayerBuilder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Test;
@@ -11,6 +14,10 @@ use crate::harness::*;
 
 pub(crate) const TESTS: &[Test] = &[
     ("images_are_listed_looked_up_and_removed", images_are_listed_looked_up_and_removed),
+    (
+        "an_image_is_pulled_with_the_credentials_that_fit",
+        an_image_is_pulled_with_the_credentials_that_fit,
+    ),
     ("pull_errors_are_told_apart", pull_errors_are_told_apart),
     ("the_runtime_says_who_it_is", the_runtime_says_who_it_is),
 ];
@@ -47,20 +54,89 @@ fn images_are_listed_looked_up_and_removed() {
     });
 }
 
-/// A registry that gives every request the same answer.
-async fn registry(tasks: &mut JoinSet<()>, status: &'static str, headers: &'static str) -> String {
+/// What a registry answers: status line with headers, and body.
+type Answer = (String, Vec<u8>);
+
+/// A registry that answers by the head of a request.
+async fn registry(
+    tasks: &mut JoinSet<()>,
+    answer: impl Fn(&str) -> Answer + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let answer = format!(
-                "HTTP/1.1 {status}\r\n{headers}content-length: 0\r\nconnection: close\r\n\r\n"
+            let mut head = vec![0; 16 << 10];
+            let count = stream.read(&mut head).await.unwrap_or(0);
+            let (status, body) = answer(&String::from_utf8_lossy(&head[..count]));
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
             );
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&body).await;
         }
     });
     address.to_string()
+}
+
+fn always(status: &'static str) -> impl Fn(&str) -> Answer {
+    move |_| (status.to_owned(), Vec::new())
+}
+
+fn an_image_is_pulled_with_the_credentials_that_fit() {
+    with_world(async |world| {
+        let layer = LayerBuilder::new().file("pulled", 0o644, &vec![7; 100_000]).unwrap();
+        let built = ImageBuilder::new()
+            .layer(layer.finish().unwrap(), Compression::None)
+            .config(RunConfig { cmd: vec!["/pulled".into()], ..RunConfig::default() })
+            .build()
+            .unwrap();
+        let (id, digest) = (built.id.to_string(), built.digest.to_string());
+        let mut tasks = JoinSet::new();
+        let manifest_digest = digest.clone();
+        let host = registry(&mut tasks, move |head| {
+            // "me:secret"
+            if !head.to_ascii_lowercase().contains("authorization: basic bwu6c2vjcmv0") {
+                let challenge = "401 Unauthorized\r\nwww-authenticate: Basic realm=\"x\"";
+                return (challenge.to_owned(), Vec::new());
+            }
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            if path.contains("/manifests/") {
+                let head = format!(
+                    "200 OK\r\ncontent-type: {}\r\ndocker-content-digest: {manifest_digest}",
+                    podo_image::manifest::media_type::OCI_MANIFEST
+                );
+                return (head, built.manifest.to_vec());
+            }
+            let blob = built.blobs.iter().find(|(digest, _)| path.ends_with(&digest.to_string()));
+            match blob {
+                Some((_, bytes)) => ("200 OK".to_owned(), bytes.to_vec()),
+                None => ("404 Not Found".to_owned(), Vec::new()),
+            }
+        })
+        .await;
+        let name = format!("{host}/team/app:1");
+        let pull = async |keyring, progress| {
+            let request = PullImageRequest { image: Some(spec(&name)), ..Default::default() };
+            world.cri.pull_image(request, PullOptions { keyring, progress }).await
+        };
+        let error = pull(Keyring::new(), None).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ImagePullDenied, "{error}");
+        let mut keyring = Keyring::new();
+        keyring.add("other.test", Credential::basic("not", "this"));
+        keyring.add(&format!("{host}/team"), Credential::basic("me", "secret"));
+        let (sender, progress) = watch::channel(PullProgress::default());
+        let pulled = pull(keyring, Some(sender)).await.unwrap();
+        assert_eq!(pulled.image_ref, id);
+        let last = *progress.borrow();
+        assert_eq!((last.layer_count, last.unpacked_count), (1, 1));
+        assert!(last.total_bytes > 100_000 && last.done_bytes == last.total_bytes, "{last:?}");
+        let request = ImageStatusRequest { image: Some(spec(&name)), verbose: false };
+        let image = world.cri.image_status(request).await.unwrap().image.unwrap();
+        assert_eq!(image.repo_tags, [name.as_str()]);
+        assert_eq!(image.repo_digests, [format!("{host}/team/app@{digest}")]);
+    });
 }
 
 fn pull_errors_are_told_apart() {
@@ -75,16 +151,16 @@ fn pull_errors_are_told_apart() {
             (error.code(), error.reason()),
             (Code::InvalidArgument, Reason::InvalidImageName)
         );
-        let host = registry(&mut tasks, "404 Not Found", "").await;
+        let host = registry(&mut tasks, always("404 Not Found")).await;
         let error = pull(&format!("{host}/a/b:1")).await;
         assert_eq!((error.code(), error.reason()), (Code::NotFound, Reason::ImagePull), "{error}");
         assert!(error.message().contains("not found"), "{error}");
         let host =
-            registry(&mut tasks, "401 Unauthorized", "www-authenticate: Basic realm=\"x\"\r\n")
+            registry(&mut tasks, always("401 Unauthorized\r\nwww-authenticate: Basic realm=\"x\""))
                 .await;
         let error = pull(&format!("{host}/a/b:1")).await;
         assert_eq!(error.reason(), Reason::ImagePullDenied, "{error}");
-        let host = registry(&mut tasks, "503 Service Unavailable", "").await;
+        let host = registry(&mut tasks, always("503 Service Unavailable")).await;
         let error = pull(&format!("{host}/a/b:1")).await;
         assert_eq!(
             (error.code(), error.reason()),

@@ -3,6 +3,7 @@
 mod access;
 mod exec_spdy;
 mod exec_websocket;
+mod front;
 mod kubectl;
 mod log_streams;
 mod node;

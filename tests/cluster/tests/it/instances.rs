@@ -200,7 +200,7 @@ fn full_disk(data: &Path) {
     server.until_ready();
     let api = podo_cluster_tests::Api::of(&data.join("kubeconfig.yaml"));
     let mut filler = fs::File::create(data.join("filler")).unwrap();
-    while std::io::Write::write_all(&mut filler, &[0; 65536]).is_ok() {}
+    while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     let maps = "/api/v1/namespaces/default/configmaps";
     let big = "x".repeat(500_000);
     let refusal = (0..100)

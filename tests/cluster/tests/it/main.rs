@@ -6,6 +6,8 @@
 //!
 //! Numbers that a long run makes larger: `PODO_TEST_KILLS`, `PODO_TEST_WRITERS`, `PODO_TEST_PODS`, `PODO_TEST_WATCHES`.
 
+#![expect(clippy::unwrap_used, reason = "a world that cannot be set up fails its test")]
+
 mod access;
 mod documents;
 mod hostile;

@@ -270,7 +270,7 @@ fn s07_pods_and_the_node_reach_each_other_without_translation() {
             peers.contains(&wanted),
             "the sender's address {wanted} is among the peers: {peers}"
         );
-        let node = it.exec("client", "main", &format!("ping -c 1 -W 2 {}", HOST));
+        let node = it.exec("client", "main", &format!("ping -c 1 -W 2 {HOST}"));
         assert!(node.contains("1 packets received"), "{node}");
     });
 }

@@ -25,6 +25,11 @@ impl Page {
         self.tabs.finish()
     }
 
+    /// The text of the page, its tabs kept.
+    pub(super) fn bare(&self) -> String {
+        self.tabs.bare().to_owned()
+    }
+
     /// A line at a level; tabs in it separate columns.
     pub(super) fn line(&mut self, level: usize, text: impl AsRef<str>) {
         self.raw(&format!("{}{}\n", "  ".repeat(level), text.as_ref()));
