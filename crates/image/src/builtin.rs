@@ -43,6 +43,11 @@ impl Builtin {
         format!("{BUILTIN_REGISTRY}/hello:{}", self.version)
     }
 
+    /// What the image is called where nobody asks for a version.
+    pub(crate) fn latest() -> String {
+        format!("{BUILTIN_REGISTRY}/hello:latest")
+    }
+
     pub(crate) fn parts(&self) -> Result<Parts, serde_json::Error> {
         let layer = layer().map_err(serde_json::Error::io)?;
         let diff = Digest::sha256(&layer);

@@ -389,7 +389,7 @@ impl ImageService {
             used_at: now,
         };
         self.inner.layers.sync()?;
-        self.inner.metadata.record(record, &[name])?;
+        self.inner.metadata.record(record, &[name, Builtin::latest()])?;
         Ok(id)
     }
 
