@@ -26,6 +26,9 @@ use crate::token::{TokenConfig, TokenIssuer, TokenKeyError};
 /// How often the store is told the time, so that an idle one forgets old history as well.
 const TICK: Duration = Duration::from_secs(10);
 
+/// How long streams to nodes may go on when the server ends.
+const STREAMS_DRAIN: Duration = Duration::from_secs(2);
+
 /// Node ports (Kubernetes v1.36 `--service-node-port-range`).
 const NODE_PORTS: (u16, u16) = (30_000, 32_767);
 
@@ -138,10 +141,18 @@ pub async fn start(config: &ServerConfig, clock: Arc<dyn Clock>, tasks: &mut Tas
     let front = FrontConfig { listener, tls: pki.server_config().map_err(StartError::Pki)? };
     let stop = tasks.stop_signal();
     tasks.spawn("api front", Front::serve(front, Arc::clone(&server), stop.clone()));
+    tasks.spawn("api shutdown", shut_down(Arc::clone(&server), stop.clone()));
     tasks.spawn("store clock", tick(Arc::clone(&api), stop.clone()));
     tasks.spawn("event expiry", expiry::run(Arc::clone(&api), stop));
     server.health.started();
     Ok(Started { server, api, pki, address })
+}
+
+/// Says that the server is going, and ends the streams to nodes.
+async fn shut_down(server: Arc<Server>, stop: Stop) {
+    stop.requested().await;
+    server.health.stopping();
+    server.nodes.stop(STREAMS_DRAIN).await;
 }
 
 fn make_dir(path: &Path) -> Result<(), StartError> {

@@ -1,15 +1,24 @@
 //! A kubectl of our own: the command line, and one file per verb.
 
+mod api_resources;
 mod applied;
 mod apply;
+mod auth;
 mod call;
+mod config;
 mod context;
+mod cp;
 mod create;
+mod debug;
 mod delete;
 mod describe;
+mod diff;
 mod discovery;
 mod edit;
+mod events;
 mod exec;
+mod explain;
+mod expose;
 mod fault;
 mod files;
 mod get;
@@ -17,6 +26,7 @@ mod globals;
 mod kinds;
 mod logs;
 mod metadata;
+mod nodes;
 mod normal;
 mod patch;
 mod pods;
@@ -25,12 +35,15 @@ mod print;
 mod remote;
 mod replace;
 mod report;
+mod rollout;
 mod run;
 mod scale;
 mod select;
+mod set;
 mod tabs;
 mod terminal;
 mod time;
+mod top;
 mod value;
 mod version;
 mod wait;
@@ -60,21 +73,40 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Annotate(metadata::Change),
+    ApiResources(api_resources::ApiResources),
+    ApiVersions(api_resources::ApiVersions),
     Apply(apply::Apply),
     Attach(exec::Attach),
+    Auth(auth::Auth),
+    Autoscale(expose::Autoscale),
+    ClusterInfo(api_resources::ClusterInfo),
+    Config(config::Config),
+    Cordon(nodes::Cordon),
+    Cp(cp::Cp),
     Create(create::Create),
+    Debug(debug::Debug),
     Delete(delete::Delete),
     Describe(describe::Describe),
+    Diff(diff::Diff),
+    Drain(nodes::Drain),
     Edit(edit::Edit),
+    Events(events::Events),
     Exec(exec::Exec),
+    Explain(explain::Explain),
+    Expose(expose::Expose),
     Get(get::Get),
     Label(metadata::Change),
     Logs(logs::Logs),
     Patch(patch::Patch),
     PortForward(port_forward::PortForward),
     Replace(replace::Replace),
+    Rollout(rollout::Rollout),
     Run(run::Run),
     Scale(scale::Scale),
+    Set(set::Set),
+    Taint(nodes::Taint),
+    Top(top::Top),
+    Uncordon(nodes::Cordon),
     Version(version::Version),
     Wait(wait::Wait),
 }
@@ -127,21 +159,40 @@ impl Verb {
     async fn run(self, ctx: &Ctx) -> Outcome {
         match self {
             Self::Annotate(args) => metadata::run(ctx, metadata::Which::Annotations, args).await,
+            Self::ApiResources(args) => api_resources::run(ctx, args).await,
+            Self::ApiVersions(args) => api_resources::versions(ctx, args).await,
             Self::Apply(args) => apply::run(ctx, args).await,
             Self::Attach(args) => exec::attach(ctx, args).await,
+            Self::Auth(args) => auth::run(ctx, args).await,
+            Self::Autoscale(args) => expose::autoscale(ctx, args).await,
+            Self::ClusterInfo(args) => api_resources::cluster_info(ctx, args).await,
+            Self::Config(args) => config::run(ctx, args).await,
+            Self::Cordon(args) => nodes::cordon(ctx, args, true).await,
+            Self::Cp(args) => cp::run(ctx, args).await,
             Self::Create(args) => create::run(ctx, args).await,
+            Self::Debug(args) => debug::run(ctx, args).await,
             Self::Delete(args) => delete::run(ctx, args).await,
             Self::Describe(args) => describe::run(ctx, args).await,
+            Self::Diff(args) => diff::run(ctx, args).await,
+            Self::Drain(args) => nodes::drain(ctx, args).await,
             Self::Edit(args) => edit::run(ctx, args).await,
+            Self::Events(args) => events::run(ctx, args).await,
             Self::Exec(args) => exec::run(ctx, args).await,
+            Self::Explain(args) => explain::run(ctx, args).await,
+            Self::Expose(args) => expose::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
             Self::Logs(args) => logs::run(ctx, args).await,
             Self::Patch(args) => patch::run(ctx, args).await,
             Self::PortForward(args) => port_forward::run(ctx, args).await,
             Self::Replace(args) => replace::run(ctx, args).await,
+            Self::Rollout(args) => rollout::run(ctx, args).await,
             Self::Run(args) => run::run(ctx, args).await,
             Self::Scale(args) => scale::run(ctx, args).await,
+            Self::Set(args) => set::run(ctx, args).await,
+            Self::Taint(args) => nodes::taint(ctx, args).await,
+            Self::Top(args) => top::run(ctx, args).await,
+            Self::Uncordon(args) => nodes::cordon(ctx, args, false).await,
             Self::Version(args) => version::run(ctx, args).await,
             Self::Wait(args) => wait::run(ctx, args).await,
         }
@@ -154,19 +205,33 @@ struct Refusal {
     exit_code: u8,
 }
 
+/// The words of the subcommand, for the advice after a mistake: `kubectl create service`.
+fn subcommand(args: &[OsString]) -> String {
+    let command = Cli::command();
+    let mut current = &command;
+    let mut words = vec!["kubectl".to_owned()];
+    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        if let Some(next) = current.find_subcommand(arg) {
+            words.push(next.get_name().to_owned());
+            current = next;
+        }
+    }
+    words.join(" ")
+}
+
 fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
     if args.get(1).is_some_and(|first| first == "kubectl") {
         args.remove(1);
     }
-    let command = Cli::command();
-    let args = normal::booleans(&command, args);
-    let command = Cli::command();
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| refusal(&error))
+    let args = normal::booleans(&Cli::command(), normal::subjects(args));
+    let parsed = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| refusal(&error, &subcommand(&args)))
 }
 
 /// A mistake on the command line in the words of kubectl.
-fn refusal(error: &clap::Error) -> Refusal {
+fn refusal(error: &clap::Error, command: &str) -> Refusal {
     let context = |kind| error.get(kind).map(ToString::to_string);
     let text = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -184,7 +249,7 @@ fn refusal(error: &clap::Error) -> Refusal {
                 _ if !flag.starts_with('-') => format!("unexpected argument: {flag}"),
                 _ => format!("unknown flag: {}", flag.split('=').next().unwrap_or(&flag)),
             };
-            format!("error: {word}\nSee 'kubectl --help' for usage.\n")
+            format!("error: {word}\nSee '{command} --help' for usage.\n")
         }
         ErrorKind::InvalidSubcommand => {
             let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! `podo down`: ends the process of an instance and removes everything that it put into the kernel.
 
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podo_cri::PodoCri;
@@ -23,6 +25,7 @@ pub async fn run(options: &DownOptions) -> Result<(), Failure> {
     let lock = wait_for_lock(&instance).await?;
     // Pods of a process that was killed are still there, and its directories.
     remove_leftovers(&instance).await?;
+    unmount_beneath(&instance.data_dir)?;
     if options.purge {
         std::fs::remove_dir_all(&instance.data_dir).map_err(|error| {
             Failure::new(
@@ -33,6 +36,43 @@ pub async fn run(options: &DownOptions) -> Result<(), Failure> {
     }
     drop(lock);
     Ok(())
+}
+
+/// Volumes in memory are mounts that outlive the process.
+fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
+    let failed = |what: &str, error: std::io::Error| {
+        Failure::new(Class::Unavailable, format!("cannot unmount {what}: {error}"))
+    };
+    let table = std::fs::read_to_string("/proc/self/mountinfo")
+        .map_err(|error| failed("volumes", error))?;
+    // What was mounted last may stand on what was mounted before.
+    for target in mount_points(&table).filter(|path| path.starts_with(directory)).rev() {
+        rustix::mount::unmount(&target, rustix::mount::UnmountFlags::NOFOLLOW)
+            .map_err(|error| failed(&target.display().to_string(), error.into()))?;
+    }
+    Ok(())
+}
+
+/// The mount points of a `mountinfo` (proc(5)), in the order in which they were made.
+fn mount_points(table: &str) -> impl DoubleEndedIterator<Item = PathBuf> + '_ {
+    table.lines().filter_map(|line| line.split(' ').nth(4)).map(|path| {
+        let mut bytes = Vec::with_capacity(path.len());
+        let mut rest = path.as_bytes();
+        while let Some((&first, after)) = rest.split_first() {
+            let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+            match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+                Some(byte) if first == b'\\' => {
+                    bytes.push(byte);
+                    rest = after.get(3..).unwrap_or_default();
+                }
+                _ => {
+                    bytes.push(first);
+                    rest = after;
+                }
+            }
+        }
+        PathBuf::from(std::ffi::OsString::from_vec(bytes))
+    })
 }
 
 /// The process gives its lock up when it has ended.
@@ -74,5 +114,17 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
             format!("cannot remove {}: {error}", instance.run_dir.display()),
         )),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes() {
+        let table = "22 1 0:5 / / rw - ext4 a rw\n36 22 0:9 / /a\\040b/c rw shared:1 - tmpfs tmpfs rw\n";
+        let points: Vec<PathBuf> = mount_points(table).collect();
+        assert_eq!(points, [PathBuf::from("/"), PathBuf::from("/a b/c")]);
     }
 }

@@ -35,20 +35,45 @@ pub fn main() -> ExitCode {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     crate::say(&format!("{name} answers on port {PORT}"));
     let body: Arc<str> = format!("You've hit {name}\n").into();
+    std::thread::spawn(move || serve(&listener, &body));
+    match wait_for_end() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::tell(&format!("error: cannot wait for signals: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A container's first process gets only the signals that it asks for.
+fn wait_for_end() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
+}
+
+fn serve(listener: &TcpListener, body: &Arc<str>) {
     let open = Arc::new(AtomicUsize::new(0));
     for stream in listener.incoming().flatten() {
         if open.load(Ordering::Acquire) >= CONNECTIONS_MAX {
             continue;
         }
         open.fetch_add(1, Ordering::AcqRel);
-        let (body, open) = (Arc::clone(&body), Arc::clone(&open));
+        let (body, open) = (Arc::clone(body), Arc::clone(&open));
         std::thread::spawn(move || {
             // A peer that goes away in the middle is its own affair.
             let _gone = answer(&stream, &body);
             open.fetch_sub(1, Ordering::AcqRel);
         });
     }
-    ExitCode::SUCCESS
 }
 
 /// Answers the requests of a connection until the peer is done.

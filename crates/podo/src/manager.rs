@@ -35,9 +35,9 @@ impl Handler for Manager {
         async move {
             match request {
                 Request::Down => {
-                    // First nobody may start anything any more, then everything goes.
+                    // First nobody may start anything any more, then everything goes: both are the end of the process.
                     self.end.trigger();
-                    self.cri.teardown().await.map_err(|error| Chain(&error).to_string())
+                    Ok(())
                 }
                 other => manage(self.cri.images(), other, &answers).await,
             }

@@ -59,15 +59,19 @@ pub async fn run(options: &UpOptions) -> Result<(), Failure> {
         crate::tell(&format!("error: {failure}"));
     }
     let ended = end.stop();
+    let mut is_removed = options.ephemeral;
     let fault = tokio::select! {
         () = server::asked_to_end() => None,
-        () = ended.requested() => None,
+        () = ended.requested() => {
+            is_removed = true;
+            None
+        }
         end = node.tasks.first_exit() => Some(end),
         end = control_plane.tasks.first_exit() => Some(end),
         end = control_plane.api_tasks.first_exit() => Some(end),
     };
     // Whoever waits on the control socket for the end hears it when everything else has ended.
-    stop(node, control_plane, options.ephemeral).await;
+    stop(node, control_plane, is_removed).await;
     control.stop(DRAIN).await;
     drop(lock);
     match fault {
@@ -76,9 +80,9 @@ pub async fn run(options: &UpOptions) -> Result<(), Failure> {
     }
 }
 
-async fn stop(node: NodeParts, control_plane: ControlPlaneParts, is_ephemeral: bool) {
+async fn stop(node: NodeParts, control_plane: ControlPlaneParts, is_removed: bool) {
     node.tasks.stop(DRAIN).await;
-    if is_ephemeral && let Err(error) = node.cri.teardown().await {
+    if is_removed && let Err(error) = node.cri.teardown().await {
         crate::tell(&format!("Warning: not everything could be removed: {error}"));
     }
     node.cri.shutdown().await;
@@ -151,8 +155,8 @@ fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Resu
         Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
     })?;
     let manager = Arc::new(Manager::new(Arc::clone(&node.cri), Arc::clone(end)));
-    let stop = end.stop();
     let mut tasks = Tasks::new("control");
+    let stop = tasks.stop_signal();
     tasks.spawn("control socket", control::serve(listener, manager, stop));
     Ok(tasks)
 }

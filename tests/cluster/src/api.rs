@@ -29,6 +29,7 @@ pub const MERGE: &str = "application/merge-patch+json";
 #[derive(Clone)]
 pub struct Api {
     runtime: Arc<Runtime>,
+    endpoint: Arc<Endpoint>,
     client: Client,
 }
 
@@ -102,7 +103,17 @@ impl Api {
             .build()
             .expect("threads for a client");
         let client = Client::new(endpoint).expect("a usable endpoint");
-        Self { runtime: Arc::new(runtime), client }
+        Self { runtime: Arc::new(runtime), endpoint: Arc::new(endpoint.clone()), client }
+    }
+
+    /// A client with a connection of its own, on the same threads.
+    ///
+    /// # Panics
+    /// Never: this endpoint has been used before.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let client = Client::new(&self.endpoint).expect("a usable endpoint");
+        Self { client, ..self.clone() }
     }
 
     /// Runs something that waits.
@@ -243,7 +254,7 @@ impl Api {
         let selector = format!("fieldSelector=metadata.name%3D{name}");
         match self.in_time(within, self.follow(collection, &selector, &mut last, is_so)) {
             Ok(()) => last,
-            Err(error) => panic!("{collection}/{name} {what}: {error}; last: {last:#}"),
+            Err(error) => panic!("{collection}/{name} {what}: {error}; last: {:#}", brief(&last)),
         }
     }
 
@@ -261,7 +272,9 @@ impl Api {
         let is_one_so = |object: &Value| !object.is_null() && is_so(object);
         match self.in_time(PATIENCE, self.follow(collection, selector, &mut last, is_one_so)) {
             Ok(()) => last,
-            Err(error) => panic!("{collection}?{selector} {what}: {error}; last: {last:#}"),
+            Err(error) => {
+                panic!("{collection}?{selector} {what}: {error}; last: {:#}", brief(&last))
+            }
         }
     }
 
@@ -306,6 +319,18 @@ impl Api {
             }
         }
     }
+}
+
+/// An object without what nobody reads in a failure.
+fn brief(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.retain(|key, _| key == "nodeName");
+    }
+    object
 }
 
 /// The lines of a body, each a JSON document.

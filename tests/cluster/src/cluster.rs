@@ -47,6 +47,8 @@ pub struct Options {
     pub is_private: bool,
     /// Whether a registry is needed.
     pub has_registry: bool,
+    /// The binary to run instead of the one under test.
+    pub binary: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             storage: None,
             is_private: false,
             has_registry: true,
+            binary: None,
         }
     }
 }
@@ -141,13 +144,7 @@ impl Cluster {
     /// If it does not come up; what it said is shown.
     #[track_caller]
     pub fn start(folder: &Path, options: Options) -> Self {
-        let binary = folder.join("podo");
-        if !binary.exists() {
-            // A name of its own shows which processes are this cluster's.
-            fs::hard_link(binary::podo(), &binary)
-                .or_else(|_| fs::copy(binary::podo(), &binary).map(|_| ()))
-                .expect("the binary can be copied");
-        }
+        give_binary(folder, options.binary.as_deref().unwrap_or_else(|| binary::podo()));
         let registry = options.has_registry.then(|| {
             let storage = options.storage.clone().unwrap_or_else(images::storage);
             let port = options.registry_port;
@@ -382,6 +379,16 @@ impl Cluster {
             }
         }
         show_logs(&self.folder);
+    }
+}
+
+/// Puts the binary into the folder: a name of its own shows which processes are this cluster's.
+fn give_binary(folder: &Path, binary: &Path) {
+    let own = folder.join("podo");
+    if !own.exists() {
+        fs::hard_link(binary, &own)
+            .or_else(|_| fs::copy(binary, &own).map(|_| ()))
+            .expect("the binary can be copied");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One HTTP request from its head to its answer: who, what, may they, do it, tell it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,8 +17,9 @@ use super::render::{self, Context};
 use super::route::{self, Resource, Route};
 use super::table::IncludeObject;
 use crate::authn::User;
-use crate::authz::Attributes;
+use crate::authz::request_info::RequestInfo;
 use crate::call::{Body, Call, Outcome, Warnings};
+use crate::metrics::RequestKey;
 use crate::options::Options;
 use crate::server::Server;
 use crate::subresources;
@@ -73,22 +74,48 @@ where
     let user = server.authenticate(&parts, peer).map_err(plain)?;
     let options = route::parse_query(parts.uri.query().unwrap_or(""));
     let timeout = timeout(&options).map_err(plain)?;
-    match route::route(&parts.method, parts.uri.path(), &options).map_err(plain)? {
-        Route::Resource(resource) => {
+    match route::route(&parts.method, parts.uri.path(), &options) {
+        Ok(Route::Resource(resource)) => {
+            let (began, key) = (Instant::now(), request_key(&resource));
             let exchange = Exchange { server, parts: &parts, user, options, resource, warnings };
-            exchange.respond(body, timeout).await
+            let answer = exchange.respond(body, timeout).await;
+            let code = answer.as_ref().map_or_else(|(status, _)| status.code, |answer| answer.status().as_u16());
+            server.metrics.record(RequestKey { code, ..key }, began.elapsed());
+            answer
         }
-        Route::Other => {
+        Ok(Route::Other) => {
             authorize_path(server, &user, &parts).map_err(plain)?;
             server.serve_path(&parts, &options, &user).await.map_err(plain)
+        }
+        Err(status) => {
+            // Who may not ask is not told what there is.
+            authorize_path(server, &user, &parts).map_err(plain)?;
+            Err(plain(status))
         }
     }
 }
 
 fn authorize_path(server: &Server, user: &User, parts: &Parts) -> Result<(), Status> {
-    let verb = parts.method.as_str().to_ascii_lowercase();
-    let attributes = Attributes { user, verb: &verb, path: parts.uri.path(), ..Attributes::path(user) };
-    server.api.authorize(&attributes).map_err(|denial| denial.status())
+    let info = RequestInfo::of(parts);
+    server.api.authorize(&info.attributes(user)).map_err(|denial| denial.status())
+}
+
+fn request_key(resource: &Resource) -> RequestKey {
+    let target = &resource.target;
+    let names = &target.definition.names;
+    RequestKey {
+        verb: resource.verb.as_str(),
+        group: names.group,
+        version: names.version,
+        resource: names.plural,
+        subresource: target.subresource_name(),
+        scope: match (target.name.is_empty(), target.namespace.is_empty()) {
+            (false, _) => "resource",
+            (true, false) => "namespace",
+            (true, true) => "cluster",
+        },
+        code: 0,
+    }
 }
 
 fn timeout(options: &Options) -> Result<Duration, Status> {

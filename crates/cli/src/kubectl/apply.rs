@@ -98,14 +98,22 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
     let applier = Applier { ctx, args: &args, dry_run, validation: args.validate.query()? };
-    let (declared, mut faults) = args.files.read(ctx)?;
-    if declared.is_empty() && faults.is_empty() {
+    let declared = args.files.read_each(ctx)?;
+    if declared.is_empty() {
         return Err(Fault::refused("no objects passed to apply"));
     }
+    let mut faults = Vec::new();
     let selector = args.selector.as_deref().map(parse_selector).transpose()?;
     let mut results = Vec::new();
     let mut visited = Vec::new();
     for one in declared {
+        let one = match one {
+            Ok(one) => one,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
         if selector.as_ref().is_some_and(|selector| !matches(selector, &one.object)) {
             continue;
         }
@@ -128,7 +136,10 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
         _ if args.report.output.as_deref() == Some("name") => {
             results.iter().try_for_each(|object| report.done(ctx, object, ""))?;
         }
-        _ => report.done(ctx, &super::print::list_of(results), "")?,
+        _ => {
+            let list = json!({"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}});
+            report.done(ctx, &list, "")?;
+        },
     }
     if args.prune && faults.is_empty() {
         prune::run(ctx, &args, &report, dry_run, &visited).await?;
@@ -256,7 +267,7 @@ impl Applier<'_> {
         }
         for attempt in 0.. {
             let (patch, kind) = self.difference(item, &current)?;
-            if patch == json!({}) {
+            if patch == json!({}) && self.dry_run != DryRun::Client {
                 return Ok(Change::Unchanged(current));
             }
             if self.dry_run == DryRun::Client {
@@ -293,7 +304,7 @@ impl Applier<'_> {
 
     /// The patch from what was applied last to what the file says, given what the server has.
     fn difference(&self, item: &Item, current: &Value) -> Result<(Value, &'static str), Fault> {
-        let original = applied::read(current).unwrap_or(Value::Null);
+        let original = applied::read(current).unwrap_or(json!({}));
         let modified = &item.object;
         let failed = |why: String| {
             Fault::refused(format!(

@@ -71,12 +71,6 @@ impl Call {
         self
     }
 
-    /// Bytes as the body.
-    pub(crate) fn raw(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
-        self
-    }
-
     /// The media types that are taken as an answer.
     pub(crate) fn accept(mut self, types: &'static str) -> Self {
         self.accept = types;

@@ -121,7 +121,7 @@ async fn to_pod(
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
         .unwrap_or_default();
     let test = call(ctx, args, &pod, false, &["test", "-d", target])?;
-    let is_folder = remote::run(ctx, &test, Input::None, false, |_, _| Ok(())).await;
+    let is_folder = remote::run(ctx, &test, Input::None, false, async |_, _| Ok(())).await;
     let target = match is_folder {
         Ok(()) => format!("{}/{name}", target.trim_end_matches('/')),
         Err(Fault::Exit(_) | Fault::Refused(_)) => target.trim_end_matches('/').to_owned(),
@@ -139,7 +139,7 @@ async fn to_pod(
 
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
     let packed = tokio::task::spawn_blocking(move || pack(&source, &base, Sender(sender)));
-    let sink = |channel, bytes: &[u8]| {
+    let sink = async |channel, bytes: &[u8]| {
         if channel == Channel::Stderr { ctx.note_raw(bytes) } else { ctx.out(bytes)? }
         Ok(())
     };
@@ -176,36 +176,17 @@ async fn from_pod(
         target = target.join(prefix.file_name().unwrap_or_default());
     }
     let unpacked = tokio::task::spawn_blocking(move || unpack(&prefix, &target, Receiver::new(pieces)));
-    let (overflow, mut queued) = mpsc::channel::<Bytes>(PIECES_MAX);
-    let forward = async {
-        while let Some(piece) = queued.recv().await {
-            if sender.send(piece).await.is_err() {
-                return;
-            }
+    let sink = async |channel, bytes: &[u8]| {
+        if channel == Channel::Stderr {
+            ctx.note_raw(bytes);
+            return Ok(());
         }
-        drop(sender);
+        // Whoever unpacks may have stopped early, and says why.
+        let _stopped = sender.send(Bytes::copy_from_slice(bytes)).await;
+        Ok(())
     };
-    let receive = async {
-        let outcome = remote::run(ctx, &path, Input::None, false, |channel, bytes| {
-            if channel == Channel::Stderr {
-                ctx.note_raw(bytes);
-                return Ok(());
-            }
-            // The disk is slower than the wire: then the rest waits in memory.
-            let mut piece = Bytes::copy_from_slice(bytes);
-            loop {
-                match overflow.try_send(piece) {
-                    Ok(()) => return Ok(()),
-                    Err(mpsc::error::TrySendError::Full(back)) => piece = back,
-                    Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
-                }
-            }
-        })
-        .await;
-        drop(overflow);
-        outcome
-    };
-    let (received, ()) = tokio::join!(receive, forward);
+    let received = remote::run(ctx, &path, Input::None, false, sink).await;
+    drop(sender);
     let unpacked = unpacked.await.unwrap_or_else(|_panic| Err(io::Error::other("unpacking stopped")));
     received?;
     for skipped in unpacked.map_err(Fault::io("unable to unpack the files"))? {

@@ -181,14 +181,23 @@ async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
     let dry_run = args.common.dry_run.parse()?;
     let report = Report::new(&args.common.report, dry_run)?;
     let selector = args.selector.as_deref().map(super::kinds::parse_selector).transpose()?;
-    let (mut declared, mut faults) = args.files.read(ctx)?;
+    let mut declared = args.files.read_each(ctx)?;
     if args.edit {
-        declared = super::edit::declared(declared)?;
+        let all: Vec<_> = declared.into_iter().collect::<Result<_, _>>()?;
+        declared = super::edit::declared(all)?.into_iter().map(Ok).collect();
     }
-    if declared.is_empty() && faults.is_empty() {
+    if declared.is_empty() {
         return Err(Fault::refused("no objects passed to create"));
     }
+    let mut faults = Vec::new();
     for one in declared {
+        let one = match one {
+            Ok(one) => one,
+            Err(fault) => {
+                faults.push(fault);
+                continue;
+            }
+        };
         if selector.as_ref().is_some_and(|selector| !super::kinds::matches(selector, &one.object)) {
             continue;
         }

@@ -118,7 +118,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
             }),
         }
     }
-    if items.is_empty() && faults.is_empty() || deleted.is_empty() && faults.is_empty() {
+    if items.is_empty() && faults.is_empty() {
         return ctx.line("No resources found");
     }
     Fault::all(faults)?;

@@ -1,11 +1,12 @@
 //! `diff`: what `apply` would change, shown by a program for differences.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
 use podo_api::patch::{merge, strategic};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::applied;
 use super::call::{APPLY, Call, MERGE, STRATEGIC};
@@ -43,31 +44,33 @@ pub(crate) struct Diff {
 
 /// Two folders of objects, deleted at the end.
 struct Folders {
-    root: PathBuf,
+    live: PathBuf,
+    merged: PathBuf,
 }
 
 impl Folders {
     fn new() -> Result<Self, Fault> {
-        let root = std::env::temp_dir().join(format!("kubectl-diff-{}", podo_base::name_suffix(10)));
-        for side in ["LIVE", "MERGED"] {
-            std::fs::create_dir_all(root.join(side))
-                .map_err(Fault::io(format!("unable to make {}", root.display())))?;
-        }
-        Ok(Self { root })
+        let make = |side: &str| {
+            let path = std::env::temp_dir().join(format!("{side}-{}", podo_base::name_suffix(10)));
+            let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
+            made.map_err(Fault::io(format!("unable to make {}", path.display()))).map(|()| path)
+        };
+        Ok(Self { live: make("LIVE")?, merged: make("MERGED")? })
     }
+}
 
-    fn write(&self, side: &str, name: &str, object: &Value) -> Outcome {
-        let path = self.root.join(side).join(name);
-        let text =
-            if object.is_null() { String::new() } else { podo_api::yaml::from_json(object) };
-        std::fs::write(&path, text).map_err(Fault::io(format!("unable to write {}", path.display())))
-    }
+fn write(folder: &Path, name: &str, object: &Value) -> Outcome {
+    let path = folder.join(name);
+    let text = if object.is_null() { String::new() } else { podo_api::yaml::from_json(object) };
+    std::fs::write(&path, text).map_err(Fault::io(format!("unable to write {}", path.display())))
 }
 
 impl Drop for Folders {
     fn drop(&mut self) {
-        // Files that stay behind in the temporary folder do no harm.
-        let _removed = std::fs::remove_dir_all(&self.root);
+        for folder in [&self.live, &self.merged] {
+            // Files that stay behind in the temporary folder do no harm.
+            let _removed = std::fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -94,10 +97,10 @@ pub(crate) async fn run(ctx: &Ctx, args: Diff) -> Outcome {
         let group = if resource.group.is_empty() { String::new() } else { format!("{}.", resource.group) };
         let name = format!("{group}{}.{}.{}.{}", resource.version, resource.kind, item.namespace, item.name);
         let kind = resource.kind.as_str();
-        folders.write("LIVE", &name, &shown(&args, kind, live))?;
-        folders.write("MERGED", &name, &shown(&args, kind, merged))?;
+        write(&folders.live, &name, &shown(&args, kind, live))?;
+        write(&folders.merged, &name, &shown(&args, kind, merged))?;
     }
-    compare(ctx, &folders.root)
+    compare(ctx, &folders)
 }
 
 /// What the object would be, as the server says without keeping it.
@@ -115,7 +118,7 @@ async fn merged(ctx: &Ctx, args: &Diff, item: &Item, live: &Value) -> Result<Val
     if live.is_null() {
         return ctx.call(dry(Call::post(item.resource.collection(Some(&item.namespace)), &modified))).await;
     }
-    let original = applied::read(live).unwrap_or(Value::Null);
+    let original = applied::read(live).unwrap_or(json!({}));
     let refused = |error: String| Fault::refused(error);
     let (patch, kind) = match schema_of(&item.resource) {
         Some(ty) => (
@@ -154,11 +157,11 @@ fn shown(args: &Diff, kind: &str, mut object: Value) -> Value {
 }
 
 /// Runs `$KUBECTL_EXTERNAL_DIFF`, or `diff -u -N`. Its exit code of 1 says that there are differences.
-fn compare(ctx: &Ctx, root: &Path) -> Outcome {
+fn compare(ctx: &Ctx, folders: &Folders) -> Outcome {
     let program = std::env::var("KUBECTL_EXTERNAL_DIFF").ok().filter(|text| !text.is_empty());
     let mut words = program.as_deref().unwrap_or("diff -u -N").split_whitespace();
     let program = words.next().unwrap_or("diff");
-    let output = Command::new(program).args(words).arg(root.join("LIVE")).arg(root.join("MERGED")).output();
+    let output = Command::new(program).args(words).arg(&folders.live).arg(&folders.merged).output();
     let output = output.map_err(|source| Fault::refused(format!("failed to run {program:?}: {source}")))?;
     ctx.out(&output.stdout)?;
     ctx.note_raw(&output.stderr);

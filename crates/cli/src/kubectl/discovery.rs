@@ -257,6 +257,21 @@ impl Discovery {
             .or_else(|| self.resources.iter().find(|resource| resource.is_called(&name)))
     }
 
+    /// What is said when a short name could mean kinds of several groups.
+    pub(crate) fn rivals(&self, name: &str) -> Vec<String> {
+        let is_short = |resource: &&Resource| resource.short.iter().any(|short| short == name);
+        let Some(found) = self.find(name).filter(|found| is_short(found)) else {
+            return Vec::new();
+        };
+        let others = self.resources.iter().filter(is_short);
+        let others = others.filter(|other| other.group != found.group && self.is_preferred(other));
+        let told = others.map(|other| {
+            let other = other.qualified();
+            format!("short name {} could also match lower priority resource {other}", quoted(name))
+        });
+        told.collect()
+    }
+
     /// The kind that a user calls `name`, or kubectl's complaint.
     pub(crate) fn require(&self, name: &str) -> Result<&Resource, Fault> {
         self.find(name).ok_or_else(|| {

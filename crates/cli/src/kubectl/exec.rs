@@ -162,7 +162,7 @@ fn call(pod: &Value, verb: &str, container: &str, stdin: bool, is_tty: bool) -> 
 
 async fn session(ctx: &Ctx, call: &Call, stdin: bool, is_tty: bool) -> Outcome {
     let input = if stdin { Input::Process } else { Input::None };
-    let sink = |channel, bytes: &[u8]| {
+    let sink = async |channel, bytes: &[u8]| {
         if channel == Channel::Stderr {
             ctx.note_raw(bytes);
             return Ok(());

@@ -110,11 +110,6 @@ impl Fault {
         self.reason() == "NotFound"
     }
 
-    /// Whether the server says that the object is there already.
-    pub(crate) fn is_already_exists(&self) -> bool {
-        self.reason() == "AlreadyExists"
-    }
-
     /// Puts words before the message, keeping what kind of fault it is.
     pub(crate) fn context(self, words: &str) -> Self {
         match self {
@@ -149,9 +144,18 @@ impl Fault {
     pub(crate) fn report(&self) -> String {
         match self {
             Self::Exit(_) | Self::Closed => String::new(),
-            Self::Many(faults) => faults.iter().map(|fault| fault.line() + "\n").collect(),
+            Self::Many(faults) => faults.iter().map(|fault| fault.line_of_many() + "\n").collect(),
             Self::Status(status) if status.s("/reason") == "Invalid" => invalid(status),
             _ => self.line() + "\n",
+        }
+    }
+
+    /// The line of one of several: those that are not the server's have no `error: ` before them.
+    fn line_of_many(&self) -> String {
+        let line = self.line();
+        match self {
+            Self::Status(_) | Self::Request(_) => line,
+            _ => line.strip_prefix("error: ").map(str::to_owned).unwrap_or(line),
         }
     }
 

@@ -37,17 +37,28 @@ impl FileArgs {
         self.filename.is_empty() && self.kustomize.is_none()
     }
 
-    /// Reads all objects in the order of the files; lists are taken apart. What cannot be read is among the faults.
+    /// Reads all objects in the order of the files; what cannot be read is apart.
     pub(crate) fn read(&self, ctx: &Ctx) -> Result<(Vec<Declared>, Vec<Fault>), Fault> {
+        let (mut declared, mut faults) = (Vec::new(), Vec::new());
+        for one in self.read_each(ctx)? {
+            match one {
+                Ok(one) => declared.push(one),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok((declared, faults))
+    }
+
+    /// Reads all objects in the order of the files; lists are taken apart. What cannot be read is a fault in its place.
+    pub(crate) fn read_each(&self, ctx: &Ctx) -> Result<Vec<Result<Declared, Fault>>, Fault> {
         if self.kustomize.is_some() {
             return Err(Fault::refused("kustomizations (-k) are not supported"));
         }
-        let mut declared = Vec::new();
-        let mut faults = Vec::new();
+        let mut found = Vec::new();
         for name in self.filename.iter().flat_map(|names| names.split(',')) {
             if name == "-" {
                 let text = ctx.read_input()?;
-                collect(&mut declared, &mut faults, "STDIN", &text);
+                collect(&mut found, "STDIN", &text);
                 continue;
             }
             if name.starts_with("http://") || name.starts_with("https://") {
@@ -56,12 +67,14 @@ impl FileArgs {
             for path in self.expand(Path::new(name))? {
                 let shown = path.display().to_string();
                 match std::fs::read_to_string(&path) {
-                    Ok(text) => collect(&mut declared, &mut faults, &shown, &text),
-                    Err(source) => faults.push(Fault::Io { context: format!("open {shown}"), source }),
+                    Ok(text) => collect(&mut found, &shown, &text),
+                    Err(source) => {
+                        found.push(Err(Fault::Io { context: format!("open {shown}"), source }));
+                    }
                 }
             }
         }
-        Ok((declared, faults))
+        Ok(found)
     }
 
     fn expand(&self, path: &Path) -> Result<Vec<PathBuf>, Fault> {
@@ -109,14 +122,14 @@ impl FileArgs {
     }
 }
 
-fn collect(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, text: &str) {
+fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {
     for document in podo_api::yaml::documents(text) {
         let value = document.and_then(|(_line, text)| podo_api::yaml::to_json(text.as_bytes()));
         match value {
             Ok(Value::Null) => {}
-            Ok(value) => flatten(declared, faults, source, value),
+            Ok(value) => flatten(found, source, value),
             Err(error) => {
-                faults.push(syntax(source, &error.to_string()));
+                found.push(Err(syntax(source, &error.to_string())));
                 return;
             }
         }
@@ -129,7 +142,7 @@ fn syntax(source: &str, message: &str) -> Fault {
     Fault::refused(format!("error parsing {source}: error converting YAML to JSON: yaml: {message}"))
 }
 
-fn flatten(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, object: Value) {
+fn flatten(found: &mut Vec<Result<Declared, Fault>>, source: &str, object: Value) {
     let is_list = object.s("/kind").ends_with("List") && object.has("/items");
     if is_list {
         let kind = object.s("/kind").trim_end_matches("List").to_owned();
@@ -140,23 +153,18 @@ fn flatten(declared: &mut Vec<Declared>, faults: &mut Vec<Fault>, source: &str, 
                 item["kind"] = kind.clone().into();
                 item["apiVersion"] = version.clone().into();
             }
-            flatten(declared, faults, source, item);
+            flatten(found, source, item);
         }
         return;
     }
-    for (field, shown) in [("/apiVersion", "apiVersion"), ("/kind", "Kind")] {
-        if object.s(field).is_empty() {
-            let what = if shown == "Kind" {
-                format!(
-                    "unable to decode {}: Object 'Kind' is missing in '{object}'",
-                    super::fault::quoted(source)
-                )
-            } else {
-                format!("error validating {}: error validating data: apiVersion not set; if you choose to ignore these errors, turn validation off with --validate=false", super::fault::quoted(source))
-            };
-            faults.push(Fault::refused(what));
-            return;
-        }
-    }
-    declared.push(Declared { source: source.to_owned(), object });
+    let lacking = match (object.s("/apiVersion").is_empty(), object.s("/kind").is_empty()) {
+        (false, false) => return found.push(Ok(Declared { source: source.to_owned(), object })),
+        (true, true) => "[apiVersion not set, kind not set]",
+        (true, false) => "apiVersion not set",
+        (false, true) => "kind not set",
+    };
+    found.push(Err(Fault::refused(format!(
+        "error validating {}: error validating data: {lacking}; if you choose to ignore these errors, turn validation off with --validate=false",
+        super::fault::quoted(source)
+    ))));
 }

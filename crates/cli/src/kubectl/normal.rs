@@ -4,6 +4,27 @@ use std::ffi::OsString;
 
 use clap::{ArgAction, Command};
 
+/// The subcommands whose `--user` is a subject, not the user of the kubeconfig.
+const BINDINGS: [&str; 2] = ["rolebinding", "clusterrolebinding"];
+
+/// Gives the `--user` of bindings the name that tells it from the one that all commands take.
+pub(crate) fn subjects(args: Vec<OsString>) -> Vec<OsString> {
+    let is_binding = args.iter().any(|arg| arg == "create")
+        && args.iter().any(|arg| BINDINGS.iter().any(|name| arg == *name));
+    if !is_binding {
+        return args;
+    }
+    let rename = |arg: OsString| match arg.to_str() {
+        Some("--user") => "--subject-user".into(),
+        Some(text) => match text.strip_prefix("--user=") {
+            Some(user) => format!("--subject-user={user}").into(),
+            None => arg,
+        },
+        None => arg,
+    };
+    args.into_iter().map(rename).collect()
+}
+
 /// Turns `--flag=true` into `--flag` and takes `--flag=false` away, for flags that have no value for us. Nothing after `--` is touched.
 pub(crate) fn booleans(command: &Command, args: Vec<OsString>) -> Vec<OsString> {
     let mut current = command;

@@ -60,7 +60,7 @@ pub(crate) async fn run(
     path: &str,
     input: Input,
     is_tty: bool,
-    mut sink: impl FnMut(Channel, &[u8]) -> Outcome,
+    mut sink: impl AsyncFnMut(Channel, &[u8]) -> Outcome,
 ) -> Outcome {
     let mut socket = open(ctx, path, CHANNELS_V5).await?;
     let mut input = match input {
@@ -87,7 +87,7 @@ pub(crate) async fn run(
         match event {
             Event::Frame(None) => break None,
             Event::Frame(Some(frame)) => {
-                if let Some(status) = take(&frame, &mut sink)? {
+                if let Some(status) = take(&frame, &mut sink).await? {
                     break Some(status);
                 }
             }
@@ -101,7 +101,7 @@ pub(crate) async fn run(
     };
     let drained = async {
         while let Ok(Some(frame)) = socket.next().await {
-            take(&frame, &mut sink)?;
+            take(&frame, &mut sink).await?;
         }
         Ok::<(), Fault>(())
     };
@@ -112,13 +112,16 @@ pub(crate) async fn run(
 }
 
 /// Passes output on; the status, if that is what the frame holds.
-fn take(frame: &[u8], sink: &mut impl FnMut(Channel, &[u8]) -> Outcome) -> Result<Option<Value>, Fault> {
+async fn take(
+    frame: &[u8],
+    sink: &mut impl AsyncFnMut(Channel, &[u8]) -> Outcome,
+) -> Result<Option<Value>, Fault> {
     let Some((channel, payload)) = frame.split_first() else {
         return Ok(None);
     };
     match *channel {
-        1 if !payload.is_empty() => sink(Channel::Stdout, payload)?,
-        2 if !payload.is_empty() => sink(Channel::Stderr, payload)?,
+        1 if !payload.is_empty() => sink(Channel::Stdout, payload).await?,
+        2 if !payload.is_empty() => sink(Channel::Stderr, payload).await?,
         3 if !payload.is_empty() => {
             return serde_json::from_slice(payload)
                 .map(Some)

@@ -137,7 +137,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
 fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
     let image = args.image.as_deref().unwrap_or_default();
     if image.is_empty() {
-        return Err(Fault::refused("--image is required"));
+        return Err(Fault::refused("required flag(s) \"image\" not set"));
     }
     if image.contains(char::is_whitespace) {
         return Err(Fault::refused(format!("Invalid image name \"{image}\": invalid reference format")));

@@ -17,8 +17,6 @@ pub(crate) const CHUNK: u32 = 500;
 pub(crate) struct Pick {
     pub(crate) resource: Resource,
     pub(crate) names: Vec<String>,
-    /// Whether the kind stands for a category such as `all`.
-    pub(crate) is_of_category: bool,
 }
 
 /// One object that a command works on.
@@ -64,6 +62,12 @@ pub(crate) struct Select<'a> {
 /// Reads `TYPE[,TYPE] [NAME…]` or `TYPE/NAME…`.
 pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Fault> {
     let discovery = ctx.discovery().await?;
+    let kinds = words.iter().map(|word| word.split_once('/').map_or(word.as_str(), |(kind, _)| kind));
+    for kind in kinds.take(if words.iter().any(|word| word.contains('/')) { words.len() } else { 1 }) {
+        for other in kind.split(',').flat_map(|kind| discovery.rivals(kind)) {
+            ctx.warn_once(&other);
+        }
+    }
     let mut picks: Vec<Pick> = Vec::new();
     if words.iter().any(|word| word.contains('/')) {
         for word in words {
@@ -78,7 +82,7 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
             let names = vec![name.to_owned()];
             for kind in kind.split(',') {
                 let resource = discovery.require(kind)?.clone();
-                picks.push(Pick { resource, names: names.clone(), is_of_category: false });
+                picks.push(Pick { resource, names: names.clone() });
             }
         }
         return Ok(picks);
@@ -94,12 +98,11 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
         }
         if category.is_empty() {
             let resource = discovery.require(kind)?.clone();
-            picks.push(Pick { resource, names: names.to_vec(), is_of_category: false });
+            picks.push(Pick { resource, names: names.to_vec() });
         }
         picks.extend(category.into_iter().map(|resource| Pick {
             resource: resource.clone(),
             names: names.to_vec(),
-            is_of_category: true,
         }));
     }
     Ok(picks)

@@ -18,9 +18,9 @@ pub(crate) fn size() -> Option<Value> {
     Some(json!({"Width": size.ws_col, "Height": size.ws_row}))
 }
 
-/// The width of the terminal in columns; `None` without a terminal.
-pub(crate) fn width() -> Option<usize> {
-    tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col))
+/// Whether standard output is a terminal.
+pub(crate) fn is_output() -> bool {
+    isatty(io::stdout())
 }
 
 /// The terminal in raw mode (termios(3)): keys go to the remote side as they are.

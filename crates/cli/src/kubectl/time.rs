@@ -153,13 +153,3 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
     Duration::try_from_secs_f64(total).ok()
 }
-
-/// A number of seconds as Go prints a `time.Duration`: `1h0m0s`.
-pub(crate) fn go_duration(seconds: i64) -> String {
-    let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (h, m) {
-        (0, 0) => format!("{s}s"),
-        (0, _) => format!("{m}m{s}s"),
-        _ => format!("{h}h{m}m{s}s"),
-    }
-}

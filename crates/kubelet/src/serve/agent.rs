@@ -36,7 +36,8 @@ impl Node for KubeletHandle {
         container: &'a str,
     ) -> BoxFuture<'a, Result<ContainerTarget, Status>> {
         let found = self.find(namespace, pod, container).map_err(|error| not_found(&error));
-        let found = found.map(|found| ContainerTarget { id: found.container_id, is_tty: found.has_tty });
+        let found =
+            found.map(|found| ContainerTarget { id: found.container_id, is_tty: found.has_tty });
         std::future::ready(found).boxed()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use podo_api::Status;
@@ -50,6 +50,9 @@ impl Upgrade {
         spdy: &[&'static str],
         websocket: &[&'static str],
     ) -> Result<Self, Status> {
+        if request.version() != Version::HTTP_11 {
+            return Err(Status::bad_request("unable to upgrade: HTTP/1.1 is required"));
+        }
         let (response, protocol) = if websocket::is_requested(request.headers()) {
             let (response, subprotocol) = websocket::accept(request, websocket)?;
             (response, Protocol::WebSocket(subprotocol))

@@ -116,7 +116,11 @@ impl Token {
             return Err(Fault::refused("failed to create token: no token in server response"));
         }
         match Output::parse(self.output.as_deref(), None)? {
-            Output::Human { .. } => ctx.line(token),
+            // A script takes the token as it is; a person wants the prompt on a new line.
+            Output::Human { .. } if ctx.is_process && super::super::terminal::is_output() => {
+                ctx.line(token)
+            }
+            Output::Human { .. } => ctx.out(token),
             output => ctx.out(output.object(&answer, self.show, true)?),
         }
     }

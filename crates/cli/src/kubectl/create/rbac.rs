@@ -54,7 +54,7 @@ pub(super) struct ClusterRole {
 #[derive(Debug, Args)]
 struct Subjects {
     /// A user; repeat for more
-    #[arg(long = "user")]
+    #[arg(long = "subject-user", value_name = "USER")]
     users: Vec<String>,
     /// A group; repeat for more
     #[arg(long = "group")]

@@ -1,7 +1,5 @@
 //! Tables that the server makes, as text.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 
 use super::super::tabs::tame;
@@ -109,14 +107,5 @@ pub(crate) fn as_table(answer: Value) -> Value {
             {"name": "Age", "type": "string"},
         ],
         "rows": rows,
-    })
-}
-
-/// Joins lines with a prefix, for messages of several lines.
-pub(crate) fn indented(lines: &str, prefix: &str) -> String {
-    lines.lines().fold(String::new(), |mut out, line| {
-        // Writing to a string does not fail.
-        let _written = writeln!(out, "{prefix}{line}");
-        out
     })
 }

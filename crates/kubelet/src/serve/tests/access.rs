@@ -2,7 +2,12 @@
 
 use super::*;
 
-async fn ask(fixture: &mut Fixture, user: Option<(&str, &[&str])>, token: Option<&str>, path: &str) -> (u16, String) {
+async fn ask(
+    fixture: &mut Fixture,
+    user: Option<(&str, &[&str])>,
+    token: Option<&str>,
+    path: &str,
+) -> (u16, String) {
     let stream = fixture.connect_as(user).await;
     let mut sender = fixture.http(stream).await;
     let mut request = get(path);
@@ -44,7 +49,8 @@ async fn the_api_server_and_masters_may_all_and_others_what_the_review_allows() 
         assert_eq!(code, expected, "{user:?} {token:?} {path}: {text}");
     }
     let (_, text) = ask(&mut fixture, None, Some("reader"), "/pods").await;
-    let expected = r#"Forbidden (user=reader, verb=get, resource=nodes, subresource(s)=["pods", "proxy"])"#;
+    let expected =
+        r#"Forbidden (user=reader, verb=get, resource=nodes, subresource(s)=["pods", "proxy"])"#;
     assert_eq!(text, expected);
     fixture.stop().await;
 }

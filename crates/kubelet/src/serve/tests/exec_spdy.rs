@@ -30,7 +30,8 @@ async fn output_input_and_the_status_are_streams_of_their_own() {
 #[tokio::test]
 async fn exit_codes_are_told_as_each_version_has_them() {
     let fixture = Fixture::start().await;
-    for version in ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"] {
+    for version in ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"]
+    {
         let path = "/exec/default/p/c?command=exit&command=3&output=1&error=1";
         let mut client = upgrade(&fixture, path, version).await;
         let error = client.open(&[("streamType", "error")]).await;
@@ -42,7 +43,11 @@ async fn exit_codes_are_told_as_each_version_has_them() {
             let status: Value = serde_json::from_str(&texts[0]).unwrap();
             assert_eq!(status["details"]["causes"][0]["message"], "3");
         } else {
-            assert!(texts[0].starts_with("command terminated with non-zero exit code: "), "{}", texts[0]);
+            assert!(
+                texts[0].starts_with("command terminated with non-zero exit code: "),
+                "{}",
+                texts[0]
+            );
         }
     }
     fixture.stop().await;
@@ -69,7 +74,13 @@ async fn streams_that_make_no_sense_are_reset() {
     let mut client = upgrade(&fixture, "/attach/default/p/c?output=1", "v4.channel.k8s.io").await;
     let id = client.begin(&[("streamType", "nonsense")]).await;
     assert_eq!(client.next().await, Some(Frame::Reset { id, status: 1 }));
-    client.send(Frame::SynStream { id: 2, fin: false, headers: vec![("streamtype".into(), "error".into())] }).await;
+    client
+        .send(Frame::SynStream {
+            id: 2,
+            fin: false,
+            headers: vec![("streamtype".into(), "error".into())],
+        })
+        .await;
     assert_eq!(client.next().await, Some(Frame::Reset { id: 2, status: 1 }));
     // Data of a stream that nobody knows is nobody's.
     client.data(99, b"lost", true).await;

@@ -17,7 +17,8 @@ pub(super) async fn open(fixture: &Fixture, path: &str, protocol: &str) -> Resul
     }
     let opened = tokio_tungstenite::client_async(request, fixture.connect().await).await;
     let (socket, response) = opened?;
-    let chosen = response.headers().get("sec-websocket-protocol").map_or("", |name| name.to_str().unwrap());
+    let chosen =
+        response.headers().get("sec-websocket-protocol").map_or("", |name| name.to_str().unwrap());
     assert_eq!(chosen, protocol);
     Ok(socket)
 }
@@ -117,7 +118,10 @@ async fn a_terminal_learns_its_size() {
 #[tokio::test]
 async fn a_command_that_cannot_be_run_is_told_on_the_error_channel() {
     let fixture = Fixture::start().await;
-    let mut socket = open(&fixture, "/exec/default/p/c?command=missing&output=1", "v4.channel.k8s.io").await.unwrap();
+    let mut socket =
+        open(&fixture, "/exec/default/p/c?command=missing&output=1", "v4.channel.k8s.io")
+            .await
+            .unwrap();
     let (channels, _, code) = drain(&mut socket).await;
     let status = json_of(&channels[3]);
     assert_eq!((status["reason"].as_str(), code), (Some("InternalError"), 1000));
@@ -135,7 +139,10 @@ async fn older_protocols_tell_the_end_as_text_and_success_not_at_all() {
         let (channels, ..) = drain(&mut socket).await;
         let text = String::from_utf8_lossy(&channels[3]).into_owned();
         assert!(text.starts_with("command terminated with non-zero exit code: "), "{text}");
-        let mut socket = open(&fixture, "/exec/default/p/c?command=exit&command=0&output=1", protocol).await.unwrap();
+        let mut socket =
+            open(&fixture, "/exec/default/p/c?command=exit&command=0&output=1", protocol)
+                .await
+                .unwrap();
         let (channels, ..) = drain(&mut socket).await;
         assert_eq!((&channels[1][..], &channels[3][..]), (&b"out"[..], &b""[..]));
     }
@@ -175,7 +182,10 @@ async fn a_client_that_reads_nothing_holds_back_the_process_and_not_the_server()
     let path = "/exec/default/p/c?command=flood&command=100000000000&output=1";
     let socket = open(&fixture, path, "v5.channel.k8s.io").await.unwrap();
     fixture.facts.alive(1).await;
-    let mut other = open(&fixture, "/exec/default/p/c?command=exit&command=0&output=1", "v5.channel.k8s.io").await.unwrap();
+    let mut other =
+        open(&fixture, "/exec/default/p/c?command=exit&command=0&output=1", "v5.channel.k8s.io")
+            .await
+            .unwrap();
     let (channels, ..) = drain(&mut other).await;
     assert_eq!(channels[1], b"out");
     drop(socket);

@@ -35,7 +35,8 @@ impl Fixture {
             tls: self.authority.client(Some(("kube-apiserver-kubelet-client", &[]))),
             tasks: Arc::new(Mutex::new(Tasks::new("front"))),
         };
-        self.tasks.spawn("front", async move {
+        let stop = self.tasks.stop_signal();
+        let accept = async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let served = front.clone();
                 let service = service_fn(move |request| {
@@ -43,11 +44,15 @@ impl Fixture {
                     async move { Ok::<_, Infallible>(front.answer(request).await) }
                 });
                 let http = hyper::server::conn::http1::Builder::new();
-                let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+                let connection =
+                    http.serve_connection(TokioIo::new(stream), service).with_upgrades();
                 front.spawn(async move {
                     let _ended = connection.await;
                 });
             }
+        };
+        self.tasks.spawn("front", async move {
+            let _stopped = stop.or(accept).await;
         });
         url
     }
@@ -87,7 +92,8 @@ impl Front {
         let client = hyper::upgrade::on(&mut request);
         let mut onward = http::Request::builder().method(request.method()).uri(path);
         *onward.headers_mut().unwrap() = request.headers().clone();
-        let answer = sender.send_request(onward.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        let answer =
+            sender.send_request(onward.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
         if answer.status() != 101 {
             return answer.map(http_body_util::BodyExt::boxed);
         }
@@ -112,7 +118,9 @@ impl Front {
 fn node_path(subresource: &str, query: &Query) -> String {
     let container = query.get("container").unwrap_or("c");
     let mut pairs: Vec<String> = Vec::new();
-    for (flag, short) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+    for (flag, short) in
+        [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")]
+    {
         if query.flag(flag) {
             pairs.push(format!("{short}=1"));
         }
@@ -137,11 +145,11 @@ fn pod() -> Value {
 }
 
 fn discovery(path: &str) -> Value {
-    let resource = |name: &str| {
-        json!({"name": name, "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": ["get", "list"], "shortNames": ["po"]})
-    };
+    let resource = |name: &str| json!({"name": name, "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": ["get", "list"], "shortNames": ["po"]});
     match path {
-        "/api" => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+        "/api" => {
+            json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
+        }
         "/api/v1" => {
             json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [resource("pods")]})
         }

@@ -56,10 +56,17 @@ async fn exec_shows_both_outputs_and_ends_with_the_exit_code() {
         assert_eq!(err, "errcommand terminated with exit code 3\n", "websockets {way}");
         let ended = kubectl(&url, way, &home).args(["exec", "p", "--", "missing"]).output();
         let (code, _, err) = texts(&soon("the end of exec", ended).await.unwrap());
-        assert!(code == Some(1) && err.contains("executable file not found in $PATH"), "{way} {code:?} {err}");
-        let ended = kubectl(&url, way, &home).args(["exec", "p", "-c", "gone", "--", "cat"]).output();
+        assert!(
+            code == Some(1) && err.contains("executable file not found in $PATH"),
+            "{way} {code:?} {err}"
+        );
+        let ended =
+            kubectl(&url, way, &home).args(["exec", "p", "-c", "gone", "--", "cat"]).output();
         let (code, _, err) = texts(&soon("the end of exec", ended).await.unwrap());
-        assert!(code == Some(1) && err.contains("container not found (\"gone\")"), "{way} {code:?} {err}");
+        assert!(
+            code == Some(1) && err.contains("container not found (\"gone\")"),
+            "{way} {code:?} {err}"
+        );
     }
     fixture.stop().await;
 }
@@ -74,15 +81,22 @@ async fn what_is_piped_into_exec_comes_back_whole_and_its_end_is_seen() {
     let sent: Vec<u8> = (0..3_000_000_u32).map(|index| (index % 251) as u8).collect();
     for way in WAYS {
         for verb in [&["exec", "-i", "p", "--", "cat"][..], &["attach", "-i", "p", "-q"]] {
-            let mut child = kubectl(&url, way, &home).args(verb).stdin(Stdio::piped()).spawn().unwrap();
+            let mut child =
+                kubectl(&url, way, &home).args(verb).stdin(Stdio::piped()).spawn().unwrap();
             let mut stdin = child.stdin.take().unwrap();
             let write = async {
                 stdin.write_all(&sent).await.unwrap();
                 drop(stdin);
             };
-            let ((), output) = soon("the echo", async { tokio::join!(write, child.wait_with_output()) }).await;
+            let ((), output) =
+                soon("the echo", async { tokio::join!(write, child.wait_with_output()) }).await;
             let output = output.unwrap();
-            assert!(output.stdout == sent, "{way} {verb:?} {} bytes: {:?}", output.stdout.len(), texts(&output).2);
+            assert!(
+                output.stdout == sent,
+                "{way} {verb:?} {} bytes: {:?}",
+                output.stdout.len(),
+                texts(&output).2
+            );
             assert_eq!(output.status.code(), Some(0), "{way} {verb:?}");
         }
     }

@@ -25,7 +25,8 @@ async fn following_shows_each_line_at_once_and_ends_with_the_client() {
     let stream = fixture.connect().await;
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     let client = StopOnDrop::spawn(&mut fixture.tasks, connection);
-    let response = sender.send_request(get("/containerLogs/default/p/c?follow=true")).await.unwrap();
+    let response =
+        sender.send_request(get("/containerLogs/default/p/c?follow=true")).await.unwrap();
     let mut body = response.into_body();
     let piece = soon("the first line", body.frame()).await.unwrap().unwrap();
     assert_eq!(piece.into_data().unwrap(), "first\n");

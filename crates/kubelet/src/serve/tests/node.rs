@@ -89,7 +89,8 @@ impl MemoryNode {
         let alive = Alive::new(&self.facts);
         let argv = argv.to_vec();
         self.facts.spawn(async move {
-            let process = Process { stdin: process_in, stdout: process_out, stderr: process_err, sizes };
+            let process =
+                Process { stdin: process_in, stdout: process_out, stderr: process_err, sizes };
             let code = process.run(&argv).await;
             drop(alive);
             let _gone = ended.send(code);
@@ -199,7 +200,8 @@ impl Node for MemoryNode {
         let alive = Alive::new(&self.facts);
         async move {
             if request.container == "waiting" {
-                let text = r#"container "waiting" in pod "p" is waiting to start: ContainerCreating"#;
+                let text =
+                    r#"container "waiting" in pod "p" is waiting to start: ContainerCreating"#;
                 return Err(Status::bad_request(text));
             }
             let lines = stream::unfold((0, alive), move |(index, alive)| async move {
@@ -217,7 +219,9 @@ impl Node for MemoryNode {
 
     fn exec(&self, request: v1::ExecRequest) -> BoxFuture<'_, Result<ExecStreams, CriError>> {
         let known = request.cmd.first().is_some_and(|name| name != "missing");
-        let missing = || CriError::new(Code::Internal, "exec: \"missing\": executable file not found in $PATH");
+        let missing = || {
+            CriError::new(Code::Internal, "exec: \"missing\": executable file not found in $PATH")
+        };
         let answer = known.then(|| self.process(&request.cmd, request.tty)).ok_or_else(missing);
         async { answer }.boxed()
     }

@@ -12,7 +12,11 @@ pub(super) struct SpdyClient<S> {
 }
 
 /// Changes a connection's protocol with the client's own bytes.
-pub(super) async fn upgrade(fixture: &Fixture, path: &str, version: &str) -> SpdyClient<TlsStream<TcpStream>> {
+pub(super) async fn upgrade(
+    fixture: &Fixture,
+    path: &str,
+    version: &str,
+) -> SpdyClient<TlsStream<TcpStream>> {
     let mut io = fixture.connect().await;
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: {version}\r\n\
@@ -37,14 +41,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SpdyClient<S> {
     /// Opens a stream and waits for the answer to it.
     pub(super) async fn open(&mut self, headers: &[(&str, &str)]) -> u32 {
         let id = self.begin(headers).await;
-        assert_eq!(self.next().await, Some(Frame::SynReply { id, fin: false, headers: Vec::new() }));
+        assert_eq!(
+            self.next().await,
+            Some(Frame::SynReply { id, fin: false, headers: Vec::new() })
+        );
         id
     }
 
     pub(super) async fn begin(&mut self, headers: &[(&str, &str)]) -> u32 {
         let id = self.next_id;
         self.next_id += 2;
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let headers =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.send(Frame::SynStream { id, fin: false, headers }).await;
         id
     }

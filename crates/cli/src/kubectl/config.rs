@@ -1,0 +1,255 @@
+//! `config`: shows and changes kubeconfig files.
+
+mod change;
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::{Args, Subcommand};
+use podo_client::kubeconfig::Kubeconfig;
+use serde_json::Value;
+
+use super::context::Ctx;
+use super::fault::{Fault, Outcome, quoted};
+use super::print::{Output, ShowArgs};
+use super::tabs::Tabs;
+
+/// Show and change the kubeconfig
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    View(View),
+    CurrentContext,
+    GetContexts(GetContexts),
+    GetClusters,
+    GetUsers,
+    #[command(alias = "use")]
+    UseContext(change::Name),
+    RenameContext(change::Rename),
+    SetContext(change::SetContext),
+    SetCluster(change::SetCluster),
+    SetCredentials(change::SetCredentials),
+    DeleteContext(change::Name),
+    DeleteCluster(change::Name),
+    DeleteUser(change::Name),
+    Set(change::SetProperty),
+    Unset(change::Name),
+}
+
+/// Show the merged kubeconfig
+#[derive(Debug, Args)]
+struct View {
+    /// json, yaml, jsonpath=...
+    #[arg(short, long, default_value = "yaml")]
+    output: String,
+    /// Show secrets and certificates
+    #[arg(long)]
+    raw: bool,
+    /// Only what the current context uses
+    #[arg(long)]
+    minify: bool,
+    /// Put the content of files in place of their names
+    #[arg(long)]
+    flatten: bool,
+    /// Taken for compatibility
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    merge: Option<bool>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// List the contexts
+#[derive(Debug, Args)]
+struct GetContexts {
+    names: Vec<String>,
+    /// name
+    #[arg(short, long)]
+    output: Option<String>,
+    /// No headers
+    #[arg(long)]
+    no_headers: bool,
+}
+
+pub(crate) async fn run(ctx: &Ctx, args: Config) -> Outcome {
+    match args.verb {
+        Verb::View(args) => view(ctx, &args),
+        Verb::CurrentContext => current(ctx),
+        Verb::GetContexts(args) => contexts(ctx, &args),
+        Verb::GetClusters => {
+            let mut names: Vec<_> = ctx.kubeconfig()?.clusters.iter().map(|one| &one.name).collect();
+            names.sort();
+            list(ctx, &names)
+        }
+        Verb::GetUsers => {
+            let mut names: Vec<_> = ctx.kubeconfig()?.users.iter().map(|one| &one.name).collect();
+            names.sort();
+            list(ctx, &names)
+        }
+        Verb::UseContext(args) => change::use_context(ctx, &args),
+        Verb::RenameContext(args) => change::rename(ctx, &args),
+        Verb::SetContext(args) => change::set_context(ctx, args),
+        Verb::SetCluster(args) => change::set_cluster(ctx, args),
+        Verb::SetCredentials(args) => change::set_credentials(ctx, args),
+        Verb::DeleteContext(args) => change::delete(ctx, &args, "context"),
+        Verb::DeleteCluster(args) => change::delete(ctx, &args, "cluster"),
+        Verb::DeleteUser(args) => change::delete(ctx, &args, "user"),
+        Verb::Set(args) => change::set_property(ctx, &args),
+        Verb::Unset(args) => change::unset(ctx, &args),
+    }
+}
+
+fn list(ctx: &Ctx, names: &[&String]) -> Outcome {
+    ctx.line("NAME")?;
+    names.iter().try_for_each(|name| ctx.line(name))
+}
+
+fn current(ctx: &Ctx) -> Outcome {
+    let name = &ctx.kubeconfig()?.current_context;
+    if name.is_empty() {
+        return Err(Fault::refused("current-context is not set"));
+    }
+    ctx.line(name)
+}
+
+fn contexts(ctx: &Ctx, args: &GetContexts) -> Outcome {
+    let config = ctx.kubeconfig()?;
+    let mut faults = Vec::new();
+    let mut names: Vec<&str> = if args.names.is_empty() {
+        config.contexts.iter().map(|one| one.name.as_str()).collect()
+    } else {
+        args.names.iter().map(String::as_str).collect()
+    };
+    names.sort_unstable();
+    names.retain(|name| {
+        let exists = config.context(name).is_some();
+        if !exists {
+            faults.push(Fault::refused(format!("context {name} not found")));
+        }
+        exists
+    });
+    let mut tabs = Tabs::table();
+    match args.output.as_deref() {
+        Some("name") => names.iter().try_for_each(|name| ctx.line(name))?,
+        Some("") | None => {
+            if !args.no_headers {
+                tabs.push("CURRENT\tNAME\tCLUSTER\tAUTHINFO\tNAMESPACE\n");
+            }
+            for name in names {
+                let Some(context) = config.context(name) else { continue };
+                let mark = if *name == config.current_context { "*" } else { "" };
+                let namespace = context.namespace.as_deref().unwrap_or_default();
+                let (cluster, user) = (&context.cluster, &context.user);
+                tabs.push(&format!("{mark}\t{name}\t{cluster}\t{user}\t{namespace}\n"));
+            }
+        }
+        Some(other) => {
+            return Err(Fault::refused(format!("output must be one of '' or 'name': {other}")));
+        }
+    }
+    ctx.out(tabs.finish())?;
+    Fault::all(faults)
+}
+
+fn view(ctx: &Ctx, args: &View) -> Outcome {
+    let mut config = ctx.kubeconfig()?.clone();
+    if args.minify {
+        minify(ctx, &mut config)?;
+    }
+    if args.flatten {
+        flatten(&mut config)?;
+    }
+    let mut document = serde_json::to_value(&config)
+        .map_err(|source| Fault::Answer { path: "kubeconfig".into(), source })?;
+    for field in ["clusters", "contexts", "users"] {
+        if document[field] == Value::Array(Vec::new()) {
+            document[field] = Value::Null;
+        }
+    }
+    if !args.raw {
+        hide(&mut document);
+    }
+    let output = Output::parse(Some(&args.output), None)?;
+    ctx.out(output.object(&document, args.show, true)?)
+}
+
+/// Secrets and certificates are not for the eye unless asked for.
+fn hide(document: &mut Value) {
+    for cluster in document["clusters"].as_array_mut().into_iter().flatten() {
+        if cluster["cluster"].get("certificate-authority-data").is_some() {
+            cluster["cluster"]["certificate-authority-data"] = "DATA+OMITTED".into();
+        }
+    }
+    for user in document["users"].as_array_mut().into_iter().flatten() {
+        for field in ["client-certificate-data", "client-key-data"] {
+            if user["user"].get(field).is_some() {
+                user["user"][field] = "DATA+OMITTED".into();
+            }
+        }
+        for field in ["token", "password"] {
+            if user["user"].get(field).is_some() {
+                user["user"][field] = "REDACTED".into();
+            }
+        }
+    }
+}
+
+fn minify(ctx: &Ctx, config: &mut Kubeconfig) -> Outcome {
+    let name = ctx.globals.context.clone().unwrap_or_else(|| config.current_context.clone());
+    if name.is_empty() {
+        return Err(Fault::refused("current-context must exist in order to minify"));
+    }
+    let context = config.context(&name).cloned().ok_or_else(|| {
+        Fault::refused(format!("cannot locate context {}", quoted(&name)))
+    })?;
+    config.contexts.retain(|one| one.name == name);
+    config.clusters.retain(|one| one.name == context.cluster);
+    config.users.retain(|one| one.name == context.user);
+    config.current_context = name;
+    Ok(())
+}
+
+fn flatten(config: &mut Kubeconfig) -> Outcome {
+    let inline = |path: &mut Option<String>, data: &mut Option<String>| -> Outcome {
+        if let Some(file) = path.take().filter(|file| !file.is_empty()) {
+            let bytes = std::fs::read(&file).map_err(Fault::io(format!("unable to read {file}")))?;
+            *data = Some(STANDARD.encode(bytes));
+        }
+        Ok(())
+    };
+    for one in &mut config.clusters {
+        let cluster = &mut one.cluster;
+        inline(&mut cluster.certificate_authority, &mut cluster.certificate_authority_data)?;
+    }
+    for one in &mut config.users {
+        let user = &mut one.user;
+        inline(&mut user.client_certificate, &mut user.client_certificate_data)?;
+        inline(&mut user.client_key, &mut user.client_key_data)?;
+    }
+    Ok(())
+}
+
+/// The file that a change goes to: of several the one that has the entry, else the first.
+fn target(ctx: &Ctx, has: impl Fn(&Kubeconfig) -> bool) -> Result<(PathBuf, Kubeconfig), Fault> {
+    let paths = ctx.kubeconfig_paths();
+    let Some(first) = paths.first() else {
+        return Err(Fault::refused("no kubeconfig file is named and there is no home folder"));
+    };
+    let mut fallback = None;
+    for path in &paths {
+        let config =
+            if path.exists() { Kubeconfig::read_raw(path)? } else { Kubeconfig::default() };
+        if has(&config) {
+            return Ok((path.clone(), config));
+        }
+        if fallback.is_none() {
+            fallback = Some(config);
+        }
+    }
+    Ok((first.clone(), fallback.unwrap_or_default()))
+}
