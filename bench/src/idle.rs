@@ -1,7 +1,7 @@
 //! What a cluster costs that does nothing: memory of all its processes, processor time over a quiet minute, memory of one more Pod.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use podo_cluster_tests::cluster::PODS;
@@ -29,8 +29,9 @@ struct Memory {
 }
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
-    let options = Options { has_registry: false, binary: Some(podo.clone()), ..Options::default() };
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
+    let options =
+        Options { has_registry: false, binary: Some(podo.to_owned()), ..Options::default() };
     with_cluster(options, |it| {
         it.ready(&load::hello("idle"));
         pause(SETTLE);

@@ -15,13 +15,13 @@ mod table;
 mod watch;
 mod writes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use podo_cluster_tests::{binary, note};
 use table::Table;
 
 /// A group of rows and the function that measures it.
-type Group = (&'static str, fn(&PathBuf, &mut Table));
+type Group = (&'static str, fn(&Path, &mut Table));
 
 const GROUPS: &[Group] = &[
     ("start", start::measure),

@@ -1,7 +1,7 @@
 //! Pods one by one and many at once.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -20,9 +20,9 @@ const WARM: usize = 5;
 const ROUNDS: usize = 3;
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
     let has_registry = images::missing().is_none();
-    let options = Options { has_registry, binary: Some(podo.clone()), ..Options::default() };
+    let options = Options { has_registry, binary: Some(podo.to_owned()), ..Options::default() };
     with_cluster(options, |it| {
         let (mut created, mut deleted) = single(it, has_registry);
         let (p50, p99) = (median(&mut created), quantile(&mut created, 0.99));

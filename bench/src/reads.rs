@@ -1,6 +1,6 @@
 //! Lists of ten thousand Pods in each encoding.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,10 +17,10 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
     let args = vec!["--no-scheduler".to_owned()];
     let options =
-        Options { has_registry: false, binary: Some(podo.clone()), args, ..Options::default() };
+        Options { has_registry: false, binary: Some(podo.to_owned()), args, ..Options::default() };
     with_cluster(options, |it| {
         load::all(&it.api, 32, PODS_TOTAL, |index| {
             ("POST", PODS.to_owned(), waiting(&format!("pod-{index}")).to_string().into())

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::table::{Table, median};
 const RUNS: usize = 9;
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
     let (mut ready, mut running) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         ready.push(once(podo, &[], |_, began| api_ready(began)));
@@ -86,8 +86,8 @@ fn api_ready(began: Instant) -> f64 {
 
 /// Until `podo up` says that the Pod is ready, and it answers.
 fn first_pod(out: &mut dyn Iterator<Item = String>, began: Instant) -> f64 {
-    let line =
-        out.find(|line| line.starts_with("pod/hello Running")).expect("podo up tells of its Pod");
+    let is_ready = |line: &String| line.starts_with("pod/hello Running");
+    let line = std::iter::from_fn(|| out.next()).find(is_ready).expect("podo up tells of its Pod");
     let taken = milliseconds(began);
     let ip = line.rsplit(' ').next().expect("an address").to_owned();
     until("the Pod answers", PATIENCE, || {

@@ -1,6 +1,6 @@
 //! One hundred watchers: how many events they are given a second, and how long after the write.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,8 +25,9 @@ const PERIOD: Duration = Duration::from_millis(20);
 const STAMP: &[u8] = b"\"stamp\":\"";
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
-    let options = Options { has_registry: false, binary: Some(podo.clone()), ..Options::default() };
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
+    let options =
+        Options { has_registry: false, binary: Some(podo.to_owned()), ..Options::default() };
     with_cluster(options, |it| {
         let rate = fan_out(&it.api);
         table.row(

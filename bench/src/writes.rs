@@ -1,6 +1,6 @@
 //! Durable creates a second, over HTTP/2 and TLS.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use podo_cluster_tests::{Options, with_cluster};
@@ -13,8 +13,9 @@ pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub(crate) const LOAD: Duration = Duration::from_secs(5);
 
 /// Measures the group.
-pub(crate) fn measure(podo: &PathBuf, table: &mut Table) {
-    let options = Options { has_registry: false, binary: Some(podo.clone()), ..Options::default() };
+pub(crate) fn measure(podo: &Path, table: &mut Table) {
+    let options =
+        Options { has_registry: false, binary: Some(podo.to_owned()), ..Options::default() };
     with_cluster(options, |it| {
         let create = |prefix: &'static str| {
             move |index: u64| {

@@ -90,7 +90,11 @@ impl<'a> Request<'a> {
 }
 
 /// Runs the mutating plug-ins on an object that is to be written.
-pub async fn mutate(request: &mut Request<'_>, value: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+pub async fn mutate(
+    request: &mut Request<'_>,
+    value: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     namespace_lifecycle::admit(request, value).await?;
     service_account::admit(request, value)?;
     taint_nodes::admit(request, value);
@@ -101,7 +105,11 @@ pub async fn mutate(request: &mut Request<'_>, value: &mut Value, old: Option<&V
 }
 
 /// Runs the validating plug-ins on an object that is to be written, or was asked to be deleted.
-pub async fn validate(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Result<(), Status> {
+pub async fn validate(
+    request: &Request<'_>,
+    value: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     namespace_lifecycle::validate(request)?;
     rbac_escalation::validate(request, value, old)?;
     node_restriction::validate(request, value, old)

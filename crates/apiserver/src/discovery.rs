@@ -43,7 +43,11 @@ const GROUP_ORDER: &[&str] = &[
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// Answers a discovery path; `None` for any other.
-pub(crate) fn serve(_server: &Server, parts: &Parts, path: &str) -> Result<Option<Response>, Status> {
+pub(crate) fn serve(
+    _server: &Server,
+    parts: &Parts,
+    path: &str,
+) -> Result<Option<Response>, Status> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (value, aggregated) = match segments.as_slice() {
         ["api"] => (core_versions(parts), Some(group_discovery(&[""]))),
@@ -93,7 +97,11 @@ fn wants_aggregated(accept: Option<&str>) -> bool {
         let media = parts.next().unwrap_or("");
         let parameters: Vec<&str> = parts.collect();
         let is_json = media == "application/json";
-        if is_json && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"].iter().all(|p| parameters.contains(p)) {
+        if is_json
+            && ["g=apidiscovery.k8s.io", "v=v2", "as=APIGroupDiscoveryList"]
+                .iter()
+                .all(|p| parameters.contains(p))
+        {
             return true;
         }
         let is_plain = !parameters.iter().any(|parameter| parameter.starts_with("as="));
@@ -109,8 +117,11 @@ fn tagged(parts: &Parts, value: &Value) -> Response {
     let bytes = serde_json::to_vec(value).unwrap_or_default();
     let tag = format!("\"{}\"", hex(&Sha256::digest(&bytes)));
     let is_known = header_text(&parts.headers, "if-none-match") == Some(&tag);
-    let mut response =
-        if is_known { respond(304, Vec::new(), AGGREGATED, false) } else { respond(200, bytes, AGGREGATED, false) };
+    let mut response = if is_known {
+        respond(304, Vec::new(), AGGREGATED, false)
+    } else {
+        respond(200, bytes, AGGREGATED, false)
+    };
     let headers = response.headers_mut();
     if let Ok(tag) = http::HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
@@ -132,7 +143,9 @@ pub(crate) fn groups() -> Vec<&'static str> {
             groups.push(kind.names.group);
         }
     }
-    groups.sort_by_key(|group| GROUP_ORDER.iter().position(|known| known == group).unwrap_or(usize::MAX));
+    groups.sort_by_key(|group| {
+        GROUP_ORDER.iter().position(|known| known == group).unwrap_or(usize::MAX)
+    });
     groups
 }
 
@@ -163,7 +176,8 @@ pub(crate) fn kinds_of(group: &str, version: &str) -> Vec<&'static Definition> {
 }
 
 fn core_versions(parts: &Parts) -> Value {
-    let host = header_text(&parts.headers, "host").or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+    let host = header_text(&parts.headers, "host")
+        .or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
     json!({
         "kind": "APIVersions",
         "versions": ["v1"],
@@ -181,7 +195,8 @@ fn group_value(group: &str, is_alone: bool) -> Value {
         .into_iter()
         .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
         .collect();
-    let mut value = json!({"name": group, "preferredVersion": versions.first(), "versions": versions});
+    let mut value =
+        json!({"name": group, "preferredVersion": versions.first(), "versions": versions});
     if is_alone {
         value["kind"] = "APIGroup".into();
         value["apiVersion"] = "v1".into();
@@ -193,10 +208,14 @@ fn resources(group: &str, version: &str) -> Value {
     let mut resources = Vec::new();
     for kind in kinds_of(group, version) {
         resources.push(resource(kind));
-        resources.extend(kind.subresources.iter().map(|subresource| subresource_value(kind, subresource)));
+        resources.extend(
+            kind.subresources.iter().map(|subresource| subresource_value(kind, subresource)),
+        );
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+    let group_version =
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let mut list =
+        json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
     // The list of the core group has no apiVersion: it is older than the rule.
     if !group.is_empty() {
         list["apiVersion"] = "v1".into();
@@ -256,8 +275,10 @@ fn group_discovery(groups: &[&str]) -> Value {
         .iter()
         .map(|group| {
             let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-            let versions: Vec<Value> =
-                versions(group).into_iter().map(|version| version_discovery(group, version)).collect();
+            let versions: Vec<Value> = versions(group)
+                .into_iter()
+                .map(|version| version_discovery(group, version))
+                .collect();
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -265,7 +286,8 @@ fn group_discovery(groups: &[&str]) -> Value {
 }
 
 fn version_discovery(group: &str, version: &str) -> Value {
-    let resources: Vec<Value> = kinds_of(group, version).into_iter().map(resource_discovery).collect();
+    let resources: Vec<Value> =
+        kinds_of(group, version).into_iter().map(resource_discovery).collect();
     json!({"version": version, "resources": resources, "freshness": "Current"})
 }
 

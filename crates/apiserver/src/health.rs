@@ -36,7 +36,10 @@ impl Health {
         let checks = self.checks(server, endpoint);
         match rest.strip_prefix('/') {
             None if rest.is_empty() => Some(report(endpoint, &checks, options)),
-            Some(name) => checks.iter().find(|(check, _)| *check == name).map(|(name, is_well)| single(name, *is_well)),
+            Some(name) => checks
+                .iter()
+                .find(|(check, _)| *check == name)
+                .map(|(name, is_well)| single(name, *is_well)),
             None => None,
         }
     }
@@ -59,7 +62,11 @@ impl Health {
 }
 
 fn single(name: &str, is_well: bool) -> Response {
-    if is_well { text(200, "ok") } else { text(500, format!("internal server error: {name}: reason withheld\n")) }
+    if is_well {
+        text(200, "ok")
+    } else {
+        text(500, format!("internal server error: {name}: reason withheld\n"))
+    }
 }
 
 fn report(endpoint: &str, checks: &[Check], options: &Options) -> Response {

@@ -56,7 +56,12 @@ pub(crate) fn serve(server: &Server) -> Response {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _infallible = requests(&server.metrics, &mut out).and_then(|()| store(server, &mut out));
-    respond(200, out.into_bytes(), "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", false)
+    respond(
+        200,
+        out.into_bytes(),
+        "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+        false,
+    )
 }
 
 fn requests(metrics: &Metrics, out: &mut String) -> std::fmt::Result {
@@ -64,7 +69,13 @@ fn requests(metrics: &Metrics, out: &mut String) -> std::fmt::Result {
     writeln!(out, "# HELP apiserver_request_total Requests that were answered.")?;
     writeln!(out, "# TYPE apiserver_request_total counter")?;
     for (key, histogram) in &requests {
-        writeln!(out, "apiserver_request_total{{code=\"{}\",component=\"apiserver\",dry_run=\"\",{}}} {}", key.code, labels(key), histogram.total)?;
+        writeln!(
+            out,
+            "apiserver_request_total{{code=\"{}\",component=\"apiserver\",dry_run=\"\",{}}} {}",
+            key.code,
+            labels(key),
+            histogram.total
+        )?;
     }
     writeln!(out, "# HELP apiserver_request_duration_seconds How long requests took.")?;
     writeln!(out, "# TYPE apiserver_request_duration_seconds histogram")?;
@@ -73,9 +84,16 @@ fn requests(metrics: &Metrics, out: &mut String) -> std::fmt::Result {
         let mut below = 0;
         for (bound, count) in BUCKETS.iter().zip(histogram.counts) {
             below += count;
-            writeln!(out, "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {below}")?;
+            writeln!(
+                out,
+                "apiserver_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {below}"
+            )?;
         }
-        writeln!(out, "apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {}", histogram.total)?;
+        writeln!(
+            out,
+            "apiserver_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {}",
+            histogram.total
+        )?;
         writeln!(out, "apiserver_request_duration_seconds_sum{{{labels}}} {}", histogram.seconds)?;
         writeln!(out, "apiserver_request_duration_seconds_count{{{labels}}} {}", histogram.total)?;
     }
@@ -99,7 +117,10 @@ fn store(server: &Server, out: &mut String) -> std::fmt::Result {
         }
     }
     let resident = resident_bytes().unwrap_or(0);
-    writeln!(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {resident}")
+    writeln!(
+        out,
+        "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes {resident}"
+    )
 }
 
 /// Resident memory of this process (`proc_pid_statm(5)`); pages of 4 KiB.

@@ -33,7 +33,11 @@ struct Document {
 static DOCUMENTS: LazyLock<Mutex<HashMap<String, Document>>> = LazyLock::new(Mutex::default);
 
 /// Answers a path of OpenAPI; `None` for any other.
-pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Result<Option<Response>, Status> {
+pub(crate) fn serve(
+    parts: &Parts,
+    path: &str,
+    options: &Options,
+) -> Result<Option<Response>, Status> {
     if path == "/openapi/v3" {
         return Ok(Some(index()));
     }
@@ -50,7 +54,9 @@ pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Result<Opti
 fn names() -> Vec<String> {
     let mut names = vec!["api/v1".to_owned()];
     for group in discovery::groups() {
-        names.extend(discovery::versions(group).into_iter().map(|version| format!("apis/{group}/{version}")));
+        names.extend(
+            discovery::versions(group).into_iter().map(|version| format!("apis/{group}/{version}")),
+        );
     }
     names
 }
@@ -77,7 +83,8 @@ fn moved(name: &str, hash: &str) -> Response {
 fn answer(parts: &Parts, document: &Document, is_addressed: bool) -> Response {
     let tag = format!("\"{}\"", document.hash);
     let is_known = header_text(&parts.headers, "if-none-match") == Some(&tag);
-    let mut response = http::Response::new(full(if is_known { Bytes::new() } else { document.bytes.clone() }));
+    let mut response =
+        http::Response::new(full(if is_known { Bytes::new() } else { document.bytes.clone() }));
     if is_known {
         *response.status_mut() = http::StatusCode::NOT_MODIFIED;
     }
@@ -112,7 +119,8 @@ fn document(name: &str) -> Option<Document> {
 }
 
 fn make(group: &str, version: &str) -> Option<Value> {
-    let is_served = KINDS.iter().any(|kind| kind.names.group == group && kind.names.version == version);
+    let is_served =
+        KINDS.iter().any(|kind| kind.names.group == group && kind.names.version == version);
     if !is_served {
         return None;
     }

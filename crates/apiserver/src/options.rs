@@ -110,7 +110,8 @@ impl Options {
     }
 
     fn optional_flag(&self, name: &str) -> Option<bool> {
-        self.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | ""))
+        self.get(name)
+            .map(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | ""))
     }
 
     /// An integer; an empty value is none.
@@ -223,7 +224,8 @@ fn check_manager(manager: &str, errors: &mut Errors) {
 fn check_list(options: &ListOptions, version_match: &str, errors: &mut Errors) {
     let path = Path::new("resourceVersionMatch");
     if options.send_initial_events.is_some() {
-        errors.forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
+        errors
+            .forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list");
     }
     if version_match.is_empty() {
         return;
@@ -254,7 +256,8 @@ fn check_watch(options: &ListOptions, version_match: &str, errors: &mut Errors) 
             errors.not_supported(&path, version_match, &["NotOlderThan"]);
         }
     } else if !version_match.is_empty() {
-        let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+        let detail =
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
         errors.forbidden(&path, detail);
     }
     if !options.continue_token.is_empty() {

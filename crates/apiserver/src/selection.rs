@@ -39,7 +39,11 @@ pub struct Selection {
 
 impl Selection {
     /// The selection of a list's options; a field that the kind cannot select by is an error.
-    pub fn new(definition: &'static Definition, target: &Target, options: &ListOptions) -> Result<Self, Status> {
+    pub fn new(
+        definition: &'static Definition,
+        target: &Target,
+        options: &ListOptions,
+    ) -> Result<Self, Status> {
         let mut fields = terms(definition, &options.fields)?;
         if !target.name.is_empty() {
             fields.push(Term { source: Source::Name, is_equal: true, value: target.name.clone() });
@@ -55,7 +59,10 @@ impl Selection {
     /// Whether an object is selected.
     pub fn matches(&self, object: &Object) -> bool {
         self.labels.matches(|key| object.label(key))
-            && self.fields.iter().all(|term| (value_of(object, term.source) == &*term.value) == term.is_equal)
+            && self
+                .fields
+                .iter()
+                .all(|term| (value_of(object, term.source) == &*term.value) == term.is_equal)
     }
 
     /// Whether every object is selected.
@@ -66,7 +73,10 @@ impl Selection {
     /// What the store has to wake a watcher of this selection for: no less than what is selected, and not much more.
     pub fn store_filter(&self, prefix: &str) -> Filter {
         let wanted = |source: Source| {
-            self.fields.iter().find(|term| term.is_equal && term.source == source).map(|term| &term.value)
+            self.fields
+                .iter()
+                .find(|term| term.is_equal && term.source == source)
+                .map(|term| &term.value)
         };
         if let Some(name) = wanted(Source::Name)
             && (!prefix.is_empty() || !self.is_namespaced)
@@ -83,12 +93,9 @@ impl Selection {
 fn terms(definition: &'static Definition, selector: &field::Selector) -> Result<Vec<Term>, Status> {
     let mut terms = Vec::new();
     for term in selector.terms() {
-        let source = source(definition, &term.field).ok_or_else(|| unsupported(definition, &term.field))?;
-        terms.push(Term {
-            source,
-            is_equal: term.is_equal,
-            value: term.value.clone(),
-        });
+        let source =
+            source(definition, &term.field).ok_or_else(|| unsupported(definition, &term.field))?;
+        terms.push(Term { source, is_equal: term.is_equal, value: term.value.clone() });
     }
     Ok(terms)
 }
@@ -100,7 +107,11 @@ fn source(definition: &'static Definition, label: &str) -> Option<Source> {
         _ => {
             let at = definition.selectable.iter().position(|field| field.label == label)?;
             // Another view of the same objects lists its labels in the order of the stored kind's.
-            Some(if at < definition.stored().selectable.len() { Source::Field(at) } else { Source::Nothing })
+            Some(if at < definition.stored().selectable.len() {
+                Source::Field(at)
+            } else {
+                Source::Nothing
+            })
         }
     }
 }
@@ -109,7 +120,9 @@ fn unsupported(definition: &Definition, label: &str) -> Status {
     let message = match (definition.names.group, definition.selectable.is_empty()) {
         ("", false) | ("" | "events.k8s.io", _) => format!("field label not supported: {label}"),
         _ => {
-            format!("\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+            format!(
+                "\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
         }
     };
     Status::bad_request(message)

@@ -39,7 +39,12 @@ impl Server {
     }
 
     /// Answers a request for something that is no resource.
-    pub(crate) async fn serve_path(&self, parts: &Parts, options: &Options, user: &User) -> Result<Response, Status> {
+    pub(crate) async fn serve_path(
+        &self,
+        parts: &Parts,
+        options: &Options,
+        user: &User,
+    ) -> Result<Response, Status> {
         let _ = user;
         let path = parts.uri.path().trim_end_matches('/');
         if let Some(response) = discovery::serve(self, parts, path)? {

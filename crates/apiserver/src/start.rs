@@ -107,15 +107,20 @@ pub struct Started {
 }
 
 /// Starts a server whose tasks belong to `tasks`. It answers when this returns.
-pub async fn start(config: &ServerConfig, clock: Arc<dyn Clock>, tasks: &mut Tasks) -> Result<Started, StartError> {
+pub async fn start(
+    config: &ServerConfig,
+    clock: Arc<dyn Clock>,
+    tasks: &mut Tasks,
+) -> Result<Started, StartError> {
     make_dir(&config.data_dir)?;
     let store = open_store(&config.data_dir.join("store"), &clock)?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| StartError::Listen { address: config.listen, source })?;
     let address = listener.local_addr().unwrap_or(config.listen);
-    let pki = Pki::load_or_create(&config.data_dir.join("pki"), &pki_config(config, clock.as_ref()))
-        .map_err(StartError::Pki)?;
+    let pki =
+        Pki::load_or_create(&config.data_dir.join("pki"), &pki_config(config, clock.as_ref()))
+            .map_err(StartError::Pki)?;
     let api = Arc::new(Api {
         store,
         clock: Arc::clone(&clock),
@@ -166,10 +171,11 @@ fn make_dir(path: &Path) -> Result<(), StartError> {
 
 fn open_store(path: &Path, clock: &Arc<dyn Clock>) -> Result<Store, StartError> {
     make_dir(path)?;
-    let directory =
-        Directory::new(path).map_err(|source| StartError::DataDir { path: path.to_owned(), source })?;
+    let directory = Directory::new(path)
+        .map_err(|source| StartError::DataDir { path: path.to_owned(), source })?;
     let clock = Arc::clone(clock);
-    let now: podo_store::Clock = Arc::new(move || u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0));
+    let now: podo_store::Clock =
+        Arc::new(move || u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0));
     Store::open(Embedded::new(directory), Config::new(now))
         .map_err(|source| StartError::Store { path: path.to_owned(), source })
 }

@@ -60,7 +60,8 @@ impl podo_store::Value for Stored {
     }
 
     fn from_log(key: &Key, revision: Revision, bytes: &[u8]) -> Result<Self, DecodeError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| DecodeError(Box::new(error)))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| DecodeError(Box::new(error)))?;
         let definition = BUCKETS
             .get(key.bucket())
             .ok_or_else(|| DecodeError(format!("unknown resource {:?}", key.bucket()).into()))?;
@@ -85,13 +86,18 @@ pub type StoredEntry = Arc<Entry<Stored>>;
 
 /// The key of an object.
 pub fn key(definition: &'static Definition, namespace: &str, name: &str) -> Key {
-    let rest = if definition.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() };
+    let rest =
+        if definition.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() };
     Key::new(definition.bucket(), rest)
 }
 
 /// The prefix of the keys of a list: a namespace, or everything where `namespace` is empty.
 pub fn prefix(definition: &Definition, namespace: &str) -> String {
-    if definition.is_namespaced() && !namespace.is_empty() { format!("{namespace}/") } else { String::new() }
+    if definition.is_namespaced() && !namespace.is_empty() {
+        format!("{namespace}/")
+    } else {
+        String::new()
+    }
 }
 
 /// An object that is to be written, in the stored form of its kind.
@@ -103,7 +109,9 @@ pub fn draft(definition: &'static Definition, value: &Value) -> Stored {
             to_stored(&mut value);
             Object::draft(&value, stored.schema(), stored.field_values(&value))
         }
-        Storage::Own | Storage::None => Object::draft(value, stored.schema(), stored.field_values(value)),
+        Storage::Own | Storage::None => {
+            Object::draft(value, stored.schema(), stored.field_values(value))
+        }
     };
     Stored::new(stored, object)
 }
@@ -121,13 +129,19 @@ pub fn view(definition: &'static Definition, object: &Arc<Object>) -> Arc<Object
 }
 
 /// What the client is told when a commit fails for another reason than a conflict.
-pub fn commit_failed(error: &CommitError<Stored>, resource: GroupResource<'_>, name: &str) -> Status {
+pub fn commit_failed(
+    error: &CommitError<Stored>,
+    resource: GroupResource<'_>,
+    name: &str,
+) -> Status {
     match error {
         CommitError::Conflict { .. } => Status::modified(resource, name),
         CommitError::TooLarge { bytes, max, .. } => {
             Status::too_large(format!("limit is {max}, the object has {bytes} bytes"))
         }
-        CommitError::Full => Status::internal("no space left on the disk of the store: free some and try again"),
+        CommitError::Full => {
+            Status::internal("no space left on the disk of the store: free some and try again")
+        }
         other => Status::internal(Chain(other)),
     }
 }

@@ -19,8 +19,12 @@ pub(crate) use stream::stream;
 pub(crate) async fn execute(api: &Api, call: &Call) -> Option<Result<Outcome, Status>> {
     let names = &call.target.definition.names;
     match (names.group, names.plural, call.target.subresource_name(), call.verb) {
-        ("", "pods", "binding", Verb::Create) => Some(binding::bind(api, call, &call.target.name).await),
-        ("", "serviceaccounts", "token", Verb::Create) => Some(reviews::create_token(api, call).await),
+        ("", "pods", "binding", Verb::Create) => {
+            Some(binding::bind(api, call, &call.target.name).await)
+        }
+        ("", "serviceaccounts", "token", Verb::Create) => {
+            Some(reviews::create_token(api, call).await)
+        }
         _ => None,
     }
 }

@@ -58,7 +58,8 @@ fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
     let names = &target.definition.names;
     let field_selector = call.options.get("fieldSelector").unwrap_or("");
     // Who selects one object by its name asks for that object: nodes watch theirs in this way.
-    let selected = if target.name.is_empty() { selected_name(field_selector) } else { String::new() };
+    let selected =
+        if target.name.is_empty() { selected_name(field_selector) } else { String::new() };
     let attributes = Attributes {
         user: &call.user,
         verb: call.verb.as_str(),

@@ -62,7 +62,12 @@ use globals::Globals;
 
 /// Controls a Kubernetes cluster.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl", bin_name = "kubectl", disable_help_subcommand = true, args_override_self = true)]
+#[command(
+    name = "kubectl",
+    bin_name = "kubectl",
+    disable_help_subcommand = true,
+    args_override_self = true
+)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -262,8 +267,10 @@ fn refusal(error: &clap::Error, command: &str) -> Refusal {
             if flags.is_empty() {
                 format!("error: required argument(s) missing: {missing}\n")
             } else {
-                let names: Vec<String> =
-                    flags.iter().map(|flag| fault::quoted(flag.split([' ', '=']).next().unwrap_or(flag))).collect();
+                let names: Vec<String> = flags
+                    .iter()
+                    .map(|flag| fault::quoted(flag.split([' ', '=']).next().unwrap_or(flag)))
+                    .collect();
                 format!("error: required flag(s) {} not set\n", names.join(", "))
             }
         }

@@ -68,7 +68,13 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let cache = Arc::clone(&emptier.namespaces);
     tasks.spawn(
         "namespace namespaces",
-        informer::run::<Namespace>(context.manager.clone(), Query::default(), cache, handler, stop.clone()),
+        informer::run::<Namespace>(
+            context.manager.clone(),
+            Query::default(),
+            cache,
+            handler,
+            stop.clone(),
+        ),
     );
     let reconcile = move |key: Key| {
         let emptier = Arc::clone(&emptier);

@@ -54,9 +54,8 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
         stop.clone(),
     );
     tasks.spawn("node taints nodes", follow);
-    let reconcile = move |key: Key| {
-        reconcile(key, client.clone(), Arc::clone(&clock), Arc::clone(&nodes))
-    };
+    let reconcile =
+        move |key: Key| reconcile(key, client.clone(), Arc::clone(&clock), Arc::clone(&nodes));
     let run = runner::run("node-lifecycle-controller", queue, Arc::default(), reconcile, stop);
     tasks.spawn("node taints", run);
 }
@@ -86,7 +85,8 @@ async fn reconcile(
 fn mended(node: &Value, now: &str) -> Option<Vec<Value>> {
     let wanted = wanted(node);
     let present = tree::items_at(node, &["spec", "taints"]);
-    let is_kept = |taint: &Value| !is_ours(taint) || wanted.contains(&tree::str_at(taint, &["key"]));
+    let is_kept =
+        |taint: &Value| !is_ours(taint) || wanted.contains(&tree::str_at(taint, &["key"]));
     let mut taints: Vec<Value> = present.iter().filter(|taint| is_kept(taint)).cloned().collect();
     let kept = taints.len();
     for key in wanted {
@@ -142,7 +142,10 @@ mod tests {
         };
         let keys = |node: &Value| {
             mended(node, "now").map(|taints| {
-                taints.iter().map(|taint| tree::str_at(taint, &["key"]).to_owned()).collect::<Vec<_>>()
+                taints
+                    .iter()
+                    .map(|taint| tree::str_at(taint, &["key"]).to_owned())
+                    .collect::<Vec<_>>()
             })
         };
         let not_ready = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});

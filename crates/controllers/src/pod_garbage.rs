@@ -90,7 +90,13 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let cache = Arc::clone(&collector.pods);
     tasks.spawn(
         "pod-garbage pods",
-        informer::run::<Pod>(context.manager.clone(), Query::default(), cache, handler, stop.clone()),
+        informer::run::<Pod>(
+            context.manager.clone(),
+            Query::default(),
+            cache,
+            handler,
+            stop.clone(),
+        ),
     );
     let wake = Arc::clone(&queue);
     let handler: informer::Handler = Box::new(move |change| {
@@ -101,7 +107,13 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let cache = Arc::clone(&collector.nodes);
     tasks.spawn(
         "pod-garbage nodes",
-        informer::run::<Node>(context.manager.clone(), Query::default(), cache, handler, stop.clone()),
+        informer::run::<Node>(
+            context.manager.clone(),
+            Query::default(),
+            cache,
+            handler,
+            stop.clone(),
+        ),
     );
     queue.add(all());
     let reconcile = move |_key| {

@@ -48,15 +48,21 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let handler: informer::Handler =
         Box::new(move |change| wake.add((Arc::from(""), Arc::from(&*change.object().name))));
     let cache = Arc::clone(&publisher.namespaces);
-    let follow =
-        informer::run::<Namespace>(context.manager.clone(), Query::default(), cache, handler, stop.clone());
+    let follow = informer::run::<Namespace>(
+        context.manager.clone(),
+        Query::default(),
+        cache,
+        handler,
+        stop.clone(),
+    );
     tasks.spawn("root-ca namespaces", follow);
     let wake = Arc::clone(&queue);
     let handler: informer::Handler =
         Box::new(move |change| wake.add((Arc::from(""), Arc::from(&*change.object().namespace))));
     let cache = Arc::clone(&publisher.published);
     let query = Query::fields(format!("metadata.name={NAME}"));
-    let follow = informer::run::<ConfigMap>(context.manager.clone(), query, cache, handler, stop.clone());
+    let follow =
+        informer::run::<ConfigMap>(context.manager.clone(), query, cache, handler, stop.clone());
     tasks.spawn("root-ca configmaps", follow);
     let reconcile = move |key: Key| {
         let publisher = Arc::clone(&publisher);

@@ -106,7 +106,10 @@ pub(crate) fn check(pod: &PodView, offer: &NodeOffer, claims: &[&Claim]) -> Resu
     let ports = host_ports(pod);
     let taken = claims.iter().flat_map(|claim| &claim.ports);
     if taken.into_iter().any(|taken| ports.iter().any(|port| clashes(port, taken))) {
-        return refuse_by("NodePorts", "node(s) didn't have free ports for the requested pod ports");
+        return refuse_by(
+            "NodePorts",
+            "node(s) didn't have free ports for the requested pod ports",
+        );
     }
     if let Some(taint) = untolerated(pod, offer) {
         let value = taint.value.as_deref().unwrap_or_default();
@@ -172,8 +175,8 @@ fn matches_node(pod: &PodView, offer: &NodeOffer) -> bool {
         return false;
     }
     let affinity = pod.spec.affinity.as_ref().and_then(|all| all.node_affinity.as_ref());
-    let required = affinity
-        .and_then(|all| all.required_during_scheduling_ignored_during_execution.as_ref());
+    let required =
+        affinity.and_then(|all| all.required_during_scheduling_ignored_during_execution.as_ref());
     required.is_none_or(|required| {
         required.node_selector_terms.iter().any(|term| matches_term(term, offer))
     })
@@ -238,7 +241,8 @@ mod tests {
     }
 
     fn offer() -> NodeOffer {
-        let amounts = [("cpu", "2"), ("memory", "1Gi"), ("pods", "3"), ("ephemeral-storage", "10Gi")];
+        let amounts =
+            [("cpu", "2"), ("memory", "1Gi"), ("pods", "3"), ("ephemeral-storage", "10Gi")];
         let allocatable = amounts
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text.parse().expect("a quantity")))
@@ -293,7 +297,9 @@ mod tests {
                 "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}})
         };
         let expression = |key: &str, operator: &str, values: Value| {
-            affinity(json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}))
+            affinity(
+                json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]}),
+            )
         };
         assert_eq!(verdict(json!({"nodeSelector": {"gpu": "true"}}), &[]), "");
         assert_eq!(verdict(json!({"nodeSelector": {"gpu": "false"}}), &[]), refused);
@@ -307,7 +313,8 @@ mod tests {
 
     #[test]
     fn only_listed_sysctls_may_be_set() {
-        let sysctl = |name: &str| json!({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}});
+        let sysctl =
+            |name: &str| json!({"securityContext": {"sysctls": [{"name": name, "value": "1"}]}});
         assert_eq!(verdict(sysctl("net/ipv4/tcp_syncookies"), &[]), "");
         assert_eq!(
             verdict(sysctl("kernel.msgmax"), &[]),

@@ -81,7 +81,12 @@ pub struct KubeletConfig {
 
 impl KubeletConfig {
     /// The configuration of a node with upstream's defaults.
-    pub fn new(node_name: impl Into<String>, node_ip: IpAddr, root_dir: PathBuf, log_dir: PathBuf) -> Self {
+    pub fn new(
+        node_name: impl Into<String>,
+        node_ip: IpAddr,
+        root_dir: PathBuf,
+        log_dir: PathBuf,
+    ) -> Self {
         Self {
             node_name: node_name.into(),
             node_ips: vec![node_ip],

@@ -142,7 +142,11 @@ impl KubeletHandle {
     }
 
     /// Connects to a port of a Pod.
-    pub async fn port_forward(&self, sandbox_id: String, port: u16) -> Result<PortStream, CriError> {
+    pub async fn port_forward(
+        &self,
+        sandbox_id: String,
+        port: u16,
+    ) -> Result<PortStream, CriError> {
         self.ctx.runtime.cri().port_forward(sandbox_id, port).await
     }
 

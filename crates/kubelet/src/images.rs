@@ -131,7 +131,10 @@ impl Images {
     }
 
     /// Gets an image for a container, by its policy.
-    pub(crate) async fn ensure(&self, request: ImageRequest<'_>) -> Result<PresentImage, ImageError> {
+    pub(crate) async fn ensure(
+        &self,
+        request: ImageRequest<'_>,
+    ) -> Result<PresentImage, ImageError> {
         let image = request.image;
         let full = name::with_default_tag(image).map_err(|error| {
             let message = format!("Failed to apply default image tag {image:?}: {error}");
@@ -177,7 +180,11 @@ impl Images {
         Ok(bounded(CALL_TIMEOUT, self.runtime.cri().image_status(request)).await?.image)
     }
 
-    async fn pull(&self, request: ImageRequest<'_>, full: &str) -> Result<PresentImage, ImageError> {
+    async fn pull(
+        &self,
+        request: ImageRequest<'_>,
+        full: &str,
+    ) -> Result<PresentImage, ImageError> {
         let image = request.image;
         let key = (request.pod.uid().to_owned(), image.to_owned());
         let now = self.clock.monotonic();
@@ -192,7 +199,11 @@ impl Images {
             return Err(ImageError { retry_in: left, ..error_of("ImagePullBackOff", message) });
         }
         let started = self.clock.monotonic();
-        self.recorder.normal(request.subject.clone(), "Pulling", format!("Pulling image {image:?}"));
+        self.recorder.normal(
+            request.subject.clone(),
+            "Pulling",
+            format!("Pulling image {image:?}"),
+        );
         match self.pull_now(&request, full).await {
             Ok((present, size, pulled_in)) => {
                 let waited = self.clock.monotonic().saturating_duration_since(started);
@@ -241,10 +252,8 @@ impl Images {
             return Err(CriError::new(podo_cri::Code::Cancelled, "the node agent is stopping"));
         };
         let started = self.clock.monotonic();
-        let message = v1::PullImageRequest {
-            image: Some(spec(full)),
-            ..v1::PullImageRequest::default()
-        };
+        let message =
+            v1::PullImageRequest { image: Some(spec(full)), ..v1::PullImageRequest::default() };
         let options = PullOptions { keyring: request.keyring.clone(), progress: None };
         let pulled = bounded(PULL_TIMEOUT, self.runtime.cri().pull_image(message, options)).await?;
         let took = self.clock.monotonic().saturating_duration_since(started);
@@ -289,7 +298,9 @@ fn pull_problem(image: &str, error: &CriError) -> (&'static str, String) {
         ),
         Reason::ImageIntegrity => (
             "SignatureValidationFailed",
-            format!("image pull failed for {image} because the signature validation failed: {error}"),
+            format!(
+                "image pull failed for {image} because the signature validation failed: {error}"
+            ),
         ),
         Reason::InvalidImageName => ("InvalidImageName", error.to_string()),
         _ => ("ErrImagePull", error.to_string()),

@@ -91,8 +91,7 @@ impl Kubelet {
             let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
             made.map_err(|source| StartError::Folder { path, source })?;
         }
-        let runtime =
-            Runtime::connect(cri, &config.root_dir).await.map_err(StartError::Runtime)?;
+        let runtime = Runtime::connect(cri, &config.root_dir).await.map_err(StartError::Runtime)?;
         let machine = MachineFacts::read(&config);
         let (recorder, events) =
             Recorder::new(Arc::clone(&clock), client.clone(), &config.node_name);
@@ -257,8 +256,10 @@ fn pass_on(ctx: &Context, event: &RuntimeEvent) {
         RuntimeEvent::Event(event) => {
             let sandbox = event.pod_sandbox_status.as_ref();
             let of_sandbox = sandbox.and_then(|status| status.metadata.as_ref());
-            let of_containers =
-                event.containers_statuses.iter().find_map(|status| status.labels.get(labels::POD_UID));
+            let of_containers = event
+                .containers_statuses
+                .iter()
+                .find_map(|status| status.labels.get(labels::POD_UID));
             of_sandbox.map(|metadata| metadata.uid.as_str()).or(of_containers.map(String::as_str))
         }
     };

@@ -32,6 +32,6 @@ pub use config::{KUBELET_VERSION, KubeletConfig};
 pub use context::Repairs;
 pub use handle::{ContainerRef, FindError, KubeletHandle};
 pub use kubelet::{Kubelet, StartError};
-pub use serve::{ContainerTarget, LogBytes, Node, serve};
 pub use logs::{LogError, LogRequest, LogStream, LogStreams};
+pub use serve::{ContainerTarget, LogBytes, Node, serve};
 pub use volumes::{KernelMounter, Mounter};

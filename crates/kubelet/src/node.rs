@@ -201,7 +201,9 @@ async fn runtime_problem(ctx: &Context) -> Option<String> {
                     found.reason, found.message
                 ));
             }
-            None => return Some("container runtime status check may not have completed yet".to_owned()),
+            None => {
+                return Some("container runtime status check may not have completed yet".to_owned());
+            }
         }
     }
     None

@@ -290,7 +290,8 @@ pub fn limit(container: &k8s::Container, name: &str) -> Option<Quantity> {
 /// overhead; what `spec.resources` says comes first.
 pub fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
     let pod_level = spec.resources.as_ref().and_then(|all| amount(all.requests.as_ref(), name));
-    let wanted = pod_level.unwrap_or_else(|| sum_containers(spec, |container| request(container, name)));
+    let wanted =
+        pod_level.unwrap_or_else(|| sum_containers(spec, |container| request(container, name)));
     let overhead = amount(spec.overhead.as_ref(), name).unwrap_or(Quantity::ZERO);
     wanted.add(&overhead)
 }

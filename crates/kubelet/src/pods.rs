@@ -155,9 +155,8 @@ impl Registry {
             let shown = entry.shown.borrow();
             shown.pod.namespace() == namespace && shown.pod.name() == name
         });
-        let created = |entry: &&Entry| {
-            entry.shown.borrow().pod.pod.metadata.creation_timestamp.clone()
-        };
+        let created =
+            |entry: &&Entry| entry.shown.borrow().pod.pod.metadata.creation_timestamp.clone();
         of_name.max_by_key(created).map(|entry| entry.shown.subscribe())
     }
 

@@ -129,10 +129,8 @@ impl Runtime {
             ips: seen.map(|seen| seen.ips.clone()).unwrap_or_default(),
         };
         if seen.is_none_or(|seen| is_ready && !seen.is_ready) {
-            let request = v1::PodSandboxStatusRequest {
-                pod_sandbox_id: observed.id.clone(),
-                verbose: false,
-            };
+            let request =
+                v1::PodSandboxStatusRequest { pod_sandbox_id: observed.id.clone(), verbose: false };
             let answer = bounded(CALL_TIMEOUT, self.cri.pod_sandbox_status(request)).await;
             let Some(answer) = found(answer)? else { return Ok(None) };
             let status = answer.status.unwrap_or_default();
@@ -178,7 +176,9 @@ impl Runtime {
             exit_code: status.exit_code,
             reason: status.reason,
             message: status.message,
-            image: Some(image.image).filter(|image| !image.is_empty()).unwrap_or(image.user_specified_image),
+            image: Some(image.image)
+                .filter(|image| !image.is_empty())
+                .unwrap_or(image.user_specified_image),
             image_ref: status.image_ref,
             hash: status.annotations.get(labels::HASH).cloned().unwrap_or_default(),
             log_path: status.log_path,

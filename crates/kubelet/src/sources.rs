@@ -105,7 +105,9 @@ pub(crate) struct Sources {
 
 impl std::fmt::Debug for Sources {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sources").field("count", &self.followed.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Sources")
+            .field("count", &self.followed.lock().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,8 +171,10 @@ impl Sources {
                 let run = async {
                     match kind {
                         Kind::ConfigMap => {
-                            informer::run::<k8s::ConfigMap>(client, query, cache, handler, own_stop)
-                                .await;
+                            informer::run::<k8s::ConfigMap>(
+                                client, query, cache, handler, own_stop,
+                            )
+                            .await;
                         }
                         Kind::Secret => {
                             informer::run::<k8s::Secret>(client, query, cache, handler, own_stop)

@@ -72,7 +72,12 @@ pub(crate) async fn rotate_logs(ctx: Arc<Context>, stop: Stop) {
     }
 }
 
-async fn rotate_one(ctx: &Context, record: &ObservedContainer, path: PathBuf, policy: RotationPolicy) {
+async fn rotate_one(
+    ctx: &Context,
+    record: &ObservedContainer,
+    path: PathBuf,
+    policy: RotationPolicy,
+) {
     let now = ctx.clock.now();
     let log = path.clone();
     let aside = tokio::task::spawn_blocking(move || rotate::put_aside(&log, policy, now)).await;
@@ -194,7 +199,8 @@ fn remove_log(log_dir: &Path, path: &Path) {
     if !path.starts_with(log_dir) {
         return;
     }
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    let (Some(folder), Some(name)) =
+        (path.parent(), path.file_name().and_then(|name| name.to_str()))
     else {
         return;
     };

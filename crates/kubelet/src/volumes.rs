@@ -175,9 +175,9 @@ impl Volumes {
         let work = tokio::task::spawn_blocking(move || {
             let volumes = input.pod.spec.volumes.iter().flatten().zip(tokens);
             let failed = volumes.filter_map(|(volume, token)| {
-                let set_up = token.map_err(VolumeError::Token).and_then(|tokens| {
-                    set_up_one(&*mounter, &pod_dir, volume, &input, &tokens)
-                });
+                let set_up = token
+                    .map_err(VolumeError::Token)
+                    .and_then(|tokens| set_up_one(&*mounter, &pod_dir, volume, &input, &tokens));
                 let error = set_up.err()?;
                 let name = volume.name.clone();
                 let cause = Chain(&error);

@@ -350,9 +350,9 @@ impl Worker {
                     let (namespace, name) = (pod.namespace(), pod.name());
                     let kind = PatchKind::Strategic;
                     let write = client.patch::<k8s::Pod>(namespace, name, "status", kind, patch);
-                    tokio::time::timeout(WRITE_TIMEOUT, write)
-                        .await
-                        .unwrap_or_else(|_| Err(Status::timeout("the API server did not answer", 1)))
+                    tokio::time::timeout(WRITE_TIMEOUT, write).await.unwrap_or_else(|_| {
+                        Err(Status::timeout("the API server did not answer", 1))
+                    })
                 };
                 self.report.sending = Some((status, Box::pin(write)));
             }
@@ -449,8 +449,7 @@ impl Worker {
     fn start_of(&self, role: Role, name: String, restart_count: u32) -> Start {
         let sandbox = self.observed.ready_sandbox();
         let own_ips = sandbox.map(|sandbox| sandbox.ips.clone()).unwrap_or_default();
-        let pod_ips =
-            if self.pod.is_host_network() { self.ctx.facts.ips.clone() } else { own_ips };
+        let pod_ips = if self.pod.is_host_network() { self.ctx.facts.ips.clone() } else { own_ips };
         let ephemeral = self.pod.spec.ephemeral_containers.iter().flatten();
         let target = ephemeral
             .filter(|container| container.name == name)

@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn mount_points_are_read_with_their_escapes() {
-        let table = "22 1 0:5 / / rw - ext4 a rw\n36 22 0:9 / /a\\040b/c rw shared:1 - tmpfs tmpfs rw\n";
+        let table =
+            "22 1 0:5 / / rw - ext4 a rw\n36 22 0:9 / /a\\040b/c rw shared:1 - tmpfs tmpfs rw\n";
         let points: Vec<PathBuf> = mount_points(table).collect();
         assert_eq!(points, [PathBuf::from("/"), PathBuf::from("/a b/c")]);
     }

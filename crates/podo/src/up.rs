@@ -224,6 +224,11 @@ fn kubelet_config(
         kubelet_port: options.node.kubelet_port,
         pod_cidr: Some(format!("{cluster}/{}", options.control_plane.node_cidr_mask_size)),
         cgroup_root: format!("podo-{}", instance.name),
-        ..KubeletConfig::new(name, IpAddr::V4(address), instance.data_dir.join("kubelet"), instance.data_dir.join("log"))
+        ..KubeletConfig::new(
+            name,
+            IpAddr::V4(address),
+            instance.data_dir.join("kubelet"),
+            instance.data_dir.join("log"),
+        )
     }
 }

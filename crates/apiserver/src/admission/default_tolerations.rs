@@ -11,7 +11,9 @@ const SECONDS: i64 = 300;
 const TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
 pub(super) fn admit(request: &Request<'_>, value: &mut Value) {
-    if !request.is_main("pods") || !matches!(request.operation, Operation::Create | Operation::Update) {
+    if !request.is_main("pods")
+        || !matches!(request.operation, Operation::Create | Operation::Update)
+    {
         return;
     }
     for taint in TAINTS {
@@ -23,7 +25,11 @@ pub(super) fn admit(request: &Request<'_>, value: &mut Value) {
         tolerations.push(json!({
             "key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": SECONDS,
         }));
-        tree::set(tree::as_map(value).entry("spec").or_insert(Value::Null), "tolerations", tolerations);
+        tree::set(
+            tree::as_map(value).entry("spec").or_insert(Value::Null),
+            "tolerations",
+            tolerations,
+        );
     }
 }
 

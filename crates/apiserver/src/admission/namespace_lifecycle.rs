@@ -14,7 +14,10 @@ fn is_review(request: &Request<'_>) -> bool {
 }
 
 pub(super) async fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> {
-    if request.operation != Operation::Create || !request.definition().is_namespaced() || is_review(request) {
+    if request.operation != Operation::Create
+        || !request.definition().is_namespaced()
+        || is_review(request)
+    {
         return Ok(());
     }
     let namespace = &*request.target.namespace;
@@ -29,7 +32,9 @@ pub(super) async fn admit(request: &Request<'_>, value: &Value) -> Result<(), St
     if !meta::is_deleting(&entry.value.value()) {
         return Ok(());
     }
-    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let why = format!(
+        "unable to create new content in namespace {namespace} because it is being terminated"
+    );
     Err(request.forbidden(value, why).with_cause(
         "NamespaceTerminating",
         "metadata.namespace",

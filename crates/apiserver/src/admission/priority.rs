@@ -12,7 +12,11 @@ struct Priority {
     preemption: String,
 }
 
-pub(super) fn admit(request: &Request<'_>, value: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+pub(super) fn admit(
+    request: &Request<'_>,
+    value: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
     if !request.is_main("pods") {
         return Ok(());
     }
@@ -74,13 +78,20 @@ fn default(request: &Request<'_>) -> Result<Priority, Status> {
         .min_by_key(|class| tree::int_at(class, &["value"]).unwrap_or(0));
     Ok(match chosen {
         Some(class) => of_class(class),
-        None => Priority { class: String::new(), value: 0, preemption: "PreemptLowerPriority".to_owned() },
+        None => Priority {
+            class: String::new(),
+            value: 0,
+            preemption: "PreemptLowerPriority".to_owned(),
+        },
     })
 }
 
 fn named(request: &Request<'_>, value: &Value, name: &str) -> Result<Priority, Status> {
-    let found = classes(request)?.iter().find(|class| podo_api::meta::name(class) == name).map(of_class);
-    found.ok_or_else(|| request.forbidden(value, format!("no PriorityClass with name {name} was found")))
+    let found =
+        classes(request)?.iter().find(|class| podo_api::meta::name(class) == name).map(of_class);
+    found.ok_or_else(|| {
+        request.forbidden(value, format!("no PriorityClass with name {name} was found"))
+    })
 }
 
 fn of_class(class: &Value) -> Priority {

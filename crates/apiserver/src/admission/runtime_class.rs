@@ -18,7 +18,9 @@ pub(super) fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> 
 }
 
 fn exists(request: &Request<'_>, name: &str) -> Result<bool, Status> {
-    let Some(definition) = podo_registry::find("node.k8s.io", "v1", "runtimeclasses") else { return Ok(false) };
+    let Some(definition) = podo_registry::find("node.k8s.io", "v1", "runtimeclasses") else {
+        return Ok(false);
+    };
     let found = request.api.store.get(&storage::key(definition, "", name));
     Ok(found.map_err(|error| storage::read_failed(&error))?.is_some())
 }

@@ -44,7 +44,11 @@ fn admit_mirror(request: &Request<'_>, value: &Value) -> Result<(), Status> {
     Ok(())
 }
 
-fn find(request: &Request<'_>, value: &Value, name: &str) -> Result<std::sync::Arc<Object>, Status> {
+fn find(
+    request: &Request<'_>,
+    value: &Value,
+    name: &str,
+) -> Result<std::sync::Arc<Object>, Status> {
     let definition = podo_registry::find("", "v1", "serviceaccounts")
         .ok_or_else(|| Status::internal("service accounts are not served"))?;
     let namespace = &*request.target.namespace;

@@ -13,7 +13,8 @@ pub(super) fn admit(request: &Request<'_>, value: &mut Value) {
     }
     let taints = tree::items_at(value, &["spec", "taints"]);
     let is_tainted = taints.iter().any(|taint| {
-        tree::str_at(taint, &["key"]) == NOT_READY && tree::str_at(taint, &["effect"]) == "NoSchedule"
+        tree::str_at(taint, &["key"]) == NOT_READY
+            && tree::str_at(taint, &["effect"]) == "NoSchedule"
     });
     if is_tainted {
         return;

@@ -67,7 +67,8 @@ pub(crate) fn stream_body(
     include: IncludeObject,
     clock: Arc<dyn Clock>,
 ) -> Body {
-    let encoder = Encoder { definition: watch.definition(), rendering, include, clock, is_first: true };
+    let encoder =
+        Encoder { definition: watch.definition(), rendering, include, clock, is_first: true };
     let frames = stream::unfold((watch, encoder), |(mut watch, mut encoder)| async move {
         let mut out = BytesMut::new();
         let mut shared = VecDeque::new();
@@ -108,7 +109,12 @@ impl Encoder {
         out.put(bytes);
     }
 
-    fn event(&mut self, kind: EventKind, object: &Arc<Object>, event: Option<&StoreEvent>) -> Bytes {
+    fn event(
+        &mut self,
+        kind: EventKind,
+        object: &Arc<Object>,
+        event: Option<&StoreEvent>,
+    ) -> Bytes {
         let is_table = matches!(self.rendering.form, Form::Table(_));
         let Some(event) = event.filter(|_| !is_table) else { return self.encode(kind, object) };
         let names = &self.definition.names;
@@ -128,8 +134,12 @@ impl Encoder {
 
     fn encode(&mut self, kind: EventKind, object: &Arc<Object>) -> Bytes {
         match (self.rendering.form, self.rendering.encoding) {
-            (Form::Whole, Encoding::Json | Encoding::Yaml) => json_line(kind.as_str(), object.json()),
-            (Form::Whole, Encoding::Protobuf) => self.frame(kind.as_str(), &object.value(), self.definition.ty),
+            (Form::Whole, Encoding::Json | Encoding::Yaml) => {
+                json_line(kind.as_str(), object.json())
+            }
+            (Form::Whole, Encoding::Protobuf) => {
+                self.frame(kind.as_str(), &object.value(), self.definition.ty)
+            }
             (Form::Metadata(version) | Form::MetadataList(version), _) => {
                 let value = metadata_of(object, version);
                 self.frame(kind.as_str(), &value, "meta/v1.PartialObjectMetadata")
@@ -138,9 +148,17 @@ impl Encoder {
                 let has_columns = std::mem::take(&mut self.is_first);
                 let objects = std::slice::from_ref(object);
                 let now = self.clock.now();
-                match table::build(self.definition, objects, self.include, version, now, has_columns) {
+                match table::build(
+                    self.definition,
+                    objects,
+                    self.include,
+                    version,
+                    now,
+                    has_columns,
+                ) {
                     Ok(table) => {
-                        let metadata = json!({"resourceVersion": object.resource_version.to_string()});
+                        let metadata =
+                            json!({"resourceVersion": object.resource_version.to_string()});
                         self.frame(kind.as_str(), &table.with_metadata(metadata), "")
                     }
                     Err(status) => self.error(&status),

@@ -73,7 +73,13 @@ impl Front {
                     continue;
                 }
             };
-            let connection = serve_connection(acceptor.clone(), stream, address, Arc::clone(&server), stop.clone());
+            let connection = serve_connection(
+                acceptor.clone(),
+                stream,
+                address,
+                Arc::clone(&server),
+                stop.clone(),
+            );
             connections.spawn("connection", async move {
                 connection.await;
                 drop(slot);
@@ -97,15 +103,16 @@ async fn serve_connection(
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let user = certificate.and_then(crate::authn::user_of_certificate).map(Arc::new);
     let peer = Peer { address: Some(address), user };
-    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let server = Arc::clone(&server);
-        let peer = peer.clone();
-        async move {
-            let method = request.method().clone();
-            let response = handler::handle(&server, request, &peer).await;
-            Ok::<_, std::convert::Infallible>(handler::without_body(&method, response))
-        }
-    });
+    let service =
+        hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            let server = Arc::clone(&server);
+            let peer = peer.clone();
+            async move {
+                let method = request.method().clone();
+                let response = handler::handle(&server, request, &peer).await;
+                Ok::<_, std::convert::Infallible>(handler::without_body(&method, response))
+            }
+        });
     let builder = builder();
     let graceful = GracefulShutdown::new();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

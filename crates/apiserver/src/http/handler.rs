@@ -45,7 +45,8 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
 {
-    let audit_id = header_text(request.headers(), "audit-id").map_or_else(podo_base::uid, str::to_owned);
+    let audit_id =
+        header_text(request.headers(), "audit-id").map_or_else(podo_base::uid, str::to_owned);
     let warnings = Warnings::default();
     let mut response = match respond(server, request, peer, &warnings).await {
         Ok(response) => response,
@@ -69,7 +70,8 @@ where
 {
     let (parts, body) = request.into_parts();
     let accept = header_text(&parts.headers, "accept");
-    let fallback = negotiate::negotiate(accept, Wanted::Plain).unwrap_or_else(|(_, rendering)| rendering);
+    let fallback =
+        negotiate::negotiate(accept, Wanted::Plain).unwrap_or_else(|(_, rendering)| rendering);
     let plain = |status: Status| (status, fallback);
     let user = server.authenticate(&parts, peer).map_err(plain)?;
     let options = route::parse_query(parts.uri.query().unwrap_or(""));
@@ -79,7 +81,9 @@ where
             let (began, key) = (Instant::now(), request_key(&resource));
             let exchange = Exchange { server, parts: &parts, user, options, resource, warnings };
             let answer = exchange.respond(body, timeout).await;
-            let code = answer.as_ref().map_or_else(|(status, _)| status.code, |answer| answer.status().as_u16());
+            let code = answer
+                .as_ref()
+                .map_or_else(|(status, _)| status.code, |answer| answer.status().as_u16());
             server.metrics.record(RequestKey { code, ..key }, began.elapsed());
             answer
         }
@@ -119,13 +123,15 @@ fn request_key(resource: &Resource) -> RequestKey {
 }
 
 fn timeout(options: &Options) -> Result<Duration, Status> {
-    let Some(text) = options.get("timeout").filter(|text| !text.is_empty()) else { return Ok(REQUEST_TIMEOUT) };
+    let Some(text) = options.get("timeout").filter(|text| !text.is_empty()) else {
+        return Ok(REQUEST_TIMEOUT);
+    };
     match text.parse::<GoDuration>().map(GoDuration::to_std) {
         Ok(asked) if asked.is_zero() => Ok(REQUEST_TIMEOUT),
         Ok(asked) => Ok(asked.min(REQUEST_TIMEOUT)),
-        Err(error) => {
-            Err(Status::bad_request(format!("invalid timeout specified in the request URL - {error}")))
-        }
+        Err(error) => Err(Status::bad_request(format!(
+            "invalid timeout specified in the request URL - {error}"
+        ))),
     }
 }
 
@@ -148,7 +154,11 @@ impl Exchange<'_> {
         let rendering = self.rendering()?;
         let told = |status: Status| (status, Rendering { form: Form::Whole, ..rendering });
         if subresources::is_stream(&self.resource.target) {
-            return self.server.stream(self.parts, &self.user, &self.options, &self.resource, self.warnings).await.map_err(told);
+            return self
+                .server
+                .stream(self.parts, &self.user, &self.options, &self.resource, self.warnings)
+                .await
+                .map_err(told);
         }
         let include = IncludeObject::parse(self.options.get("includeObject"));
         let context = Context {
@@ -162,16 +172,25 @@ impl Exchange<'_> {
         let call = call.map_err(|_| told(timed_out())).and_then(|call| call.map_err(told))?;
         let clock = Arc::clone(&self.server.api.clock);
         let outcome = tokio::time::timeout(timeout, self.server.api.execute(call)).await;
-        let outcome = outcome.map_err(|_| told(timed_out())).and_then(|outcome| outcome.map_err(told))?;
+        let outcome =
+            outcome.map_err(|_| told(timed_out())).and_then(|outcome| outcome.map_err(told))?;
         match outcome {
             Outcome::Watch(watch) => {
-                let mut response =
-                    http::Response::new(events::stream_body(watch, rendering, context.include, clock));
+                let mut response = http::Response::new(events::stream_body(
+                    watch,
+                    rendering,
+                    context.include,
+                    clock,
+                ));
                 let content_type = match rendering.encoding {
-                    crate::call::Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+                    crate::call::Encoding::Protobuf => {
+                        "application/vnd.kubernetes.protobuf;stream=watch"
+                    }
                     _ => "application/json",
                 };
-                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
                 Ok(response)
             }
             outcome => render::outcome(outcome, &context).map_err(told),
@@ -184,7 +203,8 @@ impl Exchange<'_> {
             _ if matches!(self.resource.target.definition.storage, Storage::None) => Wanted::Plain,
             _ => Wanted::Object,
         };
-        let mut rendering = negotiate::negotiate(header_text(&self.parts.headers, "accept"), wanted)?;
+        let mut rendering =
+            negotiate::negotiate(header_text(&self.parts.headers, "accept"), wanted)?;
         let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("");
         rendering.is_pretty = match self.options.get("pretty") {
             Some(_) => self.options.flag("pretty"),
@@ -224,7 +244,10 @@ impl Exchange<'_> {
 }
 
 fn timed_out() -> Status {
-    Status::timeout("request did not complete within requested timeout - context deadline exceeded", 0)
+    Status::timeout(
+        "request did not complete within requested timeout - context deadline exceeded",
+        0,
+    )
 }
 
 /// A header as text.

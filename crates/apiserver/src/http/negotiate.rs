@@ -8,7 +8,8 @@ use crate::call::{Encoding, PatchKind};
 const ANSWERS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// The media types of watches, as the error lists them.
-const WATCHES: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const WATCHES: &str =
+    "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// In what form an object is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +50,8 @@ pub(crate) struct Rendering {
 
 impl Rendering {
     /// JSON, as it is.
-    pub(crate) const JSON: Self = Self { encoding: Encoding::Json, form: Form::Whole, is_pretty: false };
+    pub(crate) const JSON: Self =
+        Self { encoding: Encoding::Json, form: Form::Whole, is_pretty: false };
 
     /// The `Content-Type` of an answer.
     pub(crate) const fn content_type(&self) -> &'static str {
@@ -73,7 +75,10 @@ impl<'a> Clause<'a> {
         let mut parts = text.split(';').map(str::trim);
         let media = parts.next().unwrap_or("");
         let parameters: Vec<_> = parts.filter_map(|part| part.split_once('=')).collect();
-        let quality = parameters.iter().find(|(key, _)| *key == "q").and_then(|(_, value)| value.parse().ok());
+        let quality = parameters
+            .iter()
+            .find(|(key, _)| *key == "q")
+            .and_then(|(_, value)| value.parse().ok());
         Self { media, parameters, quality: quality.unwrap_or(1.0) }
     }
 
@@ -123,15 +128,24 @@ pub(crate) enum Wanted {
 
 /// The clauses of an `Accept` header, the most wanted first.
 fn clauses(accept: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause<'_>> =
-        accept.split(',').map(str::trim).filter(|text| !text.is_empty()).map(Clause::parse).collect();
+    let mut clauses: Vec<Clause<'_>> = accept
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(Clause::parse)
+        .collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
     clauses
 }
 
 /// Chooses how to answer. An error comes with the rendering that it is to be told in.
-pub(crate) fn negotiate(accept: Option<&str>, wanted: Wanted) -> Result<Rendering, (Status, Rendering)> {
-    let Some(accept) = accept.filter(|text| !text.trim().is_empty()) else { return Ok(Rendering::JSON) };
+pub(crate) fn negotiate(
+    accept: Option<&str>,
+    wanted: Wanted,
+) -> Result<Rendering, (Status, Rendering)> {
+    let Some(accept) = accept.filter(|text| !text.trim().is_empty()) else {
+        return Ok(Rendering::JSON);
+    };
     let mut fallback = None;
     for clause in clauses(accept) {
         let Some(encoding) = clause.encoding() else { continue };
@@ -149,7 +163,10 @@ pub(crate) fn negotiate(accept: Option<&str>, wanted: Wanted) -> Result<Renderin
     let known = if wanted == Wanted::Watch { WATCHES } else { ANSWERS };
     let message = format!("only the following media types are accepted: {known}");
     let encoding = fallback.unwrap_or(Encoding::Json);
-    Err((Status::failure(Reason::NotAcceptable, message), Rendering { encoding, ..Rendering::JSON }))
+    Err((
+        Status::failure(Reason::NotAcceptable, message),
+        Rendering { encoding, ..Rendering::JSON },
+    ))
 }
 
 /// How the body of a create, update or delete is encoded.
@@ -177,8 +194,9 @@ pub(crate) fn patch_kind(content_type: Option<&str>) -> Result<PatchKind, Status
 }
 
 fn unsupported(known: &str) -> Status {
-    let message =
-        format!("the body of the request was in an unknown format - accepted media types include: {known}");
+    let message = format!(
+        "the body of the request was in an unknown format - accepted media types include: {known}"
+    );
     Status::failure(Reason::UnsupportedMediaType, message)
 }
 
@@ -199,8 +217,16 @@ mod tests {
     fn the_first_clause_that_can_be_served_wins() {
         check("*/*", Wanted::Object, "Json Whole");
         check("application/yaml;q=0.5, application/json", Wanted::Object, "Json Whole");
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Wanted::Object, "Json Table(V1)");
-        check("application/json;as=Foo;v=v1;g=meta.k8s.io,application/yaml", Wanted::Object, "Yaml Whole");
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Wanted::Object,
+            "Json Table(V1)",
+        );
+        check(
+            "application/json;as=Foo;v=v1;g=meta.k8s.io,application/yaml",
+            Wanted::Object,
+            "Yaml Whole",
+        );
         check("application/json;as=Foo;v=v1;g=meta.k8s.io", Wanted::Object, "406 Json");
         check("application/yaml", Wanted::Watch, "406 Yaml");
         check("text/html", Wanted::Object, "406 Json");

@@ -31,7 +31,9 @@ pub(crate) struct Context {
 /// The answer to a call that succeeded. A watch is not rendered here.
 pub(crate) fn outcome(outcome: Outcome, context: &Context) -> Result<Response, Status> {
     let (code, bytes) = match outcome {
-        Outcome::Object { code, definition, object } => (code, object_bytes(definition, &object, context)?),
+        Outcome::Object { code, definition, object } => {
+            (code, object_bytes(definition, &object, context)?)
+        }
         Outcome::Tree { code, value, ty } => (code, tree_bytes(&value, ty, &context.rendering)?),
         Outcome::List(list) => (200, list_bytes(&list, context)?),
         Outcome::Status(status) => {
@@ -45,7 +47,8 @@ pub(crate) fn outcome(outcome: Outcome, context: &Context) -> Result<Response, S
 
 /// The answer to a call that failed.
 pub(crate) fn failure(status: &Status, rendering: &Rendering) -> Response {
-    let mut response = respond(status.code, status_bytes(status, rendering), rendering.content_type(), false);
+    let mut response =
+        respond(status.code, status_bytes(status, rendering), rendering.content_type(), false);
     let headers = response.headers_mut();
     if status.reason() == Reason::Forbidden {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -58,11 +61,17 @@ pub(crate) fn failure(status: &Status, rendering: &Rendering) -> Response {
 }
 
 /// An answer of these bytes.
-pub(crate) fn respond(code: u16, bytes: Vec<u8>, content_type: &'static str, accepts_gzip: bool) -> Response {
+pub(crate) fn respond(
+    code: u16,
+    bytes: Vec<u8>,
+    content_type: &'static str,
+    accepts_gzip: bool,
+) -> Response {
     let is_compressed = accepts_gzip && bytes.len() > COMPRESS_BYTES_MIN;
     let bytes = if is_compressed { compress(&bytes) } else { bytes };
     let mut response = http::Response::new(full(bytes));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if is_compressed {
@@ -85,7 +94,11 @@ fn status_bytes(status: &Status, rendering: &Rendering) -> Vec<u8> {
 }
 
 /// A tree of a schema type in the encoding that was negotiated.
-pub(crate) fn tree_bytes(value: &Value, ty: &str, rendering: &Rendering) -> Result<Vec<u8>, Status> {
+pub(crate) fn tree_bytes(
+    value: &Value,
+    ty: &str,
+    rendering: &Rendering,
+) -> Result<Vec<u8>, Status> {
     let ty = builtin().get(ty).ok_or_else(|| Status::internal(format!("no schema for {ty}")))?;
     match rendering.encoding {
         Encoding::Json => {
@@ -117,7 +130,11 @@ fn plain_bytes(value: &Value, rendering: &Rendering) -> Vec<u8> {
     }
 }
 
-fn object_bytes(definition: &'static Definition, object: &Arc<Object>, context: &Context) -> Result<Vec<u8>, Status> {
+fn object_bytes(
+    definition: &'static Definition,
+    object: &Arc<Object>,
+    context: &Context,
+) -> Result<Vec<u8>, Status> {
     let rendering = &context.rendering;
     match rendering.form {
         Form::Whole => match rendering.encoding {
@@ -127,20 +144,24 @@ fn object_bytes(definition: &'static Definition, object: &Arc<Object>, context: 
                 Ok(finish_json(bytes, rendering.is_pretty))
             }
             Encoding::Yaml => Ok(yaml::from_json(&object.value()).into_bytes()),
-            Encoding::Protobuf => {
-                protobuf::encode_object(&object.value(), definition.schema()).map_err(Status::internal)
-            }
+            Encoding::Protobuf => protobuf::encode_object(&object.value(), definition.schema())
+                .map_err(Status::internal),
         },
         Form::Table(version) => {
             let objects = std::slice::from_ref(object);
-            let table = table::build(definition, objects, context.include, version, context.now, true)?;
+            let table =
+                table::build(definition, objects, context.include, version, context.now, true)?;
             let version = object.resource_version.to_string();
             Ok(plain_bytes(&table.with_metadata(json!({"resourceVersion": version})), rendering))
         }
         Form::Metadata(version) => metadata_bytes(&metadata_of(object, version), rendering),
         Form::MetadataList(_) => Err(wrong_form(
             "PartialObjectMetadataList",
-            &format!("the requested object is not a list (*{}.{})", go_package(definition), definition.names.kind),
+            &format!(
+                "the requested object is not a list (*{}.{})",
+                go_package(definition),
+                definition.names.kind
+            ),
         )),
     }
 }
@@ -190,12 +211,19 @@ fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
     match rendering.form {
         Form::Whole => whole_list(list, rendering),
         Form::Table(version) => {
-            let table =
-                table::build(list.definition, &list.items, context.include, version, context.now, true)?;
+            let table = table::build(
+                list.definition,
+                &list.items,
+                context.include,
+                version,
+                context.now,
+                true,
+            )?;
             Ok(plain_bytes(&table.with_metadata(list_meta(list)), rendering))
         }
         Form::MetadataList(version) => {
-            let items: Vec<Value> = list.items.iter().map(|item| metadata_of(item, version)).collect();
+            let items: Vec<Value> =
+                list.items.iter().map(|item| metadata_of(item, version)).collect();
             let value = json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": version.api_version(),
@@ -203,7 +231,9 @@ fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
                 "items": items,
             });
             match rendering.encoding {
-                Encoding::Protobuf => tree_bytes(&value, "meta/v1.PartialObjectMetadataList", rendering),
+                Encoding::Protobuf => {
+                    tree_bytes(&value, "meta/v1.PartialObjectMetadataList", rendering)
+                }
                 Encoding::Json | Encoding::Yaml => Ok(plain_bytes(&value, rendering)),
             }
         }
@@ -234,7 +264,11 @@ fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
         );
         let size: usize = list.items.iter().map(|item| item.json().len()).sum();
         let mut out = Vec::with_capacity(size + 256);
-        json::encode_list(head.as_bytes(), list.items.iter().map(|item| &item.json()[item.list_prefix()..]), &mut out);
+        json::encode_list(
+            head.as_bytes(),
+            list.items.iter().map(|item| &item.json()[item.list_prefix()..]),
+            &mut out,
+        );
         out.push(b'\n');
         return Ok(out);
     }
@@ -253,7 +287,9 @@ fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
     match rendering.encoding {
         Encoding::Protobuf => {
             let name = format!("{}List", definition.ty);
-            let ty = builtin().get(&name).ok_or_else(|| Status::internal(format!("no schema for {name}")))?;
+            let ty = builtin()
+                .get(&name)
+                .ok_or_else(|| Status::internal(format!("no schema for {name}")))?;
             protobuf::encode_object(&value, ty).map_err(Status::internal)
         }
         Encoding::Json | Encoding::Yaml => Ok(plain_bytes(&value, rendering)),
@@ -261,7 +297,12 @@ fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
 }
 
 /// The object of a bookmark: nothing of the kind but a version.
-pub(crate) fn bookmark(definition: &'static Definition, form: Form, revision: u64, ends_initial: bool) -> Value {
+pub(crate) fn bookmark(
+    definition: &'static Definition,
+    form: Form,
+    revision: u64,
+    ends_initial: bool,
+) -> Value {
     let mut value = json!({
         "kind": definition.names.kind,
         "apiVersion": definition.names.api_version(),
@@ -283,7 +324,8 @@ pub(crate) fn bookmark(definition: &'static Definition, form: Form, revision: u6
 /// The bytes of a plain text answer.
 pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response {
     let mut response = http::Response::new(full(text));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

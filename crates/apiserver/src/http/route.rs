@@ -97,8 +97,9 @@ fn split(path: &str) -> Option<Parts> {
         _ => return None,
     };
     // A decoded slash separates nothing in Go's router either, but it splits the path there: names hold none.
-    let segments: Vec<String> =
-        segments.flat_map(|segment| segment.split('/').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let segments: Vec<String> = segments
+        .flat_map(|segment| segment.split('/').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     if segments.is_empty() {
         return None;
     }
@@ -119,7 +120,9 @@ fn find(parts: &Parts) -> Result<Option<Found>, Status> {
     }
     let lookup = |plural: &str| podo_registry::find(&parts.group, &parts.version, plural);
     let (namespace, tail) = match segments {
-        [first, namespace, resource, ..] if first == "namespaces" && !is_namespace_subresource(resource) => {
+        [first, namespace, resource, ..]
+            if first == "namespaces" && !is_namespace_subresource(resource) =>
+        {
             (namespace.as_str(), &segments[2..])
         }
         _ => ("", segments),
@@ -132,7 +135,9 @@ fn find(parts: &Parts) -> Result<Option<Found>, Status> {
     if !namespace.is_empty() && !definition.is_namespaced() {
         return Ok(None);
     }
-    let Some((target, rest)) = target(definition, namespace, name_and_more)? else { return Ok(None) };
+    let Some((target, rest)) = target(definition, namespace, name_and_more)? else {
+        return Ok(None);
+    };
     Ok(Some(Found { target, is_watch_path, rest }))
 }
 
@@ -147,7 +152,9 @@ fn target(
     tail: &[String],
 ) -> Result<Option<(Target, String)>, Status> {
     let name = tail.first().map_or("", String::as_str);
-    if let Some(problem) = names::path_segment_name(name).into_iter().next().filter(|_| !name.is_empty()) {
+    if let Some(problem) =
+        names::path_segment_name(name).into_iter().next().filter(|_| !name.is_empty())
+    {
         let shown = podo_api::field::quoted(name);
         return Err(Status::bad_request(format!("Name parameter invalid: {shown}: {problem}")));
     }
@@ -168,7 +175,9 @@ fn verb(method: &http::Method, found: &Found, options: &Options) -> Result<Verb,
     let is_watch = found.is_watch_path || options.flag("watch");
     let verb = match *method {
         http::Method::GET | http::Method::HEAD if is_collection && is_watch => Verb::Watch,
-        http::Method::GET | http::Method::HEAD if is_watch && target.subresource.is_none() && found.is_watch_path => {
+        http::Method::GET | http::Method::HEAD
+            if is_watch && target.subresource.is_none() && found.is_watch_path =>
+        {
             Verb::Watch
         }
         http::Method::GET | http::Method::HEAD if is_collection => Verb::List,

@@ -58,12 +58,16 @@ pub(crate) fn build(
     now: Timestamp,
     has_columns: bool,
 ) -> Result<Table, Status> {
-    let rows: Vec<Value> = objects.iter().map(|object| row(definition, object, include, version, now)).collect();
+    let rows: Vec<Value> =
+        objects.iter().map(|object| row(definition, object, include, version, now)).collect();
     let columns: Vec<Value> = definition.columns.iter().map(column).collect();
     let mut fields = Map::new();
     fields.insert("kind".to_owned(), Value::from("Table"));
     fields.insert("apiVersion".to_owned(), Value::from(version.api_version()));
-    fields.insert("columnDefinitions".to_owned(), if has_columns { Value::from(columns) } else { Value::Null });
+    fields.insert(
+        "columnDefinitions".to_owned(),
+        if has_columns { Value::from(columns) } else { Value::Null },
+    );
     fields.insert("rows".to_owned(), Value::from(rows));
     Ok(Table { fields })
 }
@@ -90,7 +94,8 @@ fn row(
     now: Timestamp,
 ) -> Value {
     let value = object.value();
-    let cells: Vec<Value> = definition.columns.iter().map(|column| (column.cell)(&value, now)).collect();
+    let cells: Vec<Value> =
+        definition.columns.iter().map(|column| (column.cell)(&value, now)).collect();
     let mut row = json!({"cells": cells});
     let conditions = (definition.row_conditions)(&value);
     if !conditions.is_empty() {

@@ -18,9 +18,17 @@ const PATCHES: &[&str] = &[
 ];
 
 /// Adds the paths of a kind.
-pub(super) fn add(kind: &'static Definition, paths: &mut Map<String, Value>, schemas: &mut Schemas) {
+pub(super) fn add(
+    kind: &'static Definition,
+    paths: &mut Map<String, Value>,
+    schemas: &mut Schemas,
+) {
     let names = &kind.names;
-    let base = if names.group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{}/{}", names.group, names.version) };
+    let base = if names.group.is_empty() {
+        "/api/v1".to_owned()
+    } else {
+        format!("/apis/{}/{}", names.group, names.version)
+    };
     let collection = if kind.is_namespaced() {
         format!("{base}/namespaces/{{namespace}}/{}", names.plural)
     } else {
@@ -29,7 +37,11 @@ pub(super) fn add(kind: &'static Definition, paths: &mut Map<String, Value>, sch
     let own = (names.group, names.version, names.kind);
     let collection_verbs = [Verb::List, Verb::Create, Verb::DeleteCollection];
     let object_verbs = [Verb::Get, Verb::Update, Verb::Patch, Verb::Delete];
-    insert(paths, &collection, operations(kind, &collection_verbs, kind.verbs, own, kind.ty, schemas));
+    insert(
+        paths,
+        &collection,
+        operations(kind, &collection_verbs, kind.verbs, own, kind.ty, schemas),
+    );
     if kind.is_namespaced() && kind.verbs.contains(&Verb::List) {
         let everywhere = operations(kind, &[Verb::List], kind.verbs, own, kind.ty, schemas);
         insert(paths, &format!("{base}/{}", names.plural), everywhere);
@@ -53,7 +65,11 @@ fn add_subresource(
 ) {
     let verbs = [Verb::Get, Verb::Create, Verb::Update, Verb::Patch];
     let path = format!("{object}/{}", subresource.name);
-    insert(paths, &path, operations(kind, &verbs, subresource.verbs, subresource.kind, subresource.ty, schemas));
+    insert(
+        paths,
+        &path,
+        operations(kind, &verbs, subresource.verbs, subresource.kind, subresource.ty, schemas),
+    );
 }
 
 fn insert(paths: &mut Map<String, Value>, path: &str, operations: Map<String, Value>) {
@@ -91,7 +107,8 @@ fn operations(
     let mut operations = Map::new();
     for verb in wanted.iter().filter(|verb| served.contains(verb)) {
         let mut operation = operation(kind, *verb, ty, schemas);
-        operation["x-kubernetes-group-version-kind"] = json!({"group": group, "version": version, "kind": name});
+        operation["x-kubernetes-group-version-kind"] =
+            json!({"group": group, "version": version, "kind": name});
         operations.insert(method(*verb).to_owned(), operation);
     }
     operations
@@ -116,7 +133,13 @@ fn operation(kind: &'static Definition, verb: Verb, ty: &str, schemas: &mut Sche
         }
     }
     if verb == Verb::List {
-        for name in ["continue", "fieldSelector", "labelSelector", "resourceVersion", "resourceVersionMatch"] {
+        for name in [
+            "continue",
+            "fieldSelector",
+            "labelSelector",
+            "resourceVersion",
+            "resourceVersionMatch",
+        ] {
             parameters.push(parameter(name, "query", false, "string"));
         }
         parameters.push(parameter("limit", "query", false, "integer"));
@@ -134,12 +157,15 @@ fn operation(kind: &'static Definition, verb: Verb, ty: &str, schemas: &mut Sche
     });
     match verb {
         Verb::Create | Verb::Update => {
-            operation["requestBody"] = json!({"required": true, "content": content(ty, &["*/*"], schemas)});
+            operation["requestBody"] =
+                json!({"required": true, "content": content(ty, &["*/*"], schemas)});
         }
         Verb::Patch => {
             let body = schemas.reference("meta/v1.Patch");
-            let content: Map<String, Value> =
-                PATCHES.iter().map(|&media| (media.to_owned(), json!({"schema": body.clone()}))).collect();
+            let content: Map<String, Value> = PATCHES
+                .iter()
+                .map(|&media| (media.to_owned(), json!({"schema": body.clone()})))
+                .collect();
             operation["requestBody"] = json!({"required": true, "content": content});
         }
         _ => {}
@@ -149,5 +175,9 @@ fn operation(kind: &'static Definition, verb: Verb, ty: &str, schemas: &mut Sche
 
 fn content(ty: &str, media: &[&str], schemas: &mut Schemas) -> Value {
     let schema = if ty.is_empty() { json!({"type": "string"}) } else { schemas.reference(ty) };
-    media.iter().map(|&media| (media.to_owned(), json!({"schema": schema.clone()}))).collect::<Map<_, _>>().into()
+    media
+        .iter()
+        .map(|&media| (media.to_owned(), json!({"schema": schema.clone()})))
+        .collect::<Map<_, _>>()
+        .into()
 }

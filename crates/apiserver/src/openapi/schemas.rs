@@ -25,7 +25,10 @@ const MODULES: &[(&str, &str)] = &[
 fn definition_name(ty: &str) -> String {
     match ty.split_once('/') {
         Some((group, rest)) => {
-            let module = MODULES.iter().find(|(name, _)| *name == group).map(|(_, module)| (*module).to_owned());
+            let module = MODULES
+                .iter()
+                .find(|(name, _)| *name == group)
+                .map(|(_, module)| (*module).to_owned());
             format!("{}.{rest}", module.unwrap_or_else(|| format!("io.k8s.api.{group}")))
         }
         None => match ty {
@@ -101,7 +104,9 @@ impl Schemas {
             property = json!({"allOf": [property]});
         }
         describe(&mut property, podo_descriptions::field(owner, &field.name));
-        if let Some(default) = field.default.as_deref().and_then(|text| serde_json::from_str(text).ok()) {
+        if let Some(default) =
+            field.default.as_deref().and_then(|text| serde_json::from_str(text).ok())
+        {
             property["default"] = default;
         } else if is_reference && matches!(field.presence, Presence::OmitEmpty | Presence::Always) {
             property["default"] = json!({});
@@ -117,7 +122,9 @@ impl Schemas {
                 self.reference(&name)
             }
             Shape::List(item) => json!({"type": "array", "items": self.item(item, ty)}),
-            Shape::Map(item) => json!({"type": "object", "additionalProperties": self.item(item, ty)}),
+            Shape::Map(item) => {
+                json!({"type": "object", "additionalProperties": self.item(item, ty)})
+            }
             Shape::Scalar(scalar) => self.scalar(*scalar),
         }
     }
@@ -129,7 +136,9 @@ impl Schemas {
             return json!({"allOf": [item], "default": {}});
         }
         match item["type"].as_str() {
-            Some("string") if item.get("format").is_none() => json!({"type": "string", "default": ""}),
+            Some("string") if item.get("format").is_none() => {
+                json!({"type": "string", "default": ""})
+            }
             _ => item,
         }
     }
@@ -155,7 +164,9 @@ impl Schemas {
 fn scalar_definition(ty: &str) -> Value {
     let mut schema = match ty {
         "Quantity" => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
-        "IntOrString" => json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}),
+        "IntOrString" => {
+            json!({"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]})
+        }
         "meta/v1.Time" | "meta/v1.MicroTime" => json!({"type": "string", "format": "date-time"}),
         _ => json!({"type": "object"}),
     };

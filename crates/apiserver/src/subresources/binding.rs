@@ -22,7 +22,8 @@ pub(super) async fn bind(api: &Api, call: &Call, name: &str) -> Result<Outcome, 
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
     check_target(&binding)?;
-    let pods = podo_registry::find("", "v1", "pods").ok_or_else(|| Status::internal("pods are not served"))?;
+    let pods = podo_registry::find("", "v1", "pods")
+        .ok_or_else(|| Status::internal("pods are not served"))?;
     let target = Target {
         definition: pods,
         namespace: call.target.namespace.clone(),
@@ -30,7 +31,8 @@ pub(super) async fn bind(api: &Api, call: &Call, name: &str) -> Result<Outcome, 
         subresource: None,
     };
     let now = api.clock.now().to_rfc3339();
-    amend(api, &target, meta::uid(&binding), write.is_dry_run, &|pod| assign(pod, &binding, &now)).await?;
+    amend(api, &target, meta::uid(&binding), write.is_dry_run, &|pod| assign(pod, &binding, &now))
+        .await?;
     debug_assert_eq!(call.verb, Verb::Create);
     Ok(Outcome::Status(Status::success(201, None)))
 }
@@ -50,7 +52,11 @@ fn check_target(binding: &Value) -> Result<(), Status> {
     if tree::str_at(binding, &["target", "name"]).is_empty() {
         errors.required(&target.child("name"), "");
     }
-    if errors.is_empty() { Ok(()) } else { Err(Status::failure(Reason::Unknown, errors.to_string())) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::failure(Reason::Unknown, errors.to_string()))
+    }
 }
 
 fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), Status> {
@@ -66,7 +72,11 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), Status> {
     if !tree::items_at(pod, &["spec", "schedulingGates"]).is_empty() {
         return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
-    tree::set(tree::as_map(pod).entry("spec").or_insert(Value::Null), "nodeName", tree::str_at(binding, &["target", "name"]));
+    tree::set(
+        tree::as_map(pod).entry("spec").or_insert(Value::Null),
+        "nodeName",
+        tree::str_at(binding, &["target", "name"]),
+    );
     for field in ["annotations", "labels"] {
         for (key, value) in meta::pairs(binding, field) {
             let pairs = meta::of_mut(pod).entry(field).or_insert_with(|| json!({}));
@@ -81,7 +91,9 @@ fn set_scheduled(pod: &mut Value, now: &str) {
     let status = tree::as_map(pod).entry("status").or_insert_with(|| json!({}));
     tree::set(status, "nominatedNodeName", Value::Null);
     let mut conditions = tree::items_at(status, &["conditions"]).to_vec();
-    let was = conditions.iter().position(|condition| tree::str_at(condition, &["type"]) == "PodScheduled");
+    let was = conditions
+        .iter()
+        .position(|condition| tree::str_at(condition, &["type"]) == "PodScheduled");
     let mut condition = json!({
         "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
     });

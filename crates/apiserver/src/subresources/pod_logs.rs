@@ -45,7 +45,10 @@ pub(super) fn check(options: &Options, name: &str) -> Result<Options, Status> {
 pub(super) fn container<'a>(pod: &'a Value, asked: &'a str) -> Result<&'a str, Status> {
     let pod_name = meta::name(pod);
     let names = |list: &str| -> Vec<&'a str> {
-        tree::items_at(pod, &["spec", list]).iter().map(|container| tree::str_at(container, &["name"])).collect()
+        tree::items_at(pod, &["spec", list])
+            .iter()
+            .map(|container| tree::str_at(container, &["name"]))
+            .collect()
     };
     let (containers, init, ephemeral) =
         (names("containers"), names("initContainers"), names("ephemeralContainers"));

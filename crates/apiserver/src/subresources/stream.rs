@@ -54,7 +54,12 @@ pub(crate) async fn stream(
 
 /// A stream is authorized by the verb of its method; one that is opened by a WebSocket's GET needs `create` as well, so that
 /// who may read Pods cannot run commands in them (Kubernetes v1.36 `AuthorizePodWebsocketUpgradeCreatePermission`).
-fn authorize(server: &Server, parts: &Parts, user: &User, resource: &Resource) -> Result<(), Status> {
+fn authorize(
+    server: &Server,
+    parts: &Parts,
+    user: &User,
+    resource: &Resource,
+) -> Result<(), Status> {
     let target = &resource.target;
     let names = &target.definition.names;
     let is_log = target.subresource_name() == "log";
@@ -82,7 +87,10 @@ fn authorize(server: &Server, parts: &Parts, user: &User, resource: &Resource) -
 fn host_of(pod: &Value) -> Result<&str, Status> {
     let node = tree::str_at(pod, &["spec", "nodeName"]);
     if node.is_empty() {
-        return Err(Status::bad_request(format!("pod {} does not have a host assigned", meta::name(pod))));
+        return Err(Status::bad_request(format!(
+            "pod {} does not have a host assigned",
+            meta::name(pod)
+        )));
     }
     Ok(node)
 }
@@ -107,7 +115,9 @@ fn node_path(target: &Target, pod: &Value, options: &Options) -> Result<String, 
         verb => {
             let container = pod_logs::container(pod, asked)?;
             let mut query = Options::default();
-            for (flag, short) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+            for (flag, short) in
+                [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")]
+            {
                 if options.flag(flag) {
                     query = query.with(short, "1");
                 }

@@ -14,14 +14,26 @@ const SUMMARY_BYTES: usize = 30;
 /// Decodes the body of a create or update as an object of the call's kind and sets its defaults.
 pub(crate) fn decode_object(call: &Call, validation: FieldValidation) -> Result<Value, Status> {
     let definition = call.target.definition;
-    let (kind, api_version, ty, default): (_, _, _, fn(&mut Value)) = match call.target.subresource {
+    let (kind, api_version, ty, default): (_, _, _, fn(&mut Value)) = match call.target.subresource
+    {
         Some(subresource) if subresource.kind.2 != definition.names.kind => {
             let (group, version, kind) = subresource.kind;
-            let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+            let api_version =
+                if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
             let ty = podo_api::schema::builtin().get(subresource.ty);
-            (kind, api_version, ty.ok_or_else(|| Status::internal("the subresource has no schema"))?, |_| {})
+            (
+                kind,
+                api_version,
+                ty.ok_or_else(|| Status::internal("the subresource has no schema"))?,
+                |_| {},
+            )
         }
-        _ => (definition.names.kind, definition.names.api_version(), definition.schema(), definition.default),
+        _ => (
+            definition.names.kind,
+            definition.names.api_version(),
+            definition.schema(),
+            definition.default,
+        ),
     };
     let mut value = match &call.body {
         Body::Bytes(encoding, bytes) => {
@@ -159,7 +171,9 @@ fn report(
     if !findings.is_empty() {
         match validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => findings.into_iter().for_each(|finding| call.warnings.add(finding)),
+            FieldValidation::Warn => {
+                findings.into_iter().for_each(|finding| call.warnings.add(finding))
+            }
             FieldValidation::Strict => {
                 return Err(Status::bad_request(format!(
                     "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
@@ -206,7 +220,8 @@ pub(super) fn decode_options(call: &Call) -> Result<Option<Value>, Status> {
     let json: &[u8] = match encoding {
         Encoding::Json => bytes,
         Encoding::Yaml => {
-            let value = yaml::to_json(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+            let value =
+                yaml::to_json(bytes).map_err(|error| Status::bad_request(error.to_string()))?;
             converted = serde_json::to_vec(&value).map_err(Status::internal)?;
             &converted
         }

@@ -45,7 +45,8 @@ pub(super) async fn create_object(
     admission::mutate(&mut request, &mut value, None).await?;
     meta::set(&mut value, "uid", podo_base::uid());
     meta::set(&mut value, "creationTimestamp", api.clock.now().to_rfc3339());
-    let is_generated = meta::name(&value).is_empty() && !meta::str(&value, "generateName").is_empty();
+    let is_generated =
+        meta::name(&value).is_empty() && !meta::str(&value, "generateName").is_empty();
     for attempt in 1.. {
         let mut value = value.clone();
         if is_generated {
@@ -71,8 +72,10 @@ pub(super) async fn create_object(
 }
 
 fn name_clash(status: Status) -> Status {
-    let message =
-        format!("{}, the server was not able to generate a unique name for the object", status.message);
+    let message = format!(
+        "{}, the server was not able to generate a unique name for the object",
+        status.message
+    );
     let mut details = status.details.map(|details| *details).unwrap_or_default();
     details.retry_after_seconds = 1;
     Status::about(Reason::AlreadyExists, message, details)
@@ -125,7 +128,12 @@ fn finish(call: &Call, value: &mut Value) -> Result<(), Status> {
 /// 409: the name is taken.
 fn taken(api: &Api, call: &Call, key: &Key, name: &str) -> Status {
     let mut status = Status::already_exists(call.target.resource(), name);
-    let is_deleting = api.store.get(key).ok().flatten().is_some_and(|entry| meta::is_deleting(&entry.value.value()));
+    let is_deleting = api
+        .store
+        .get(key)
+        .ok()
+        .flatten()
+        .is_some_and(|entry| meta::is_deleting(&entry.value.value()));
     if is_deleting {
         status.message.insert_str(0, "object is being deleted: ");
     }
@@ -146,7 +154,8 @@ async fn store(
         if found.is_some() {
             return Err(taken(api, call, &key, name));
         }
-        let object = podo_api::Object::new(value, definition.schema(), definition.field_values(value));
+        let object =
+            podo_api::Object::new(value, definition.schema(), definition.field_values(value));
         return Ok(Arc::new(object));
     }
     let txn = Txn::put(key.clone(), Expect::Absent, storage::draft(definition, value));

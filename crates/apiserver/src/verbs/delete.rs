@@ -78,7 +78,8 @@ impl DeleteRequest {
 
     fn of_body(options: &Value, errors: &mut Errors) -> Self {
         let text = |path: &[&str]| tree::at(options, path).as_str().map(str::to_owned);
-        let dry_run: Vec<&str> = tree::items_at(options, &["dryRun"]).iter().filter_map(Value::as_str).collect();
+        let dry_run: Vec<&str> =
+            tree::items_at(options, &["dryRun"]).iter().filter_map(Value::as_str).collect();
         Self {
             grace_seconds: tree::int_at(options, &["gracePeriodSeconds"]),
             propagation: text(&["propagationPolicy"]),
@@ -94,7 +95,9 @@ impl DeleteRequest {
         Ok(Self {
             grace_seconds: options.integer("gracePeriodSeconds")?,
             propagation: options.get("propagationPolicy").map(str::to_owned),
-            orphan_dependents: options.get("orphanDependents").map(|_| options.flag("orphanDependents")),
+            orphan_dependents: options
+                .get("orphanDependents")
+                .map(|_| options.flag("orphanDependents")),
             uid: options.get("preconditions.uid").map(str::to_owned),
             resource_version: options.get("preconditions.resourceVersion").map(str::to_owned),
             is_dry_run: Options::check_dry_run(&dry_run, errors),
@@ -105,14 +108,19 @@ impl DeleteRequest {
         let path = Path::new("propagationPolicy");
         let Some(policy) = &self.propagation else { return };
         if self.orphan_dependents.is_some() {
-            errors.invalid(&path, policy, "orphanDependents and deletionPropagation cannot be both set");
+            errors.invalid(
+                &path,
+                policy,
+                "orphanDependents and deletionPropagation cannot be both set",
+            );
         }
         if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
             errors.push(FieldError {
                 kind: ErrorKind::NotSupported,
                 field: path,
                 value: Some(quoted(policy)),
-                detail: "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"".to_owned(),
+                detail: "supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
+                    .to_owned(),
             });
         }
     }
@@ -134,7 +142,9 @@ impl DeleteRequest {
         }
         let present = meta::str(old, "resourceVersion");
         match &self.resource_version {
-            Some(version) if version != present => conflict("ResourceVersion", version, present, "modified"),
+            Some(version) if version != present => {
+                conflict("ResourceVersion", version, present, "modified")
+            }
             _ => Ok(()),
         }
     }
@@ -158,7 +168,10 @@ impl DeleteRequest {
         }
         match self.propagation.as_deref() {
             Some(policy) => policy == "Foreground",
-            None => meta::finalizers(old).find(|name| matches!(*name, ORPHAN | FOREGROUND)) == Some(FOREGROUND),
+            None => {
+                meta::finalizers(old).find(|name| matches!(*name, ORPHAN | FOREGROUND))
+                    == Some(FOREGROUND)
+            }
         }
     }
 
@@ -202,7 +215,8 @@ pub(crate) async fn delete_object(
         let stored = get::find(api, target)?;
         let present = storage::view(target.definition, &stored);
         let old = present.value();
-        let admission = admission::Request::of_target(api, call, target, Operation::Delete, request.is_dry_run);
+        let admission =
+            admission::Request::of_target(api, call, target, Operation::Delete, request.is_dry_run);
         admission::validate(&admission, &Value::Null, Some(&old)).await?;
         request.check_preconditions(target, &old)?;
         let version = stored.resource_version;
@@ -213,9 +227,11 @@ pub(crate) async fn delete_object(
                 .map(|object| Deleted { object, is_gone: false }),
             Step::MarkAndRemove(new) => {
                 match mark(api, target, new.clone(), version, request.is_dry_run).await? {
-                    Some(marked) => remove(api, target, &new, marked.resource_version, request.is_dry_run)
-                        .await?
-                        .map(|object| Deleted { object, is_gone: true }),
+                    Some(marked) => {
+                        remove(api, target, &new, marked.resource_version, request.is_dry_run)
+                            .await?
+                            .map(|object| Deleted { object, is_gone: true })
+                    }
                     None => None,
                 }
             }
@@ -244,7 +260,11 @@ fn plan(definition: &Definition, request: &DeleteRequest, old: &Value, now: Time
             meta::set(&mut new, "deletionTimestamp", now.to_rfc3339());
             return Step::Mark(new);
         }
-        return if is_held || meta::finalizers(old).next().is_some() { Step::Pending } else { Step::Remove };
+        return if is_held || meta::finalizers(old).next().is_some() {
+            Step::Pending
+        } else {
+            Step::Remove
+        };
     }
     let grace = match plan_grace(definition, request, old, &mut new, now) {
         Grace::Pending => return Step::Pending,
@@ -275,7 +295,13 @@ enum Grace {
     Seconds(i64),
 }
 
-fn plan_grace(definition: &Definition, request: &DeleteRequest, old: &Value, new: &mut Value, now: Timestamp) -> Grace {
+fn plan_grace(
+    definition: &Definition,
+    request: &DeleteRequest,
+    old: &Value,
+    new: &mut Value,
+    now: Timestamp,
+) -> Grace {
     let Some(grace) = definition.grace else { return Grace::None };
     let asked = request.grace_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
     if !meta::is_deleting(old) {

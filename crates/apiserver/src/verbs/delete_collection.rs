@@ -15,7 +15,11 @@ pub(super) async fn delete_collection(api: &Api, call: &Call) -> Result<Outcome,
         return Err(Status::internal("a list was expected"));
     };
     for item in &listed.items {
-        let target = Target { name: item.name.clone(), namespace: item.namespace.clone(), ..call.target.clone() };
+        let target = Target {
+            name: item.name.clone(),
+            namespace: item.namespace.clone(),
+            ..call.target.clone()
+        };
         match delete_object(api, call, &target, &request).await {
             Ok(_) => {}
             Err(status) if status.is_not_found() => {}

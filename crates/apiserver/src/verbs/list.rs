@@ -160,9 +160,9 @@ fn encode_token(rv: i64, last: &str) -> String {
 fn list_failed(error: &ReadError, options: &ListOptions, start: &Start) -> Status {
     let (ReadError::Compacted { .. }, Some(after)) = (error, &start.after) else {
         return match error {
-            ReadError::Compacted { at, compacted } => {
-                Status::expired(format!("The resourceVersion for the provided list is too old: {at} ({compacted})"))
-            }
+            ReadError::Compacted { at, compacted } => Status::expired(format!(
+                "The resourceVersion for the provided list is too old: {at} ({compacted})"
+            )),
             other => storage::read_failed(other),
         };
     };
@@ -178,9 +178,14 @@ fn list_failed(error: &ReadError, options: &ListOptions, start: &Start) -> Statu
 }
 
 /// The objects of a kind that a selection wants, at the present revision, for uses within the server.
-pub(crate) fn all_of(api: &Api, definition: &'static Definition, namespace: &str) -> Result<Vec<StoredEntry>, Status> {
+pub(crate) fn all_of(
+    api: &Api,
+    definition: &'static Definition,
+    namespace: &str,
+) -> Result<Vec<StoredEntry>, Status> {
     let prefix = storage::prefix(definition, namespace);
     let bucket = definition.bucket();
-    let snapshot = api.store.snapshot(&bucket, None).map_err(|error| storage::read_failed(&error))?;
+    let snapshot =
+        api.store.snapshot(&bucket, None).map_err(|error| storage::read_failed(&error))?;
     Ok(snapshot.page(&Range { prefix: &prefix, ..Range::default() }).items)
 }

@@ -46,18 +46,20 @@ fn read(call: &Call, validation: FieldValidation) -> Result<(Patch, Vec<String>)
     let mut findings = if is_checked { strict } else { Vec::new() };
     let patch = match kind {
         PatchKind::Json => {
-            let patch = json_patch::Patch::decode(value, is_checked).map_err(|error| match &error {
-                json_patch::DecodeError::Shape(text) => Status::bad_request(text.clone()),
-                json_patch::DecodeError::TooMany { .. } => Status::too_large(&error),
-            })?;
+            let patch =
+                json_patch::Patch::decode(value, is_checked).map_err(|error| match &error {
+                    json_patch::DecodeError::Shape(text) => Status::bad_request(text.clone()),
+                    json_patch::DecodeError::TooMany { .. } => Status::too_large(&error),
+                })?;
             if is_checked {
                 findings.extend_from_slice(patch.unknown());
             }
             Patch::Json(patch)
         }
-        PatchKind::Merge => {
-            Patch::Merge(merge::decode(value, is_checked).map_err(|error| Status::bad_request(error.to_string()))?)
-        }
+        PatchKind::Merge => Patch::Merge(
+            merge::decode(value, is_checked)
+                .map_err(|error| Status::bad_request(error.to_string()))?,
+        ),
         PatchKind::Strategic => {
             Patch::Strategic(strategic::decode(value).map_err(|error| strategic_failed(&error))?)
         }
@@ -94,15 +96,21 @@ fn apply(
     };
     let text = serde_json::to_vec(&patched).map_err(Status::internal)?;
     // Upstream reads what came out as the kind that it says it is, and only then sees that it is another.
-    let decoded = json::decode(&text, said_kind(&patched).unwrap_or(definition).schema()).map_err(|error| unusable(&shown, error))?;
+    let decoded = json::decode(&text, said_kind(&patched).unwrap_or(definition).schema())
+        .map_err(|error| unusable(&shown, error))?;
     let mut findings = findings.to_vec();
     findings.extend(decoded.strict);
     if !findings.is_empty() {
         match validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => findings.into_iter().for_each(|finding| call.warnings.add(finding)),
+            FieldValidation::Warn => {
+                findings.into_iter().for_each(|finding| call.warnings.add(finding))
+            }
             FieldValidation::Strict => {
-                return Err(unusable(&shown, format!("strict decoding error: {}", findings.join(", "))));
+                return Err(unusable(
+                    &shown,
+                    format!("strict decoding error: {}", findings.join(", ")),
+                ));
             }
         }
     }
@@ -115,16 +123,16 @@ fn apply(
 /// The served kind that a document says it is.
 fn said_kind(document: &Value) -> Option<&'static Definition> {
     let text = |field| tree::str_at(document, &[field]);
-    podo_registry::KINDS
-        .iter()
-        .copied()
-        .find(|known| known.names.kind == text("kind") && known.names.api_version() == text("apiVersion"))
+    podo_registry::KINDS.iter().copied().find(|known| {
+        known.names.kind == text("kind") && known.names.api_version() == text("apiVersion")
+    })
 }
 
 /// A patch may not make another object out of the one that it is for.
 fn check_identity(call: &Call, value: &Value) -> Result<(), Status> {
     let names = &call.target.definition.names;
-    let (kind, api_version) = (tree::str_at(value, &["kind"]), tree::str_at(value, &["apiVersion"]));
+    let (kind, api_version) =
+        (tree::str_at(value, &["kind"]), tree::str_at(value, &["apiVersion"]));
     if kind != names.kind || api_version != names.api_version() {
         return Err(Status::bad_request(format!(
             "the patched object is {api_version} {kind}, not {} {}: a patch cannot change apiVersion or kind",

@@ -62,16 +62,28 @@ pub(crate) async fn rewrite(
             Finished::Unchanged => Some(Arc::clone(&attempt.old_object)),
             Finished::Deleted => {
                 // The answer is the object as it last was: upstream leaves the version of the last write in it.
-                super::delete::remove(api, target, &attempt.new, stored.resource_version, write.is_dry_run)
-                    .await?
-                    .map(|_| verbatim(target.definition, &attempt.new))
+                super::delete::remove(
+                    api,
+                    target,
+                    &attempt.new,
+                    stored.resource_version,
+                    write.is_dry_run,
+                )
+                .await?
+                .map(|_| verbatim(target.definition, &attempt.new))
             }
-            Finished::Changed if write.is_dry_run => Some(verbatim(target.definition, &attempt.new)),
+            Finished::Changed if write.is_dry_run => {
+                Some(verbatim(target.definition, &attempt.new))
+            }
             Finished::Changed => swap(api, target, &attempt.new, stored.resource_version).await?,
         };
         match object {
-            Some(object) => return Ok(Outcome::Object { code: 200, definition: target.definition, object }),
-            None if attempt.is_conditional => return Err(Status::modified(target.resource(), &target.name)),
+            Some(object) => {
+                return Ok(Outcome::Object { code: 200, definition: target.definition, object });
+            }
+            None if attempt.is_conditional => {
+                return Err(Status::modified(target.resource(), &target.name));
+            }
             None => {}
         }
     }
@@ -93,7 +105,11 @@ enum Finished {
 /// The object that the client means must be this one. A patch that sets another UID is invalid instead: it was made from this one.
 fn check_uid(target: &Target, new: &Value, old: &Value) -> Result<(), Status> {
     let (given, present) = (meta::uid(new), meta::uid(old));
-    if given.is_empty() || given == present { Ok(()) } else { Err(wrong_uid(target, given, present)) }
+    if given.is_empty() || given == present {
+        Ok(())
+    } else {
+        Err(wrong_uid(target, given, present))
+    }
 }
 
 /// The version that the client means must be that of the object. Says whether the client named one.
@@ -103,7 +119,10 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Stat
         "" => 0,
         text => text.parse::<u64>().map_err(|_| {
             let shown = podo_api::field::quoted(text);
-            Status::failure(Reason::Unknown, format!("strconv.ParseUint: parsing {shown}: invalid syntax"))
+            Status::failure(
+                Reason::Unknown,
+                format!("strconv.ParseUint: parsing {shown}: invalid syntax"),
+            )
         })?,
     };
     if number == 0 {
@@ -125,7 +144,12 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Stat
 }
 
 /// Everything between the new object as the client wants it and the one that is written.
-async fn finish(api: &Api, call: &Call, write: &WriteOptions, attempt: &mut Attempt) -> Result<Finished, Status> {
+async fn finish(
+    api: &Api,
+    call: &Call,
+    write: &WriteOptions,
+    attempt: &mut Attempt,
+) -> Result<Finished, Status> {
     let definition = call.target.definition;
     let (old, new) = (&attempt.old, &mut attempt.new);
     tracking::update(api, call, write, old, new);
@@ -209,7 +233,11 @@ fn separate_status(call: &Call, new: &mut Value, old: &Value) {
         tree::copy(new, old, "status");
         return;
     }
-    let fields: Vec<String> = tree::as_map(new).keys().chain(old.as_object().into_iter().flat_map(|map| map.keys())).cloned().collect();
+    let fields: Vec<String> = tree::as_map(new)
+        .keys()
+        .chain(old.as_object().into_iter().flat_map(|map| map.keys()))
+        .cloned()
+        .collect();
     for field in fields {
         if !matches!(field.as_str(), "metadata" | "status" | "kind" | "apiVersion") {
             tree::copy(new, old, &field);
@@ -220,7 +248,9 @@ fn separate_status(call: &Call, new: &mut Value, old: &Value) {
 fn bump_generation(definition: &Definition, new: &mut Value, old: &Value) {
     let is_changed = match definition.generation {
         Generation::None => return,
-        Generation::Spec => !is_equal_settled(new, old, definition.schema(), &|field| field == "spec"),
+        Generation::Spec => {
+            !is_equal_settled(new, old, definition.schema(), &|field| field == "spec")
+        }
         Generation::All => !is_equal_settled(new, old, definition.schema(), &|field| {
             !matches!(field, "metadata" | "status" | "kind" | "apiVersion")
         }),
@@ -231,12 +261,20 @@ fn bump_generation(definition: &Definition, new: &mut Value, old: &Value) {
 }
 
 /// Whether two objects agree in the fields that `counts` once both are in normal form.
-fn is_equal_settled(new: &Value, old: &Value, ty: TypeRef<'_>, counts: &dyn Fn(&str) -> bool) -> bool {
+fn is_equal_settled(
+    new: &Value,
+    old: &Value,
+    ty: TypeRef<'_>,
+    counts: &dyn Fn(&str) -> bool,
+) -> bool {
     let mut settled = new.clone();
     if json::settle(&mut settled, ty).is_err() {
         return false;
     }
-    ty.fields().iter().filter(|field| counts(&field.name)).all(|field| settled.get(&*field.name) == old.get(&*field.name))
+    ty.fields()
+        .iter()
+        .filter(|field| counts(&field.name))
+        .all(|field| settled.get(&*field.name) == old.get(&*field.name))
 }
 
 /// Whether nothing holds a deleted object any longer.
@@ -327,7 +365,8 @@ pub(super) fn check_namespace(call: &Call, value: &mut Value) -> Result<(), Stat
 
 /// An owner is referred to once; repetitions are dropped with a warning.
 pub(super) fn dedup_owners(call: &Call, value: &mut Value) {
-    let Some(owners) = meta::of_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut) else {
+    let Some(owners) = meta::of_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut)
+    else {
         return;
     };
     let mut kept: Vec<Value> = Vec::with_capacity(owners.len());

@@ -20,8 +20,11 @@ pub(super) fn update(api: &Api, call: &Call, write: &WriteOptions, old: &Value, 
     let definition = call.target.definition;
     let api_version = definition.names.api_version();
     let filter = filter(call, definition);
-    let versions =
-        SingleVersion { api_version: &api_version, ty: Some(definition.schema()), filter: filter.as_ref() };
+    let versions = SingleVersion {
+        api_version: &api_version,
+        ty: Some(definition.schema()),
+        filter: filter.as_ref(),
+    };
     let now = api.clock.now().to_rfc3339();
     let request = Request {
         manager: if write.manager.is_empty() { &call.agent } else { &write.manager },

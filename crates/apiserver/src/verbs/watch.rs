@@ -84,7 +84,9 @@ pub struct Watch {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("resource", &self.definition.names.plural).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("resource", &self.definition.names.plural)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,8 +141,10 @@ fn initial_state(
     if let Some(after) = begin.after {
         return Ok((VecDeque::new(), after));
     }
-    let snapshot =
-        api.store.snapshot(&definition.bucket(), None).map_err(|error| storage::read_failed(&error))?;
+    let snapshot = api
+        .store
+        .snapshot(&definition.bucket(), None)
+        .map_err(|error| storage::read_failed(&error))?;
     let mut initial = VecDeque::new();
     if begin.with_state {
         let range = Range { prefix, ..Range::default() };
@@ -189,7 +193,9 @@ impl Watch {
             seconds => Duration::from_secs(seconds),
         };
         let now = Instant::now();
-        let bookmark = options.allows_bookmarks.then(|| Box::pin(tokio::time::sleep_until(now + bookmark_wait(life))));
+        let bookmark = options
+            .allows_bookmarks
+            .then(|| Box::pin(tokio::time::sleep_until(now + bookmark_wait(life))));
         Self {
             definition,
             selection,
@@ -295,7 +301,8 @@ impl Watch {
 
     /// What an event of the store means to this watch, if anything.
     fn select(&self, event: StoreEvent) -> Option<WatchItem> {
-        let is_selected = event.change != Change::Deleted && self.selection.matches(&event.entry.value);
+        let is_selected =
+            event.change != Change::Deleted && self.selection.matches(&event.entry.value);
         let was_selected =
             event.previous.as_ref().is_some_and(|previous| self.selection.matches(&previous.value));
         let kind = match (was_selected, is_selected) {

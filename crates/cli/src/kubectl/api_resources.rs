@@ -59,9 +59,7 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
         .filter(|resource| args.categories.iter().all(|one| resource.categories.contains(one)))
         .collect();
     match args.sort_by.as_deref() {
-        None => found.sort_by(|a, b| {
-            (&a.group, &a.plural).cmp(&(&b.group, &b.plural))
-        }),
+        None => found.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural))),
         Some("name") => found.sort_by(|a, b| a.plural.cmp(&b.plural)),
         Some("kind") => found.sort_by(|a, b| a.kind.cmp(&b.kind)),
         Some(_) => return Err(Fault::refused("--sort-by accepts only name or kind")),
@@ -91,7 +89,9 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
             };
         }
         Some(other) => {
-            return Err(Fault::refused(format!("--output {other} is not available in kubectl api-resources")));
+            return Err(Fault::refused(format!(
+                "--output {other} is not available in kubectl api-resources"
+            )));
         }
     };
     let mut tabs = Tabs::table();
@@ -109,7 +109,8 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
             resource.kind
         );
         if is_wide {
-            line = format!("{line}\t{}\t{}", resource.verbs.join(","), resource.categories.join(","));
+            line =
+                format!("{line}\t{}\t{}", resource.verbs.join(","), resource.categories.join(","));
         }
         tabs.push(&format!("{line}\n"));
     }

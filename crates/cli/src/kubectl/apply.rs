@@ -12,10 +12,10 @@ use super::call::{APPLY, Call, MERGE, STRATEGIC};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
+use super::kinds::{matches, parse_selector, schema_of};
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
 use super::select::{Item, declared_item};
 use super::value::Look;
-use super::kinds::{matches, parse_selector, schema_of};
 use super::wait::until_gone;
 
 /// How often a patch is computed anew when somebody else changed the object meanwhile, as kubectl does.
@@ -137,9 +137,10 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
             results.iter().try_for_each(|object| report.done(ctx, object, ""))?;
         }
         _ => {
-            let list = json!({"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}});
+            let list =
+                json!({"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}});
             report.done(ctx, &list, "")?;
-        },
+        }
     }
     if args.prune && faults.is_empty() {
         prune::run(ctx, &args, &report, dry_run, &visited).await?;
@@ -155,13 +156,17 @@ fn check(args: &Apply) -> Outcome {
         return Err(Fault::refused("--force-conflicts only works with --server-side"));
     }
     if args.server_side && args.dry_run.dry_run == "client" {
-        return Err(Fault::refused("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"));
+        return Err(Fault::refused(
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        ));
     }
     if args.force && args.server_side {
         return Err(Fault::refused("--force cannot be used with --server-side"));
     }
     if args.prune && !args.all && args.selector.is_none() {
-        return Err(Fault::refused("all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector"));
+        return Err(Fault::refused(
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
+        ));
     }
     Ok(())
 }
@@ -208,7 +213,8 @@ impl Applier<'_> {
             }
             return Err(Fault::refused(format!(
                 "error when retrieving current configuration of:\n{}\nfrom server for: {}: resource name may not be empty",
-                described(&item), quoted(&item.source)
+                described(&item),
+                quoted(&item.source)
             )));
         }
         if self.args.server_side {
@@ -221,7 +227,8 @@ impl Applier<'_> {
             Err(fault) => {
                 let words = format!(
                     "error when retrieving current configuration of:\n{}\nfrom server for: {}",
-                    described(&item), quoted(&item.source)
+                    described(&item),
+                    quoted(&item.source)
                 );
                 return Err(fault.context(&words));
             }
@@ -253,9 +260,9 @@ impl Applier<'_> {
         }
         let path = item.resource.collection(Some(&item.namespace));
         let created = self.ctx.call(self.call(Call::post(path, &item.object))).await;
-        created
-            .map(Change::Created)
-            .map_err(|fault| fault.context(&format!("error when creating {}", quoted(&item.source))))
+        created.map(Change::Created).map_err(|fault| {
+            fault.context(&format!("error when creating {}", quoted(&item.source)))
+        })
     }
 
     async fn patch(&self, item: &Item, mut current: Value) -> Result<Change, Fault> {
@@ -284,7 +291,9 @@ impl Applier<'_> {
                 Err(fault) if fault.reason() == "Conflict" && attempt < CONFLICTS_MAX => {
                     current = self.ctx.call(Call::get(item.path())).await?;
                 }
-                Err(fault) if self.args.force && matches!(fault.reason(), "Conflict" | "Invalid") => {
+                Err(fault)
+                    if self.args.force && matches!(fault.reason(), "Conflict" | "Invalid") =>
+                {
                     return self.replace(item).await;
                 }
                 Err(fault) => {
@@ -317,7 +326,14 @@ impl Applier<'_> {
             Precondition::Metadata("name"),
         ];
         if let Some(ty) = schema_of(&item.resource) {
-            let patch = strategic::create_three_way(&original, modified, current, ty, self.args.overwrite, &guards);
+            let patch = strategic::create_three_way(
+                &original,
+                modified,
+                current,
+                ty,
+                self.args.overwrite,
+                &guards,
+            );
             return Ok((patch.map_err(|error| failed(error.to_string()))?, STRATEGIC));
         }
         let patch = merge::create_three_way(&original, modified, current, &guards);

@@ -93,13 +93,16 @@ async fn who_am_i(ctx: &Ctx, args: WhoAmI) -> Outcome {
 
 async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
     let [verb, target, name @ ..] = args.words.as_slice() else {
-        return Err(Fault::refused("you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples."));
+        return Err(Fault::refused(
+            "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
+        ));
     };
     let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
     let spec = if target.starts_with('/') {
         json!({"nonResourceAttributes": {"verb": verb, "path": target}})
     } else {
-        let (kind, in_target) = target.split_once('/').map_or((target.as_str(), None), |(k, n)| (k, Some(n)));
+        let (kind, in_target) =
+            target.split_once('/').map_or((target.as_str(), None), |(k, n)| (k, Some(n)));
         let mut attributes = json!({"verb": verb, "namespace": namespace});
         match ctx.discovery().await?.find(kind) {
             Some(resource) => {
@@ -107,7 +110,11 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
                 attributes["group"] = resource.group.clone().into();
                 if !resource.is_namespaced && kind != "*" {
                     attributes["namespace"] = "".into();
-                    ctx.warn_once(&format!("resource '{}' is not namespace scoped{}\n", resource.plural, in_group(&resource.group)));
+                    ctx.warn_once(&format!(
+                        "resource '{}' is not namespace scoped{}\n",
+                        resource.plural,
+                        in_group(&resource.group)
+                    ));
                 }
             }
             None => {
@@ -161,7 +168,9 @@ async fn list(ctx: &Ctx, args: CanI) -> Outcome {
         ctx.note(format!("warning: the list may be incomplete{why}"));
     }
     let mut lines: Vec<String> = Vec::new();
-    let texts = |rule: &Value, pointer: &str| -> Vec<String> { rule.list(pointer).iter().map(shown).collect() };
+    let texts = |rule: &Value, pointer: &str| -> Vec<String> {
+        rule.list(pointer).iter().map(shown).collect()
+    };
     for rule in answer.list("/status/resourceRules") {
         let mut groups = texts(rule, "/apiGroups");
         if groups.is_empty() {

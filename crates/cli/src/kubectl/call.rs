@@ -116,9 +116,8 @@ impl Ctx {
         if !call.body.is_empty() {
             request = request.header(CONTENT_TYPE, call.content_type);
         }
-        let request = request
-            .body(call.body.clone())
-            .map_err(|error| Fault::refused(error.to_string()))?;
+        let request =
+            request.body(call.body.clone()).map_err(|error| Fault::refused(error.to_string()))?;
         let response = self.client().await?.request(request).await?;
         self.tell_warnings(response.headers());
         if response.status().is_success() {
@@ -194,7 +193,9 @@ fn refusal(code: u16, body: &[u8], call: &Call) -> Fault {
         401 => ("Unauthorized", "the server has asked for the client to provide credentials"),
         403 => ("Forbidden", text),
         404 => ("NotFound", "the server could not find the requested resource"),
-        405 => ("MethodNotAllowed", "the server does not allow this method on the requested resource"),
+        405 => {
+            ("MethodNotAllowed", "the server does not allow this method on the requested resource")
+        }
         406 => ("NotAcceptable", text),
         409 => ("Conflict", "the server reported a conflict"),
         410 => ("Gone", text),
@@ -206,7 +207,10 @@ fn refusal(code: u16, body: &[u8], call: &Call) -> Fault {
             "the server has received too many requests and has asked us to try again later",
         ),
         503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
-        504 => ("Timeout", "the server was unable to return a response in the time allotted, but may still be processing the request"),
+        504 => (
+            "Timeout",
+            "the server was unable to return a response in the time allotted, but may still be processing the request",
+        ),
         500.. => ("InternalError", text),
         _ => ("BadRequest", text),
     };

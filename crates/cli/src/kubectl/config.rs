@@ -82,7 +82,8 @@ pub(crate) async fn run(ctx: &Ctx, args: Config) -> Outcome {
         Verb::CurrentContext => current(ctx),
         Verb::GetContexts(args) => contexts(ctx, &args),
         Verb::GetClusters => {
-            let mut names: Vec<_> = ctx.kubeconfig()?.clusters.iter().map(|one| &one.name).collect();
+            let mut names: Vec<_> =
+                ctx.kubeconfig()?.clusters.iter().map(|one| &one.name).collect();
             names.sort();
             list(ctx, &names)
         }
@@ -204,9 +205,10 @@ fn minify(ctx: &Ctx, config: &mut Kubeconfig) -> Outcome {
     if name.is_empty() {
         return Err(Fault::refused("current-context must exist in order to minify"));
     }
-    let context = config.context(&name).cloned().ok_or_else(|| {
-        Fault::refused(format!("cannot locate context {}", quoted(&name)))
-    })?;
+    let context = config
+        .context(&name)
+        .cloned()
+        .ok_or_else(|| Fault::refused(format!("cannot locate context {}", quoted(&name))))?;
     config.contexts.retain(|one| one.name == name);
     config.clusters.retain(|one| one.name == context.cluster);
     config.users.retain(|one| one.name == context.user);
@@ -217,7 +219,8 @@ fn minify(ctx: &Ctx, config: &mut Kubeconfig) -> Outcome {
 fn flatten(config: &mut Kubeconfig) -> Outcome {
     let inline = |path: &mut Option<String>, data: &mut Option<String>| -> Outcome {
         if let Some(file) = path.take().filter(|file| !file.is_empty()) {
-            let bytes = std::fs::read(&file).map_err(Fault::io(format!("unable to read {file}")))?;
+            let bytes =
+                std::fs::read(&file).map_err(Fault::io(format!("unable to read {file}")))?;
             *data = Some(STANDARD.encode(bytes));
         }
         Ok(())

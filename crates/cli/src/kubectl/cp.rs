@@ -46,10 +46,14 @@ struct Place {
 
 impl Place {
     fn parse(text: &str) -> Result<Self, Fault> {
-        let Some((pod, path)) = text.split_once(':').filter(|(pod, _)| !pod.starts_with(['.', '/'])) else {
+        let Some((pod, path)) =
+            text.split_once(':').filter(|(pod, _)| !pod.starts_with(['.', '/']))
+        else {
             return Ok(Self { pod: None, path: text.to_owned() });
         };
-        let wrong = || Fault::refused("filespec must match the canonical format: [[namespace/]pod:]file/path");
+        let wrong = || {
+            Fault::refused("filespec must match the canonical format: [[namespace/]pod:]file/path")
+        };
         let parts: Vec<&str> = pod.split('/').collect();
         let pod = match parts.as_slice() {
             [name] if !name.is_empty() => (None, (*name).to_owned()),
@@ -71,8 +75,12 @@ pub(crate) async fn run(ctx: &Ctx, args: Cp) -> Outcome {
         return Err(Fault::refused("filepath can not be empty"));
     }
     match (&source.pod, &target.pod) {
-        (Some(_), Some(_)) => Err(Fault::refused("one of src or dest must be a local file specification")),
-        (None, None) => Err(Fault::refused("one of src or dest must be a remote file specification")),
+        (Some(_), Some(_)) => {
+            Err(Fault::refused("one of src or dest must be a local file specification"))
+        }
+        (None, None) => {
+            Err(Fault::refused("one of src or dest must be a remote file specification"))
+        }
         (Some(pod), None) => from_pod(ctx, &args, pod, &source.path, &target.path).await,
         (None, Some(pod)) => to_pod(ctx, &args, pod, &source.path, &target.path).await,
     }
@@ -89,7 +97,13 @@ async fn find(ctx: &Ctx, (namespace, name): &(Option<String>, String)) -> Result
     Ok(pod)
 }
 
-fn call(ctx: &Ctx, args: &Cp, pod: &Value, has_input: bool, words: &[&str]) -> Result<String, Fault> {
+fn call(
+    ctx: &Ctx,
+    args: &Cp,
+    pod: &Value,
+    has_input: bool,
+    words: &[&str],
+) -> Result<String, Fault> {
     let container = pods::container(ctx, pod, args.container.as_deref(), false)?;
     let path = format!("/api/v1/namespaces/{}/pods/{}/exec", pod.namespace(), pod.name());
     let mut call = Call::get(path)
@@ -112,7 +126,10 @@ async fn to_pod(
 ) -> Outcome {
     let source = PathBuf::from(source);
     if fs::symlink_metadata(&source).is_err() {
-        return Err(Fault::refused(format!("{} doesn't exist in local filesystem", source.display())));
+        return Err(Fault::refused(format!(
+            "{} doesn't exist in local filesystem",
+            source.display()
+        )));
     }
     let pod = find(ctx, pod).await?;
     let name = source
@@ -140,7 +157,11 @@ async fn to_pod(
     let (sender, pieces) = mpsc::channel(PIECES_MAX);
     let packed = tokio::task::spawn_blocking(move || pack(&source, &base, Sender(sender)));
     let sink = async |channel, bytes: &[u8]| {
-        if channel == Channel::Stderr { ctx.note_raw(bytes) } else { ctx.out(bytes)? }
+        if channel == Channel::Stderr {
+            ctx.note_raw(bytes)
+        } else {
+            ctx.out(bytes)?
+        }
         Ok(())
     };
     let sent = remote::run(ctx, &path, Input::Pieces(pieces), false, sink).await;
@@ -175,7 +196,8 @@ async fn from_pod(
     if target.is_dir() {
         target = target.join(prefix.file_name().unwrap_or_default());
     }
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&prefix, &target, Receiver::new(pieces)));
+    let unpacked =
+        tokio::task::spawn_blocking(move || unpack(&prefix, &target, Receiver::new(pieces)));
     let sink = async |channel, bytes: &[u8]| {
         if channel == Channel::Stderr {
             ctx.note_raw(bytes);
@@ -187,7 +209,8 @@ async fn from_pod(
     };
     let received = remote::run(ctx, &path, Input::None, false, sink).await;
     drop(sender);
-    let unpacked = unpacked.await.unwrap_or_else(|_panic| Err(io::Error::other("unpacking stopped")));
+    let unpacked =
+        unpacked.await.unwrap_or_else(|_panic| Err(io::Error::other("unpacking stopped")));
     received?;
     for skipped in unpacked.map_err(Fault::io("unable to unpack the files"))? {
         ctx.note(skipped);

@@ -130,13 +130,14 @@ impl Common {
         let dry_run = self.dry_run.parse()?;
         let report = Report::new(&self.report, dry_run)?;
         let discovery = ctx.discovery().await?;
-        let resource = discovery
-            .by_kind(object.s("/apiVersion"), object.s("/kind"))
-            .ok_or_else(|| Fault::refused(format!(
-                "no matches for kind {} in version {}",
-                quoted(object.s("/kind")),
-                quoted(object.s("/apiVersion"))
-            )))?;
+        let resource =
+            discovery.by_kind(object.s("/apiVersion"), object.s("/kind")).ok_or_else(|| {
+                Fault::refused(format!(
+                    "no matches for kind {} in version {}",
+                    quoted(object.s("/kind")),
+                    quoted(object.s("/apiVersion"))
+                ))
+            })?;
         if let Some(namespace) = ctx.explicit_namespace().filter(|_| resource.is_namespaced) {
             at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
         }

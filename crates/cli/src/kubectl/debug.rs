@@ -117,9 +117,12 @@ fn container(args: &Debug, name: &str) -> Result<Value, Fault> {
     if !args.command.is_empty() {
         container[if args.arguments_only { "args" } else { "command" }] = json!(args.command);
     }
-    let pairs = args.env.iter().map(|text| text.split_once('=').map(|(name, value)| json!({"name": name, "value": value})));
+    let pairs = args.env.iter().map(|text| {
+        text.split_once('=').map(|(name, value)| json!({"name": name, "value": value}))
+    });
     let env: Option<Vec<Value>> = pairs.collect();
-    let env = env.ok_or_else(|| Fault::refused("environment variables must be of the form key=value"))?;
+    let env =
+        env.ok_or_else(|| Fault::refused("environment variables must be of the form key=value"))?;
     if !env.is_empty() {
         container["env"] = Value::Array(env);
     }
@@ -155,7 +158,8 @@ async fn beside(ctx: &Ctx, args: &Debug, pod: &Value) -> Result<(Value, String),
     if args.container.is_none() && !args.quiet {
         ctx.note(format!("Defaulting debug container name to {name}."));
     }
-    let path = format!("/api/v1/namespaces/{}/pods/{}/ephemeralcontainers", pod.namespace(), pod.name());
+    let path =
+        format!("/api/v1/namespaces/{}/pods/{}/ephemeralcontainers", pod.namespace(), pod.name());
     let patch = json!({"spec": {"ephemeralContainers": [own]}});
     let pod = ctx.call(Call::patch(path, STRATEGIC, &patch)).await?;
     Ok((pod, name))
@@ -237,7 +241,10 @@ async fn on_node(ctx: &Ctx, args: &Debug, node: &str) -> Result<(Value, String),
         },
         "spec": spec,
     });
-    ctx.note(format!("Creating debugging pod {} with container {name} on node {node}.", pod.name()));
+    ctx.note(format!(
+        "Creating debugging pod {} with container {name} on node {node}.",
+        pod.name()
+    ));
     let path = format!("/api/v1/namespaces/{}/pods", ctx.namespace()?);
     Ok((ctx.call(Call::post(path, &pod)).await?, name))
 }
@@ -249,7 +256,8 @@ async fn started(ctx: &Ctx, pod: &Value, container: &str) -> Result<Value, Fault
     pods::until(ctx, pod, Some(deadline), |pod| {
         let mut statuses = groups.iter().flat_map(|group| pod.list(group));
         let own = statuses.find(|status| status.s("/name") == container);
-        let has_begun = own.is_some_and(|own| own.has("/state/running") || own.has("/state/terminated"));
+        let has_begun =
+            own.is_some_and(|own| own.has("/state/running") || own.has("/state/terminated"));
         Ok(if has_begun { Seen::Done } else { Seen::NotYet })
     })
     .await

@@ -83,10 +83,17 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     let limit = match parse_duration(&args.timeout) {
         Some(Duration::ZERO) => FOREVER,
         Some(limit) => limit,
-        None => return Err(Fault::refused(format!("invalid argument \"{}\" for \"--timeout\" flag", args.timeout))),
+        None => {
+            return Err(Fault::refused(format!(
+                "invalid argument \"{}\" for \"--timeout\" flag",
+                args.timeout
+            )));
+        }
     };
     if args.words.is_empty() && args.files.is_empty() {
-        return Err(Fault::refused("You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"));
+        return Err(Fault::refused(
+            "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
+        ));
     }
     let select = Select {
         words: &args.words,

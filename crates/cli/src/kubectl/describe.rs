@@ -57,7 +57,9 @@ struct Subject<'a> {
 
 pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
     if args.words.is_empty() && args.files.is_empty() {
-        return Err(Fault::refused("You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources."));
+        return Err(Fault::refused(
+            "You must specify the type of resource to describe. Use \"kubectl api-resources\" for a complete list of supported resources.",
+        ));
     }
     let select = Select {
         words: &args.words,
@@ -95,14 +97,17 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
 async fn matching(ctx: &Ctx, kind: &str, prefix: &str) -> Result<Vec<Item>, Fault> {
     let mut found = Vec::new();
     for pick in picks(ctx, &[kind.to_owned()]).await? {
-        let all = list_all(ctx, &pick.resource, Some(&ctx.namespace()?), &Select::default()).await?;
-        found.extend(all.into_iter().filter(|object| object.name().starts_with(prefix)).map(|object| Item {
-            resource: pick.resource.clone(),
-            namespace: object.namespace().to_owned(),
-            name: object.name().to_owned(),
-            object,
-            source: String::new(),
-        }));
+        let all =
+            list_all(ctx, &pick.resource, Some(&ctx.namespace()?), &Select::default()).await?;
+        found.extend(all.into_iter().filter(|object| object.name().starts_with(prefix)).map(
+            |object| Item {
+                resource: pick.resource.clone(),
+                namespace: object.namespace().to_owned(),
+                name: object.name().to_owned(),
+                object,
+                source: String::new(),
+            },
+        ));
     }
     Ok(found)
 }

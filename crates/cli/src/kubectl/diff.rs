@@ -94,8 +94,12 @@ pub(crate) async fn run(ctx: &Ctx, args: Diff) -> Outcome {
         };
         let merged = merged(ctx, &args, &item, &live).await?;
         let resource = &item.resource;
-        let group = if resource.group.is_empty() { String::new() } else { format!("{}.", resource.group) };
-        let name = format!("{group}{}.{}.{}.{}", resource.version, resource.kind, item.namespace, item.name);
+        let group =
+            if resource.group.is_empty() { String::new() } else { format!("{}.", resource.group) };
+        let name = format!(
+            "{group}{}.{}.{}.{}",
+            resource.version, resource.kind, item.namespace, item.name
+        );
         let kind = resource.kind.as_str();
         write(&folders.live, &name, &shown(&args, kind, live))?;
         write(&folders.merged, &name, &shown(&args, kind, merged))?;
@@ -116,7 +120,9 @@ async fn merged(ctx: &Ctx, args: &Diff, item: &Item, live: &Value) -> Result<Val
     let mut modified = item.object.clone();
     applied::write(&mut modified);
     if live.is_null() {
-        return ctx.call(dry(Call::post(item.resource.collection(Some(&item.namespace)), &modified))).await;
+        return ctx
+            .call(dry(Call::post(item.resource.collection(Some(&item.namespace)), &modified)))
+            .await;
     }
     let original = applied::read(live).unwrap_or(json!({}));
     let refused = |error: String| Fault::refused(error);
@@ -144,7 +150,8 @@ fn shown(args: &Diff, kind: &str, mut object: Value) -> Value {
         object_mut(&mut object["metadata"]).remove("managedFields");
     }
     if kind == "Secret" {
-        let annotation = object.at("/metadata/annotations").and_then(|map| map.get(applied::KEY)).is_some();
+        let annotation =
+            object.at("/metadata/annotations").and_then(|map| map.get(applied::KEY)).is_some();
         if annotation {
             object["metadata"]["annotations"][applied::KEY] = "***".into();
         }
@@ -162,7 +169,8 @@ fn compare(ctx: &Ctx, folders: &Folders) -> Outcome {
     let mut words = program.as_deref().unwrap_or("diff -u -N").split_whitespace();
     let program = words.next().unwrap_or("diff");
     let output = Command::new(program).args(words).arg(&folders.live).arg(&folders.merged).output();
-    let output = output.map_err(|source| Fault::refused(format!("failed to run {program:?}: {source}")))?;
+    let output =
+        output.map_err(|source| Fault::refused(format!("failed to run {program:?}: {source}")))?;
     ctx.out(&output.stdout)?;
     ctx.note_raw(&output.stderr);
     match output.status.code() {

@@ -145,7 +145,11 @@ impl Discovery {
                     version: version.s("/version").to_owned(),
                     kind: resource.s("/responseKind/kind").to_owned(),
                     plural: resource.s("/resource").to_owned(),
-                    singular: singular(resource.s("/singularResource"), resource, "/responseKind/kind"),
+                    singular: singular(
+                        resource.s("/singularResource"),
+                        resource,
+                        "/responseKind/kind",
+                    ),
                     is_namespaced: resource.s("/scope") == "Namespaced",
                     verbs: texts(resource.list("/verbs")),
                     short: texts(resource.list("/shortNames")),
@@ -201,7 +205,11 @@ impl Discovery {
     /// Every group and version, as in `apps/v1`.
     pub(crate) fn group_versions(&self) -> Vec<String> {
         let pair = |group: &Group, version: &String| {
-            if group.name.is_empty() { version.clone() } else { format!("{}/{version}", group.name) }
+            if group.name.is_empty() {
+                version.clone()
+            } else {
+                format!("{}/{version}", group.name)
+            }
         };
         self.groups
             .iter()

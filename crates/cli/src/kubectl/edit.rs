@@ -82,7 +82,11 @@ async fn one(ctx: &Ctx, args: &Edit, item: &Item) -> Outcome {
     let mut failure: Option<Fault> = None;
     loop {
         let (edited, path) = open(&text, is_json)?;
-        let content: String = edited.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        let content: String = edited
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect();
         let is_same = edited == text;
         if content.trim().is_empty() || is_same {
             remove(&path);
@@ -96,13 +100,16 @@ async fn one(ctx: &Ctx, args: &Edit, item: &Item) -> Outcome {
         }
         let sent = match podo_api::yaml::to_json(content.as_bytes()) {
             Ok(object) => send(ctx, args, item, &original, &object).await,
-            Err(error) => Err(Fault::refused(format!("The edited file had a syntax error: {error}"))),
+            Err(error) => {
+                Err(Fault::refused(format!("The edited file had a syntax error: {error}")))
+            }
         };
         remove(&path);
         match sent {
             Ok(()) => return Ok(()),
             Err(fault @ (Fault::Status(_) | Fault::Refused(_))) => {
-                let comment: String = fault.report().lines().map(|line| format!("# {line}\n")).collect();
+                let comment: String =
+                    fault.report().lines().map(|line| format!("# {line}\n")).collect();
                 text = format!("{NOTICE}{comment}#\n{content}");
                 failure = Some(fault);
             }
@@ -163,8 +170,9 @@ pub(crate) fn declared(declared: Vec<Declared>) -> Result<Vec<Declared>, Fault> 
     for one in declared {
         let (text, path) = open(&format!("{NOTICE}{}", written(&one.object, false)), false)?;
         remove(&path);
-        let object = podo_api::yaml::to_json(text.as_bytes())
-            .map_err(|error| Fault::refused(format!("The edited file had a syntax error: {error}")))?;
+        let object = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| {
+            Fault::refused(format!("The edited file had a syntax error: {error}"))
+        })?;
         edited.push(Declared { source: one.source, object });
     }
     Ok(edited)
@@ -187,7 +195,8 @@ fn open(text: &str, is_json: bool) -> Result<(String, PathBuf), Fault> {
     };
     write().map_err(Fault::io(format!("unable to write {}", path.display())))?;
     // The variable may hold a command with arguments, as shells allow.
-    let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path).status();
+    let status =
+        Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(&path).status();
     let status = status.map_err(Fault::io(format!("unable to launch the editor {editor:?}")))?;
     if !status.success() {
         remove(&path);

@@ -131,8 +131,7 @@ fn headers(has_namespace: bool) -> String {
 }
 
 fn row(event: &Value, has_namespace: bool) -> String {
-    let namespace =
-        if has_namespace { format!("{}\t", event.namespace()) } else { String::new() };
+    let namespace = if has_namespace { format!("{}\t", event.namespace()) } else { String::new() };
     format!(
         "{namespace}{}\t{}\t{}\t{}/{}\t{}\n",
         interval(event),

@@ -77,10 +77,15 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
         return Err(Fault::usage("exec", "pod, type/name or --filename must be specified"));
     }
     if words.len() > 1 {
-        return Err(Fault::refused("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples"));
+        return Err(Fault::refused(
+            "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples",
+        ));
     }
     if args.command.is_empty() {
-        return Err(Fault::usage("exec", "you must specify at least one command for the container"));
+        return Err(Fault::usage(
+            "exec",
+            "you must specify at least one command for the container",
+        ));
     }
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &words, limit).await?;
@@ -99,7 +104,14 @@ pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
         return Err(Fault::usage("attach", "at least 1 argument is required for attach"));
     }
     if args.words.len() > 2 {
-        return Err(Fault::usage("attach", format!("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: {:?}", args.words.len(), args.words)));
+        return Err(Fault::usage(
+            "attach",
+            format!(
+                "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: {:?}",
+                args.words.len(),
+                args.words
+            ),
+        ));
     }
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &args.words, limit).await?;
@@ -134,7 +146,9 @@ pub(crate) async fn attach_to(
     session(ctx, &call(pod, "attach", name, stdin, is_raw), stdin, is_raw).await?;
     if stdin && is_raw && container.b("/stdin") && pod.s("/spec/restartPolicy") == "Always" {
         let place = format!("{} -c {name} -i -t", pod.name());
-        ctx.line(format!("Session ended, resume using 'kubectl attach {place}' command when the pod is running"))?;
+        ctx.line(format!(
+            "Session ended, resume using 'kubectl attach {place}' command when the pod is running"
+        ))?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(crate) struct Explain {
 
 pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     let Some(path) = args.path else {
-        return Err(Fault::Bare("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.\n".into()));
+        return Err(Fault::refused("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources."));
     };
     if args.output != "plaintext" {
         return Err(Fault::refused(format!("unrecognized format: {}", args.output)));
@@ -53,19 +53,31 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     if let Some(version) = &args.api_version {
         resource = discovery
             .by_kind(version, &resource.kind)
-            .ok_or_else(|| Fault::refused(format!("couldn't find resource for {}", quoted(&format!("{version}, Kind={}", resource.kind)))))?
+            .ok_or_else(|| {
+                Fault::refused(format!(
+                    "couldn't find resource for {}",
+                    quoted(&format!("{version}, Kind={}", resource.kind))
+                ))
+            })?
             .clone();
     }
     let root = if resource.group.is_empty() { "api" } else { "apis" };
     let key = format!("{root}/{}", resource.api_version());
     let index = ctx.call(Call::get("/openapi/v3")).await?;
     let Some(entry) = index["paths"].get(&key) else {
-        return Err(Fault::refused(format!("couldn't find resource for {}", quoted(&format!("{}, Resource={}", resource.api_version(), resource.plural)))));
+        return Err(Fault::refused(format!(
+            "couldn't find resource for {}",
+            quoted(&format!("{}, Resource={}", resource.api_version(), resource.plural))
+        )));
     };
     let document: Value = ctx.call(Call::get(entry.s("/serverRelativeURL"))).await?;
     let document = Document { root: &document };
     let schema = document.of_kind(&resource).ok_or_else(|| {
-        Fault::refused(format!("GVR ({}, Resource={}) not found in OpenAPI schema", resource.api_version(), resource.plural))
+        Fault::refused(format!(
+            "GVR ({}, Resource={}) not found in OpenAPI schema",
+            resource.api_version(),
+            resource.plural
+        ))
     })?;
     let mut text = String::new();
     if !resource.group.is_empty() {

@@ -119,7 +119,9 @@ fn service(args: &Expose, item: &Item) -> Result<Value, Fault> {
         }
     };
     if selector.is_empty() {
-        return Err(Fault::refused("couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed"));
+        return Err(Fault::refused(
+            "couldn't retrieve selectors via --selector flag or introspection: the pod has no labels and cannot be exposed",
+        ));
     }
     let labels = match &args.labels {
         Some(text) => pairs_of(text)?,
@@ -172,9 +174,9 @@ fn ports(args: &Expose, object: &Value) -> Result<Vec<Value>, Fault> {
     }
     let is_named = wanted.len() > 1;
     let make = |(index, text): (usize, &String)| {
-        let port: u16 = text
-            .parse()
-            .map_err(|_not_a_port| Fault::refused(format!("strconv.Atoi: parsing {text:?}: invalid syntax")))?;
+        let port: u16 = text.parse().map_err(|_not_a_port| {
+            Fault::refused(format!("strconv.Atoi: parsing {text:?}: invalid syntax"))
+        })?;
         let own = known.iter().find(|(own, _)| own == text).map(|(_, protocol)| protocol.clone());
         let protocol = args.protocol.clone().or(own).filter(|protocol| !protocol.is_empty());
         let mut entry = json!({
@@ -218,7 +220,10 @@ async fn submit(
 
 pub(crate) async fn autoscale(ctx: &Ctx, args: Autoscale) -> Outcome {
     if args.max < 1 {
-        return Err(Fault::refused(format!("--max=MAXPODS is required and must be at least 1, max: {}", args.max)));
+        return Err(Fault::refused(format!(
+            "--max=MAXPODS is required and must be at least 1, max: {}",
+            args.max
+        )));
     }
     if args.min.is_some_and(|min| min > args.max) {
         return Err(Fault::refused(format!(

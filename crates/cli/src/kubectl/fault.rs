@@ -164,7 +164,7 @@ impl Fault {
         match self {
             Self::Status(status) => status_line(status),
             Self::Usage { message, command } => {
-                format!("error: {message}\nSee '{command} --help' for usage.")
+                format!("error: {message}\nSee '{command} -h' for help and examples")
             }
             Self::Bare(text) => text.clone(),
             Self::Request(error) => request_line(error),

@@ -139,7 +139,9 @@ fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {
 /// How kubectl words a file that is no YAML.
 fn syntax(source: &str, message: &str) -> Fault {
     let message = message.strip_prefix("yaml: ").unwrap_or(message);
-    Fault::refused(format!("error parsing {source}: error converting YAML to JSON: yaml: {message}"))
+    Fault::refused(format!(
+        "error parsing {source}: error converting YAML to JSON: yaml: {message}"
+    ))
 }
 
 fn flatten(found: &mut Vec<Result<Declared, Fault>>, source: &str, object: Value) {

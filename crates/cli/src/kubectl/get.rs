@@ -95,7 +95,8 @@ struct Part {
 
 pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
     if let Some(path) = &args.raw {
-        let body = ctx.fetch(Call::new(Method::GET, path.clone()).accept("application/json, */*")).await?;
+        let body =
+            ctx.fetch(Call::new(Method::GET, path.clone()).accept("application/json, */*")).await?;
         return ctx.out(&body);
     }
     let mut output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
@@ -145,14 +146,13 @@ async fn parts(ctx: &Ctx, args: &Get) -> Result<(Vec<Part>, bool), Fault> {
             return Err(Fault::refused("name cannot be provided when a selector is specified"));
         }
         if args.all_namespaces && resource.is_namespaced {
-            return Err(Fault::refused("a resource cannot be retrieved by name across all namespaces"));
+            return Err(Fault::refused(
+                "a resource cannot be retrieved by name across all namespaces",
+            ));
         }
         is_single = parts.is_empty() && names.len() == 1;
-        let part = |name| Part {
-            resource: resource.clone(),
-            namespace: scope.clone(),
-            name: Some(name),
-        };
+        let part =
+            |name| Part { resource: resource.clone(), namespace: scope.clone(), name: Some(name) };
         parts.extend(names.into_iter().map(part));
     }
     is_single &= parts.len() == 1;
@@ -172,7 +172,10 @@ impl Get {
             None => Call::get(part.resource.collection(part.namespace.as_deref()))
                 .query("fieldSelector", self.field_selector.clone().unwrap_or_default())
                 .query("labelSelector", self.selector.clone().unwrap_or_default())
-                .query("limit", if self.chunk_size == 0 { String::new() } else { self.chunk_size.to_string() }),
+                .query(
+                    "limit",
+                    if self.chunk_size == 0 { String::new() } else { self.chunk_size.to_string() },
+                ),
         };
         if is_table && self.server_print {
             call = call.accept(ACCEPT_TABLE);
@@ -332,4 +335,3 @@ fn nothing_found(ctx: &Ctx, args: &Get, parts: &[Part]) -> Outcome {
     }
     Ok(())
 }
-

@@ -93,7 +93,8 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Logs) -> Outcome {
         if sources.len() > args.max_log_requests {
             return Err(Fault::refused(format!(
                 "you are attempting to follow {} log streams, but maximum allowed concurrency is {}, use --max-log-requests to increase the limit",
-                sources.len(), args.max_log_requests
+                sources.len(),
+                args.max_log_requests
             )));
         }
         let mut all: FuturesUnordered<_> =
@@ -114,7 +115,10 @@ fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
     let mut words = std::mem::take(&mut args.words);
     if args.selector.is_some() {
         if words.len() > 1 {
-            return Err(Fault::usage("logs", "only one of a selector (-l) or a POD name is allowed"));
+            return Err(Fault::usage(
+                "logs",
+                "only one of a selector (-l) or a POD name is allowed",
+            ));
         }
         if !words.is_empty() {
             return Err(Fault::refused("only a selector (-l) or a POD name is allowed"));
@@ -124,20 +128,36 @@ fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
         }
     } else {
         match words.len() {
-            0 => return Err(Fault::usage("logs", "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command")),
+            0 => {
+                return Err(Fault::usage(
+                    "logs",
+                    "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command",
+                ));
+            }
             1 => {}
             2 if args.container.is_some() => {
-                return Err(Fault::refused("only one of -c or an inline [CONTAINER] arg is allowed"));
+                return Err(Fault::refused(
+                    "only one of -c or an inline [CONTAINER] arg is allowed",
+                ));
             }
             2 => args.container = words.pop(),
-            _ => return Err(Fault::usage("logs", "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command")),
+            _ => {
+                return Err(Fault::usage(
+                    "logs",
+                    "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command",
+                ));
+            }
         }
     }
     if args.since_time.is_some() && parse_duration(&args.since) != Some(Duration::ZERO) {
-        return Err(Fault::refused("at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        return Err(Fault::refused(
+            "at most one of `sinceTime` or `sinceSeconds` may be specified",
+        ));
     }
     if args.all_containers && args.container.is_some() {
-        return Err(Fault::refused("--all-containers=true should not be specified with container name"));
+        return Err(Fault::refused(
+            "--all-containers=true should not be specified with container name",
+        ));
     }
     if args.tail < -1 {
         return Err(Fault::refused("--tail must be greater than or equal to -1"));
@@ -145,7 +165,12 @@ fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
     Ok(words.pop())
 }
 
-async fn find(ctx: &Ctx, args: &Logs, target: Option<&str>, limit: Duration) -> Result<Vec<Value>, Fault> {
+async fn find(
+    ctx: &Ctx,
+    args: &Logs,
+    target: Option<&str>,
+    limit: Duration,
+) -> Result<Vec<Value>, Fault> {
     let Some(target) = target else {
         let select = Select { selector: args.selector.as_deref(), ..Select::default() };
         let kind = pods::pod_kind(ctx).await?;
@@ -157,7 +182,12 @@ async fn find(ctx: &Ctx, args: &Logs, target: Option<&str>, limit: Duration) -> 
     };
     let (kind, name) = target.split_once('/').unwrap_or(("pods", target));
     let resource = ctx.discovery().await?.require(kind)?;
-    let object = ctx.call(Call::get(resource.object(Some(&ctx.namespace()?), name))).await?;
+    let namespace = ctx.namespace()?;
+    let found = ctx.call(Call::get(resource.object(Some(&namespace), name))).await;
+    let object = found.map_err(|fault| match fault {
+        fault if fault.is_not_found() => Fault::refused(format!("error from server (NotFound): {fault} in namespace {namespace:?}")),
+        fault => fault,
+    })?;
     if resource.kind == "Pod" {
         return Ok(vec![object]);
     }
@@ -191,7 +221,10 @@ fn source(args: &Logs, pod: &Value, container: &str) -> Result<Source, Fault> {
         .query("container", container)
         .query("follow", flag(args.follow))
         .query("insecureSkipTLSVerifyBackend", flag(args.insecure_skip_tls_verify_backend))
-        .query("limitBytes", if args.limit_bytes > 0 { args.limit_bytes.to_string() } else { String::new() })
+        .query(
+            "limitBytes",
+            if args.limit_bytes > 0 { args.limit_bytes.to_string() } else { String::new() },
+        )
         .query("previous", flag(args.previous))
         .query("sinceSeconds", if seconds > 0.0 { format!("{seconds:.0}") } else { String::new() })
         .query("sinceTime", args.since_time.clone().unwrap_or_default())

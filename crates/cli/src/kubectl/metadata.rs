@@ -89,10 +89,15 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
     let (words, changes) = split(&args.words);
     let wanted = parse(which, changes)?;
     if words.is_empty() && args.files.is_empty() {
-        return Err(Fault::refused("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Fault::refused(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     if wanted.set.is_empty() && wanted.remove.is_empty() && !args.list {
-        return Err(Fault::refused(format!("at least one {} update is required", which.singular())));
+        return Err(Fault::refused(format!(
+            "at least one {} update is required",
+            which.singular()
+        )));
     }
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
@@ -112,7 +117,8 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
         return Err(Fault::refused("--resource-version may only be used with a single resource"));
     }
     for item in items {
-        if let Err(fault) = one(ctx, which, &args, &wanted, &report, dry_run, item, is_single).await {
+        if let Err(fault) = one(ctx, which, &args, &wanted, &report, dry_run, item, is_single).await
+        {
             faults.push(fault);
         }
     }
@@ -121,9 +127,7 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
 
 /// Words that name objects, and those after them that are changes.
 fn split(words: &[String]) -> (&[String], &[String]) {
-    let is_change = |word: &String| {
-        word.contains('=') || (word.ends_with('-') && word.len() > 1)
-    };
+    let is_change = |word: &String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
     let first = words.iter().position(is_change).unwrap_or(words.len());
     words.split_at(first)
 }
@@ -153,7 +157,10 @@ fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
     Ok(wanted)
 }
 
-#[expect(clippy::too_many_arguments, reason = "the flags of one command, taken apart once for all objects")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the flags of one command, taken apart once for all objects"
+)]
 async fn one(
     ctx: &Ctx,
     which: Which,
@@ -184,7 +191,11 @@ async fn one(
     let mut object = item.object.clone();
     for (key, value) in patch {
         let map = object_mut(at_mut(&mut object, &["metadata", which.field()]));
-        if value.is_null() { map.remove(&key) } else { map.insert(key, value) };
+        if value.is_null() {
+            map.remove(&key)
+        } else {
+            map.insert(key, value)
+        };
     }
     let sends = !args.local && !args.list && dry_run != DryRun::Client;
     let has_change = changed.is_added || changed.is_removed || which == Which::Annotations;
@@ -251,7 +262,13 @@ fn list(ctx: &Ctx, which: Which, item: &Item, object: &Value, is_single: bool) -
     if !is_single {
         indent = " ";
         let resource = &item.resource;
-        ctx.line(format!("Listing {} for {}.{}/{}:", which.field(), resource.kind, resource.group, item.name))?;
+        ctx.line(format!(
+            "Listing {} for {}.{}/{}:",
+            which.field(),
+            resource.kind,
+            resource.group,
+            item.name
+        ))?;
     }
     for (key, value) in object.entries(&format!("/metadata/{}", which.field())) {
         ctx.line(format!("{indent}{key}={}", shown(value)))?;

@@ -47,7 +47,11 @@ pub(crate) async fn cordon(ctx: &Ctx, args: Cordon, is_closed: bool) -> Outcome 
 /// The nodes of these names or labels.
 async fn nodes(ctx: &Ctx, names: &[String], selector: Option<&str>) -> Result<Vec<Item>, Fault> {
     let mut words: Vec<String> = vec!["nodes".into()];
-    words.extend(names.iter().map(|name| name.trim_start_matches("node/").trim_start_matches("nodes/").to_owned()));
+    words.extend(
+        names
+            .iter()
+            .map(|name| name.trim_start_matches("node/").trim_start_matches("nodes/").to_owned()),
+    );
     let select = Select { words: &words, selector, ..Select::default() };
     select.all_or_fault(ctx).await
 }

@@ -52,7 +52,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
             return Err(Fault::refused("cannot specify --patch and --patch-file together"));
         }
         (None, None) => {
-            return Err(Fault::refused("must specify --patch or --patch-file containing the contents of the patch"));
+            return Err(Fault::refused(
+                "must specify --patch or --patch-file containing the contents of the patch",
+            ));
         }
     };
     let kind = match args.r#type.to_lowercase().as_str() {

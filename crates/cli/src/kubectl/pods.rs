@@ -37,7 +37,8 @@ fn containers(pod: &Value) -> Vec<(&str, &'static str)> {
 
 /// The names of all containers, for messages.
 pub(crate) fn container_names(pod: &Value) -> String {
-    let names: Vec<String> = containers(pod).iter().map(|(name, mark)| format!("{name}{mark}")).collect();
+    let names: Vec<String> =
+        containers(pod).iter().map(|(name, mark)| format!("{name}{mark}")).collect();
     names.join(", ")
 }
 
@@ -69,7 +70,11 @@ pub(crate) fn container<'a>(
         )));
     };
     if !is_quiet && containers(pod).len() > 1 {
-        ctx.note(format!("Defaulted container {} out of: {}", quoted(first.s("/name")), container_names(pod)));
+        ctx.note(format!(
+            "Defaulted container {} out of: {}",
+            quoted(first.s("/name")),
+            container_names(pod)
+        ));
     }
     Ok(first)
 }
@@ -81,12 +86,15 @@ pub(crate) fn selector_of(object: &Value) -> Result<String, Fault> {
             let selector = object.at("/spec/selector");
             if selector.is_none_or(|map| map.as_object().is_none_or(serde_json::Map::is_empty)) {
                 let name = object.name();
-                return Err(Fault::refused(format!("invalid service '{name}': Service is defined without a selector")));
+                return Err(Fault::refused(format!(
+                    "invalid service '{name}': Service is defined without a selector"
+                )));
             }
             pairs(selector, "")
         }
         "ReplicaSet" | "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => {
-            let selector = podo_api::selector::label::Selector::from_value(object.at("/spec/selector"));
+            let selector =
+                podo_api::selector::label::Selector::from_value(object.at("/spec/selector"));
             selector.map_err(|error| Fault::refused(error.to_string()))?.to_string()
         }
         other => return Err(Fault::refused(format!("selector for {other} not implemented"))),
@@ -120,7 +128,8 @@ pub(crate) async fn behind(
             Err(Fault::refused("timed out waiting for the condition"))
         };
         let timed_out = || Fault::refused("timed out waiting for the condition");
-        let first = tokio::time::timeout(limit, watched).await.map_err(|_elapsed| timed_out())??;
+        let first =
+            tokio::time::timeout(limit, watched).await.map_err(|_elapsed| timed_out())??;
         found.push(first);
     }
     found.sort_by_key(|pod| order(pod));
@@ -143,11 +152,20 @@ pub(crate) fn most_alive(pod: &Value) -> (i64, i64, i64, String) {
     let restarts = pod.list("/status/containerStatuses").iter().map(|s| s.i("/restartCount")).max();
     let unready = i64::from(!is_ready(pod));
     let lone = i64::from(pod.s("/spec/nodeName").is_empty());
-    (lone * 10 + phase, unready, restarts.unwrap_or(0), pod.s("/metadata/creationTimestamp").to_owned())
+    (
+        lone * 10 + phase,
+        unready,
+        restarts.unwrap_or(0),
+        pod.s("/metadata/creationTimestamp").to_owned(),
+    )
 }
 
 /// The Pod that `POD`, `TYPE/NAME` or `TYPE NAME` means.
-pub(crate) async fn attachable(ctx: &Ctx, words: &[String], limit: Duration) -> Result<Value, Fault> {
+pub(crate) async fn attachable(
+    ctx: &Ctx,
+    words: &[String],
+    limit: Duration,
+) -> Result<Value, Fault> {
     let words = match words {
         [one] if !one.contains('/') => vec!["pods".to_owned(), one.clone()],
         other => other.to_vec(),

@@ -42,12 +42,18 @@ pub(crate) struct PortForward {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: PortForward) -> Outcome {
-    let Some((target, port_words)) = args.words.split_first().filter(|(_, ports)| !ports.is_empty()) else {
-        return Err(Fault::usage("port-forward", "TYPE/NAME and list of ports are required for port-forward"));
+    let Some((target, port_words)) =
+        args.words.split_first().filter(|(_, ports)| !ports.is_empty())
+    else {
+        return Err(Fault::usage(
+            "port-forward",
+            "TYPE/NAME and list of ports are required for port-forward",
+        ));
     };
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let words = vec![target.clone()];
-    let mut pairs: Vec<Pair> = port_words.iter().map(|word| Pair::parse(word)).collect::<Result<_, _>>()?;
+    let mut pairs: Vec<Pair> =
+        port_words.iter().map(|word| Pair::parse(word)).collect::<Result<_, _>>()?;
     let pod = pods::attachable(ctx, &words, limit).await?;
     let service = service(ctx, target).await?;
     for pair in &mut pairs {
@@ -110,7 +116,8 @@ async fn listen(ctx: &Ctx, addresses: &[String], pairs: &[Pair]) -> Result<Vec<L
                 }
             }
         }
-        if listeners.iter().all(|listener| listener.remote != pair.remote || listener.local != port) {
+        if listeners.iter().all(|listener| listener.remote != pair.remote || listener.local != port)
+        {
             let errors: Vec<String> = errors.iter().map(listen_error).collect();
             ctx.note(format!(
                 "Unable to listen on port {}: Listeners failed to create with the following errors: [{}]",
@@ -138,14 +145,18 @@ fn listen_error((ip, port, error): &(IpAddr, u16, io::Error)) -> String {
         _ => error.to_string(),
     };
     let family = if ip.is_ipv4() { "tcp4" } else { "tcp6" };
-    format!("unable to create listener: Error listen {family} {}: bind: {why}", SocketAddr::new(*ip, *port))
+    format!(
+        "unable to create listener: Error listen {family} {}: bind: {why}",
+        SocketAddr::new(*ip, *port)
+    )
 }
 
 fn resolve(address: &str) -> Result<Vec<IpAddr>, Fault> {
     if address == "localhost" {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let ip = address.parse().map_err(|_no_ip| Fault::refused(format!("{address} is not a valid IP")))?;
+    let ip =
+        address.parse().map_err(|_no_ip| Fault::refused(format!("{address} is not a valid IP")))?;
     Ok(vec![ip])
 }
 

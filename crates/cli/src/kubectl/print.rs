@@ -57,9 +57,9 @@ impl Output {
             None => (text, template),
         };
         let need = |what: &str| {
-            argument
-                .map(str::to_owned)
-                .ok_or_else(|| Fault::refused(format!("{form} {what} format specified but no {what} given")))
+            argument.map(str::to_owned).ok_or_else(|| {
+                Fault::refused(format!("{form} {what} format specified but no {what} given"))
+            })
         };
         let file = |path: String| {
             std::fs::read_to_string(&path).map_err(|source| {
@@ -76,20 +76,30 @@ impl Output {
             "jsonpath-as-json" => Self::JsonPathAsJson(JsonPath::parse(&need("template")?)?),
             "custom-columns" => match argument {
                 Some(text) => Self::Columns(Columns::parse(text)?),
-                None => return Err(Fault::refused("custom-columns format specified but no custom columns given")),
+                None => {
+                    return Err(Fault::refused(
+                        "custom-columns format specified but no custom columns given",
+                    ));
+                }
             },
             "custom-columns-file" => match argument {
                 Some(path) => Self::Columns(Columns::parse_file(&file(path.to_owned())?)?),
-                None => return Err(Fault::refused("custom-columns format specified but no custom columns given")),
+                None => {
+                    return Err(Fault::refused(
+                        "custom-columns format specified but no custom columns given",
+                    ));
+                }
             },
             "go-template" | "template" => Self::Template(Template::parse(&need("template")?)?),
             "go-template-file" | "templatefile" => {
                 Self::Template(Template::parse(&file(need("template")?)?)?)
             }
-            _ => return Err(Fault::refused(format!(
-                "unable to match a printer suitable for the output format {}, allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml",
-                quoted(text)
-            ))),
+            _ => {
+                return Err(Fault::refused(format!(
+                    "unable to match a printer suitable for the output format {}, allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml",
+                    quoted(text)
+                )));
+            }
         })
     }
 
@@ -124,7 +134,9 @@ impl Output {
                 json::pretty(&Value::Array(found)) + "\n"
             }
             Self::Columns(columns) => columns.render(&[object], is_first)?,
-            Self::Template(template) => template.execute(object, show.allow_missing_template_keys)?,
+            Self::Template(template) => {
+                template.execute(object, show.allow_missing_template_keys)?
+            }
         })
     }
 }

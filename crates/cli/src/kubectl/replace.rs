@@ -82,9 +82,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Replace) -> Outcome {
             if args.force {
                 return again(ctx, &args, &item).await;
             }
-            put(ctx, &args, item, dry_run)
-                .await
-                .map_err(|fault| fault.context(&format!("error when replacing {}", quoted(&source))))
+            put(ctx, &args, item, dry_run).await.map_err(|fault| {
+                fault.context(&format!("error when replacing {}", quoted(&source)))
+            })
         };
         match replaced.await {
             Ok(object) => report.done(ctx, &object, "replaced")?,
@@ -128,7 +128,8 @@ async fn again(ctx: &Ctx, args: &Replace, item: &Item) -> Result<Value, Fault> {
     if args.grace_period >= 0 {
         options["gracePeriodSeconds"] = args.grace_period.into();
     }
-    let limit = parse_duration(&args.timeout).filter(|limit| !limit.is_zero()).unwrap_or(GONE_TIMEOUT);
+    let limit =
+        parse_duration(&args.timeout).filter(|limit| !limit.is_zero()).unwrap_or(GONE_TIMEOUT);
     let deadline = Instant::now() + limit;
     match ctx.call(Call::delete(item.path(), &options)).await {
         Ok(_) => {
@@ -141,7 +142,8 @@ async fn again(ctx: &Ctx, args: &Replace, item: &Item) -> Result<Value, Fault> {
             if args.report.output.is_none() {
                 ctx.line(format!("{kind} \"{}\" deleted{place}", item.name))?;
             }
-            until_gone(ctx, &item.resource, &item.namespace, &item.name, None, Some(deadline)).await?;
+            until_gone(ctx, &item.resource, &item.namespace, &item.name, None, Some(deadline))
+                .await?;
         }
         Err(fault) if fault.is_not_found() => {}
         Err(fault) => return Err(fault),

@@ -112,7 +112,11 @@ fn restart(item: &Item) -> Result<(Value, &'static str), Fault> {
         return Err(unsupported(item, "restarting is not supported"));
     }
     if item.object.b("/spec/paused") {
-        return Err(Fault::refused(format!("{} {} can't restart paused deployment (run rollout resume first)", item.resource.qualified(), quoted(&item.name))));
+        return Err(Fault::refused(format!(
+            "{} {} can't restart paused deployment (run rollout resume first)",
+            item.resource.qualified(),
+            quoted(&item.name)
+        )));
     }
     let stamp = Timestamp::from_seconds(now().as_seconds()).to_rfc3339();
     let annotations = json!({"kubectl.kubernetes.io/restartedAt": stamp});
@@ -122,12 +126,17 @@ fn restart(item: &Item) -> Result<(Value, &'static str), Fault> {
 
 fn pause(item: &Item, wants_pause: bool) -> Result<(Value, &'static str), Fault> {
     if item.resource.kind != "Deployment" {
-        let act = if wants_pause { "pausing is not supported" } else { "resuming is not supported" };
+        let act =
+            if wants_pause { "pausing is not supported" } else { "resuming is not supported" };
         return Err(unsupported(item, act));
     }
     if item.object.b("/spec/paused") == wants_pause {
         let state = if wants_pause { "already" } else { "not" };
-        return Err(Fault::refused(format!("{} {} is {state} paused", item.resource.qualified(), quoted(&item.name))));
+        return Err(Fault::refused(format!(
+            "{} {} is {state} paused",
+            item.resource.qualified(),
+            quoted(&item.name)
+        )));
     }
     let value: Value = if wants_pause { true.into() } else { Value::Null };
     Ok((json!({"spec": {"paused": value}}), if wants_pause { "paused" } else { "resumed" }))

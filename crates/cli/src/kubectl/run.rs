@@ -117,7 +117,8 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
     check(&args, dry_run, is_attached)?;
     let report = Report::new(&args.report, dry_run)?;
     let labels = labels(&args)?;
-    let pod = create(ctx, &args, with_overrides(ctx, &args, pod(&args, &labels)?).await?, dry_run).await?;
+    let pod = create(ctx, &args, with_overrides(ctx, &args, pod(&args, &labels)?).await?, dry_run)
+        .await?;
     let mut created = vec![pod];
     if args.expose {
         created.push(create(ctx, &args, service(&args, &labels)?, dry_run).await?);
@@ -140,7 +141,9 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
         return Err(Fault::refused("required flag(s) \"image\" not set"));
     }
     if image.contains(char::is_whitespace) {
-        return Err(Fault::refused(format!("Invalid image name \"{image}\": invalid reference format")));
+        return Err(Fault::refused(format!(
+            "Invalid image name \"{image}\": invalid reference format"
+        )));
     }
     if args.tty && !args.stdin {
         return Err(Fault::refused("-i/--stdin is required for containers with -t/--tty=true"));
@@ -155,7 +158,9 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
         return Err(Fault::refused("--rm should only be used for attached containers"));
     }
     if is_attached && dry_run != DryRun::None {
-        return Err(Fault::refused("--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"));
+        return Err(Fault::refused(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
+        ));
     }
     match args.image_pull_policy.as_deref() {
         None | Some("" | "Always" | "IfNotPresent" | "Never") => Ok(()),
@@ -165,7 +170,8 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
 
 fn labels(args: &Run) -> Result<Map<String, Value>, Fault> {
     let mut labels = Map::new();
-    for part in args.labels.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty()) {
+    for part in args.labels.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty())
+    {
         let (key, value) = part
             .split_once('=')
             .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
@@ -262,11 +268,13 @@ async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Faul
         return Ok(pod);
     };
     let wrong = |why: String| Fault::refused(format!("Invalid JSON Patch: {why}"));
-    let mut patch = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    let mut patch =
+        podo_api::yaml::to_json(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
     match args.override_type.as_str() {
         "merge" => Ok(merge::apply(pod, patch)),
         "json" => {
-            let patch = json_patch::Patch::decode(patch, false).map_err(|error| wrong(error.to_string()))?;
+            let patch = json_patch::Patch::decode(patch, false)
+                .map_err(|error| wrong(error.to_string()))?;
             patch.apply(pod).map_err(|error| wrong(error.to_string()))
         }
         "strategic" => {
@@ -274,7 +282,9 @@ async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Faul
             let ty = ty.ok_or_else(|| wrong("no schema of pods".into()))?;
             strategic::apply(pod, &mut patch, ty).map_err(|error| wrong(error.to_string()))
         }
-        other => Err(Fault::refused(format!("--override-type must be one of [json merge strategic], not {other:?}"))),
+        other => Err(Fault::refused(format!(
+            "--override-type must be one of [json merge strategic], not {other:?}"
+        ))),
     }
 }
 
@@ -347,7 +357,11 @@ fn exit_of(ctx: &Ctx, pod: &Value) -> Outcome {
             let code = ended.map_or(0, |ended| ended.i("/exitCode"));
             match (ended, u8::try_from(code)) {
                 (Some(ended), Ok(code @ 1..)) => {
-                    ctx.note(format!("pod {place} terminated ({})\n{}", ended.s("/reason"), ended.s("/message")));
+                    ctx.note(format!(
+                        "pod {place} terminated ({})\n{}",
+                        ended.s("/reason"),
+                        ended.s("/message")
+                    ));
                     Err(Fault::Exit(code))
                 }
                 _ => Err(Fault::refused(format!("pod {place} failed with unknown exit code"))),
@@ -360,7 +374,8 @@ fn exit_of(ctx: &Ctx, pod: &Value) -> Outcome {
 async fn log(ctx: &Ctx, pod: &Value) -> Outcome {
     let container = pods::container(ctx, pod, None, true)?;
     let path = format!("/api/v1/namespaces/{}/pods/{}/log", pod.namespace(), pod.name());
-    let body = ctx.fetch(Call::get(path).accept("*/*").query("container", container.s("/name"))).await?;
+    let body =
+        ctx.fetch(Call::get(path).accept("*/*").query("container", container.s("/name"))).await?;
     ctx.out(&body)?;
     ctx.flush()
 }
@@ -375,7 +390,12 @@ async fn delete(ctx: &Ctx, args: &Run, object: &Value) -> Outcome {
     match ctx.call(Call::delete(path, &options)).await {
         Ok(_) => {
             if !args.quiet {
-                ctx.line(format!("{} \"{}\" deleted from {} namespace", resource.label(), object.name(), object.namespace()))?;
+                ctx.line(format!(
+                    "{} \"{}\" deleted from {} namespace",
+                    resource.label(),
+                    object.name(),
+                    object.namespace()
+                ))?;
             }
             let uid = Some(object.s("/metadata/uid"));
             until_gone(ctx, resource, object.namespace(), object.name(), uid, None).await

@@ -49,7 +49,9 @@ pub(crate) struct Scale {
 
 pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
     if args.replicas < 0 {
-        return Err(Fault::refused("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"));
+        return Err(Fault::refused(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
     }
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let dry_run = args.dry_run.parse()?;
@@ -101,7 +103,9 @@ async fn one(ctx: &Ctx, args: &Scale, item: &Item, dry_run: DryRun) -> Outcome {
     if let Some(wanted) = &args.resource_version {
         let version = scale.s("/metadata/resourceVersion");
         if version != wanted {
-            return Err(Fault::refused(format!("Expected resource version to be {wanted}, was {version}")));
+            return Err(Fault::refused(format!(
+                "Expected resource version to be {wanted}, was {version}"
+            )));
         }
     }
     at_mut(&mut scale, &["spec"])["replicas"] = args.replicas.into();
@@ -110,14 +114,11 @@ async fn one(ctx: &Ctx, args: &Scale, item: &Item, dry_run: DryRun) -> Outcome {
 }
 
 async fn settled(ctx: &Ctx, item: &Item, replicas: i64, deadline: Instant) -> Outcome {
-    let watched = Watched {
-        ctx,
-        resource: &item.resource,
-        namespace: &item.namespace,
-        name: &item.name,
-    };
+    let watched =
+        Watched { ctx, resource: &item.resource, namespace: &item.namespace, name: &item.name };
     let seen = |object: &Value| {
-        let is_there = object.i("/status/replicas") == replicas && object.i("/spec/replicas") == replicas;
+        let is_there =
+            object.i("/status/replicas") == replicas && object.i("/spec/replicas") == replicas;
         Ok(if is_there { Seen::Done } else { Seen::NotYet })
     };
     watched.until(Some(deadline), seen).await.map(|_object| ())

@@ -62,8 +62,11 @@ pub(crate) struct Select<'a> {
 /// Reads `TYPE[,TYPE] [NAME…]` or `TYPE/NAME…`.
 pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Fault> {
     let discovery = ctx.discovery().await?;
-    let kinds = words.iter().map(|word| word.split_once('/').map_or(word.as_str(), |(kind, _)| kind));
-    for kind in kinds.take(if words.iter().any(|word| word.contains('/')) { words.len() } else { 1 }) {
+    let kinds =
+        words.iter().map(|word| word.split_once('/').map_or(word.as_str(), |(kind, _)| kind));
+    for kind in
+        kinds.take(if words.iter().any(|word| word.contains('/')) { words.len() } else { 1 })
+    {
         for other in kind.split(',').flat_map(|kind| discovery.rivals(kind)) {
             ctx.warn_once(&other);
         }
@@ -72,7 +75,9 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
     if words.iter().any(|word| word.contains('/')) {
         for word in words {
             let Some((kind, name)) = word.split_once('/') else {
-                return Err(Fault::refused("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"));
+                return Err(Fault::refused(
+                    "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'",
+                ));
             };
             if kind.is_empty() || name.is_empty() || name.contains('/') {
                 return Err(Fault::refused(
@@ -94,16 +99,19 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
         let found = discovery.find(kind);
         let category = if found.is_none() { discovery.category(kind) } else { Vec::new() };
         if kind.is_empty() {
-            return Err(Fault::refused("arguments in resource/name form may not have more than one slash".to_owned()));
+            return Err(Fault::refused(
+                "arguments in resource/name form may not have more than one slash".to_owned(),
+            ));
         }
         if category.is_empty() {
             let resource = discovery.require(kind)?.clone();
             picks.push(Pick { resource, names: names.to_vec() });
         }
-        picks.extend(category.into_iter().map(|resource| Pick {
-            resource: resource.clone(),
-            names: names.to_vec(),
-        }));
+        picks.extend(
+            category
+                .into_iter()
+                .map(|resource| Pick { resource: resource.clone(), names: names.to_vec() }),
+        );
     }
     Ok(picks)
 }
@@ -130,10 +138,14 @@ impl Select<'_> {
         }
         for pick in picks(ctx, self.words).await? {
             if pick.names.is_empty() {
-                let wants_all = self.is_all || self.is_empty_all || self.selector.is_some()
+                let wants_all = self.is_all
+                    || self.is_empty_all
+                    || self.selector.is_some()
                     || self.field_selector.is_some();
                 if !wants_all {
-                    return Err(Fault::refused("resource(s) were provided, but no name was specified"));
+                    return Err(Fault::refused(
+                        "resource(s) were provided, but no name was specified",
+                    ));
                 }
                 match self.list(ctx, &pick.resource).await {
                     Ok(found) => items.extend(found),
@@ -201,17 +213,18 @@ impl Select<'_> {
 }
 
 /// The item that a file's object declares, with the namespace it goes to.
-pub(crate) async fn declared_item(
-    ctx: &Ctx,
-    one: super::files::Declared,
-) -> Result<Item, Fault> {
+pub(crate) async fn declared_item(ctx: &Ctx, one: super::files::Declared) -> Result<Item, Fault> {
     let super::files::Declared { source, mut object } = one;
     let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
     let discovery = ctx.discovery().await?;
     let Some(resource) = discovery.by_kind(version, kind).cloned() else {
         return Err(Fault::refused(format!(
             "resource mapping not found for name: {} namespace: {} from {}: no matches for kind {} in version {}\nensure CRDs are installed first",
-            quoted(object.name()), quoted(object.namespace()), quoted(&source), quoted(kind), quoted(version),
+            quoted(object.name()),
+            quoted(object.namespace()),
+            quoted(&source),
+            quoted(kind),
+            quoted(version),
         )));
     };
     let mut namespace = String::new();
@@ -221,7 +234,8 @@ pub(crate) async fn declared_item(
         if let Some(wanted) = wanted.filter(|wanted| !own.is_empty() && *wanted != own) {
             return Err(Fault::refused(format!(
                 "the namespace from the provided object {} does not match the namespace {}. You must pass '--namespace={own}' to perform this operation.",
-                quoted(&own), quoted(&wanted),
+                quoted(&own),
+                quoted(&wanted),
             )));
         }
         namespace = if own.is_empty() { ctx.namespace()? } else { own };

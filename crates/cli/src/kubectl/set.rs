@@ -126,9 +126,12 @@ pub(crate) async fn run(ctx: &Ctx, args: Set) -> Outcome {
 fn pod_spec(object: &Value) -> Option<&'static [&'static str]> {
     match object.s("/kind") {
         "Pod" => Some(&["spec"]),
-        "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController" => {
-            Some(&["spec", "template", "spec"])
-        }
+        "Deployment"
+        | "ReplicaSet"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "Job"
+        | "ReplicationController" => Some(&["spec", "template", "spec"]),
         "CronJob" => Some(&["spec", "jobTemplate", "spec", "template", "spec"]),
         _ => None,
     }
@@ -161,7 +164,10 @@ async fn change(
     for item in items {
         let done = async {
             let Some(path) = pod_spec(&item.object) else {
-                return Err(Fault::refused(format!("{} does not have a pod template", item.label())));
+                return Err(Fault::refused(format!(
+                    "{} does not have a pod template",
+                    item.label()
+                )));
             };
             let spec = item.object.at(&format!("/{}", path.join("/"))).cloned().unwrap_or_default();
             let Some(patch) = plan(&item, &spec)? else {
@@ -172,8 +178,10 @@ async fn change(
                 let ty = super::kinds::schema_of(&item.resource);
                 let mut own = patch;
                 let object = match ty {
-                    Some(ty) => podo_api::patch::strategic::apply(item.object.clone(), &mut own, ty)
-                        .map_err(|error| Fault::refused(error.to_string()))?,
+                    Some(ty) => {
+                        podo_api::patch::strategic::apply(item.object.clone(), &mut own, ty)
+                            .map_err(|error| Fault::refused(error.to_string()))?
+                    }
                     None => podo_api::patch::merge::apply(item.object.clone(), own),
                 };
                 return report.done(ctx, &object, message);
@@ -202,15 +210,18 @@ async fn image(ctx: &Ctx, args: Image) -> Outcome {
     if changes.is_empty() {
         return Err(Fault::refused("at least one image update is required"));
     }
-    let wanted: Vec<(&str, &str)> = changes.iter().filter_map(|text| text.split_once('=')).collect();
-    change(ctx, words, &args.common, "image updated", |item, spec| {
+    let wanted: Vec<(&str, &str)> =
+        changes.iter().filter_map(|text| text.split_once('=')).collect();
+    change(ctx, words, &args.common, "image updated", |_, spec| {
         let mut patch = json!({});
         let mut found = Vec::new();
         for group in ["initContainers", "containers"] {
             let mut changed = Vec::new();
             for container in spec.list(&format!("/{group}")) {
                 let name = container.s("/name");
-                for (wanted, image) in wanted.iter().filter(|(wanted, _)| *wanted == name || *wanted == "*") {
+                for (wanted, image) in
+                    wanted.iter().filter(|(wanted, _)| *wanted == name || *wanted == "*")
+                {
                     found.push(*wanted);
                     if container.s("/image") != *image {
                         changed.push(json!({"name": name, "image": image}));
@@ -221,10 +232,11 @@ async fn image(ctx: &Ctx, args: Image) -> Outcome {
                 patch[group] = Value::Array(changed);
             }
         }
-        if let Some((name, _)) = wanted.iter().find(|(name, _)| *name != "*" && !found.contains(name)) {
+        if let Some((name, _)) =
+            wanted.iter().find(|(name, _)| *name != "*" && !found.contains(name))
+        {
             return Err(Fault::refused(format!("unable to find container named {name:?}")));
         }
-        let _ = item;
         Ok((patch != json!({})).then_some(patch))
     })
     .await
@@ -251,7 +263,11 @@ async fn env(ctx: &Ctx, args: Env) -> Outcome {
         match (text.split_once('='), text.strip_suffix('-')) {
             (Some((name, value)), _) => set.push(json!({"name": name, "value": value})),
             (None, Some(name)) => removed.push(name.to_owned()),
-            (None, None) => return Err(Fault::refused(format!("environment variables must be of the form key=value, not {text:?}"))),
+            (None, None) => {
+                return Err(Fault::refused(format!(
+                    "environment variables must be of the form key=value, not {text:?}"
+                )));
+            }
         }
     }
     if let Some(from) = &args.from {
@@ -274,19 +290,28 @@ async fn env(ctx: &Ctx, args: Env) -> Outcome {
                 }
                 let own = container.list("/env");
                 let exists = |name: &str| own.iter().any(|variable| variable.s("/name") == name);
-                if let Some(taken) = set.iter().find(|one| !args.overwrite && exists(one.s("/name"))) {
-                    return Err(Fault::refused(format!("{} already has environment variable {}, and --overwrite is false", item.label(), taken.s("/name"))));
+                if let Some(taken) =
+                    set.iter().find(|one| !args.overwrite && exists(one.s("/name")))
+                {
+                    return Err(Fault::refused(format!(
+                        "{} already has environment variable {}, and --overwrite is false",
+                        item.label(),
+                        taken.s("/name")
+                    )));
                 }
                 // A value that came from elsewhere must go when a plain one is set.
                 let replaces = |one: &Value| {
                     let mut one = one.clone();
-                    if own.iter().any(|v| v.s("/name") == one.s("/name") && v.has("/valueFrom")) && !one.has("/valueFrom") {
+                    if own.iter().any(|v| v.s("/name") == one.s("/name") && v.has("/valueFrom"))
+                        && !one.has("/valueFrom")
+                    {
                         one["valueFrom"] = Value::Null;
                     }
                     one
                 };
                 let mut variables: Vec<Value> = set.iter().map(replaces).collect();
-                variables.extend(removed.iter().map(|name| json!({"name": name, "$patch": "delete"})));
+                variables
+                    .extend(removed.iter().map(|name| json!({"name": name, "$patch": "delete"})));
                 changed.push(json!({"name": name, "env": variables}));
             }
             if !changed.is_empty() {
@@ -306,12 +331,20 @@ async fn from_object(ctx: &Ctx, from: &str, prefix: &str) -> Result<Vec<Value>, 
         let field = match item.resource.kind.as_str() {
             "ConfigMap" => "configMapKeyRef",
             "Secret" => "secretKeyRef",
-            _ => return Err(Fault::refused(format!("unsupported resource specified in --from: {from}"))),
+            _ => {
+                return Err(Fault::refused(format!(
+                    "unsupported resource specified in --from: {from}"
+                )));
+            }
         };
         for (key, _) in item.object.entries("/data") {
-            let name: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+            let name: String = key
+                .chars()
+                .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+                .collect();
             let reference = json!({"key": key, "name": item.name});
-            variables.push(json!({"name": format!("{prefix}{name}"), "valueFrom": {field: reference}}));
+            variables
+                .push(json!({"name": format!("{prefix}{name}"), "valueFrom": {field: reference}}));
         }
     }
     Ok(variables)
@@ -333,13 +366,17 @@ async fn list(ctx: &Ctx, words: &[String], args: &Env) -> Outcome {
             if !fits(&args.containers, name) {
                 continue;
             }
-            ctx.line(format!("# {}, container {name}", item.label().replace('/', " ").replacen(' ', " ", 1)))?;
+            ctx.line(format!(
+                "# {}, container {name}",
+                item.label().replace('/', " ").replacen(' ', " ", 1)
+            ))?;
             for variable in container.list("/env") {
                 let own = variable.s("/name");
                 match variable.get("valueFrom") {
                     None => ctx.line(format!("{own}={}", variable.s("/value")))?,
                     Some(from) => {
-                        let (kind, reference) = from.entries("").into_iter().next().unwrap_or(("", &Value::Null));
+                        let (kind, reference) =
+                            from.entries("").into_iter().next().unwrap_or(("", &Value::Null));
                         let key = reference.s("/key");
                         let from = reference.s("/name");
                         let text = match kind {
@@ -360,9 +397,9 @@ async fn list(ctx: &Ctx, words: &[String], args: &Env) -> Outcome {
 fn amounts(text: &str) -> Result<Map<String, Value>, Fault> {
     let mut map = Map::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (name, amount) = part
-            .split_once('=')
-            .ok_or_else(|| Fault::refused(format!("Invalid argument syntax {part}, expected <resource>=<value>")))?;
+        let (name, amount) = part.split_once('=').ok_or_else(|| {
+            Fault::refused(format!("Invalid argument syntax {part}, expected <resource>=<value>"))
+        })?;
         map.insert(name.to_owned(), amount.into());
     }
     Ok(map)
@@ -371,7 +408,9 @@ fn amounts(text: &str) -> Result<Map<String, Value>, Fault> {
 async fn resources(ctx: &Ctx, args: Resources) -> Outcome {
     let (limits, requests) = (amounts(&args.limits)?, amounts(&args.requests)?);
     if limits.is_empty() && requests.is_empty() {
-        return Err(Fault::refused("you must specify an update to requests or limits (in the form of --requests/--limits)"));
+        return Err(Fault::refused(
+            "you must specify an update to requests or limits (in the form of --requests/--limits)",
+        ));
     }
     change(ctx, &args.words, &args.common, "resource requirements updated", |_, spec| {
         let mut changed = Vec::new();
@@ -389,7 +428,10 @@ async fn resources(ctx: &Ctx, args: Resources) -> Outcome {
             changed.push(json!({"name": name, "resources": own}));
         }
         if changed.is_empty() {
-            return Err(Fault::refused(format!("unable to find container named {:?}", args.containers)));
+            return Err(Fault::refused(format!(
+                "unable to find container named {:?}",
+                args.containers
+            )));
         }
         Ok(Some(json!({"containers": changed})))
     })

@@ -99,7 +99,14 @@ impl Tabs {
         remembered[column]
     }
 
-    fn print(&self, lines: &[Vec<&str>], first: usize, end: usize, widths: &[usize], out: &mut String) {
+    fn print(
+        &self,
+        lines: &[Vec<&str>],
+        first: usize,
+        end: usize,
+        widths: &[usize],
+        out: &mut String,
+    ) {
         for (index, line) in lines.iter().enumerate().take(end).skip(first) {
             for (column, cell) in line.iter().enumerate() {
                 out.push_str(cell);

@@ -14,7 +14,8 @@ pub(crate) fn is_input() -> bool {
 
 /// The size of the terminal, as the resize channel says it; `None` without a terminal.
 pub(crate) fn size() -> Option<Value> {
-    let size = tcgetwinsize(io::stdout()).or_else(|_not_a_terminal| tcgetwinsize(io::stdin())).ok()?;
+    let size =
+        tcgetwinsize(io::stdout()).or_else(|_not_a_terminal| tcgetwinsize(io::stdin())).ok()?;
     Some(json!({"Width": size.ws_col, "Height": size.ws_row}))
 }
 

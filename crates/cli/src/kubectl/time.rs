@@ -20,7 +20,11 @@ pub(crate) fn age(stamp: &str) -> String {
 /// Seconds as upstream's `HumanDuration` writes them.
 pub(crate) fn human(seconds: i64) -> String {
     let two = |big: i64, big_unit: &str, small: i64, small_unit: &str| {
-        if small == 0 { format!("{big}{big_unit}") } else { format!("{big}{big_unit}{small}{small_unit}") }
+        if small == 0 {
+            format!("{big}{big_unit}")
+        } else {
+            format!("{big}{big_unit}{small}{small_unit}")
+        }
     };
     let (minutes, hours) = (seconds / 60, seconds / 3600);
     let (days, years) = (hours / 24, hours / 24 / 365);
@@ -47,7 +51,8 @@ pub(crate) fn rfc1123z(stamp: &str) -> String {
     let offset = local_offset(moment.as_seconds());
     let seconds = moment.as_seconds() + offset;
     let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let weekday = WEEKDAYS[usize::try_from((seconds.div_euclid(86_400) + 4).rem_euclid(7)).unwrap_or(0)];
+    let weekday =
+        WEEKDAYS[usize::try_from((seconds.div_euclid(86_400) + 4).rem_euclid(7)).unwrap_or(0)];
     let clock = seconds.rem_euclid(86_400);
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.abs() / 60;

@@ -98,7 +98,8 @@ async fn metrics(ctx: &Ctx, args: &Which, collection: String) -> Result<Vec<Valu
     if let Some(name) = &args.name {
         return Ok(vec![ctx.call(Call::get(format!("{collection}/{name}"))).await?]);
     }
-    let call = Call::get(collection).query("labelSelector", args.selector.clone().unwrap_or_default());
+    let call =
+        Call::get(collection).query("labelSelector", args.selector.clone().unwrap_or_default());
     Ok(ctx.call(call).await?.list("/items").to_vec())
 }
 

@@ -81,7 +81,8 @@ pub(crate) fn shown(value: &Value) -> String {
 pub(crate) fn pairs(map: Option<&Value>, empty: &str) -> String {
     let map = map.and_then(Value::as_object).filter(|map| !map.is_empty());
     map.map_or(empty.to_owned(), |map| {
-        let pairs: Vec<_> = map.iter().map(|(key, value)| format!("{key}={}", shown(value))).collect();
+        let pairs: Vec<_> =
+            map.iter().map(|(key, value)| format!("{key}={}", shown(value))).collect();
         pairs.join(",")
     })
 }

@@ -66,9 +66,10 @@ pub(crate) enum Seen {
 
 pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
     if args.goals.is_empty() {
-        return Err(Fault::refused("required flag(s) \"for\" not set"));
+        return Err(Fault::refused("unrecognized condition: \"\""));
     }
-    let goals: Vec<Goal> = args.goals.iter().map(|goal| Goal::parse(goal)).collect::<Result<_, _>>()?;
+    let goals: Vec<Goal> =
+        args.goals.iter().map(|goal| Goal::parse(goal)).collect::<Result<_, _>>()?;
     let limit = match args.timeout.strip_prefix('-') {
         Some(_) => FOREVER,
         None => parse_duration(&args.timeout).ok_or_else(|| {
@@ -101,13 +102,27 @@ pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
             let object = match goal {
                 Goal::Delete => {
                     let uid = item.object.s("/metadata/uid");
-                    until_gone(ctx, &item.resource, &item.namespace, &item.name, Some(uid), Some(deadline)).await?;
+                    until_gone(
+                        ctx,
+                        &item.resource,
+                        &item.namespace,
+                        &item.name,
+                        Some(uid),
+                        Some(deadline),
+                    )
+                    .await?;
                     item.object.clone()
                 }
                 Goal::Create => item.object.clone(),
                 other => {
-                    let watched = Watched { ctx, resource: &item.resource, namespace: &item.namespace, name: &item.name };
-                    watched.until(Some(deadline), |object| other.judge(object)).await?
+                    let watched = Watched {
+                        ctx,
+                        resource: &item.resource,
+                        namespace: &item.namespace,
+                        name: &item.name,
+                    };
+                    let seen = watched.until(Some(deadline), |object| other.judge(object)).await;
+                    seen.map_err(|fault| unmet(fault, limit))?
                 }
             };
             report.done(ctx, &object, goal.told())?;
@@ -115,6 +130,16 @@ pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// With no time to wait, kubectl says it otherwise.
+fn unmet(fault: Fault, limit: Duration) -> Fault {
+    match fault {
+        Fault::Refused(text) if limit.is_zero() => {
+            Fault::Refused(text.replace("timed out waiting for the condition on", "condition not met for"))
+        }
+        fault => fault,
+    }
 }
 
 /// Waits until the selection finds something.
@@ -231,7 +256,8 @@ pub(crate) async fn until_gone(
 ) -> Outcome {
     let watched = Watched { ctx, resource, namespace, name };
     let gone = watched.each(deadline, |object| {
-        let is_same = object.is_some_and(|object| uid.is_none_or(|uid| uid == object.s("/metadata/uid")));
+        let is_same =
+            object.is_some_and(|object| uid.is_none_or(|uid| uid == object.s("/metadata/uid")));
         Ok((!is_same).then_some(()))
     });
     gone.await

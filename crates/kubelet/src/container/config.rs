@@ -36,9 +36,8 @@ pub(crate) fn config(
     input: ContainerInput<'_>,
 ) -> Result<v1::ContainerConfig, SecurityError> {
     let variables = &input.environment.variables;
-    let lookup = |name: &str| {
-        variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
-    };
+    let lookup =
+        |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
         words.iter().flatten().map(|word| expand(word, lookup)).collect()
     };
@@ -68,12 +67,7 @@ pub(crate) fn config(
         stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         linux: Some(v1::LinuxContainerConfig {
-            resources: Some(resources::of_container(
-                pod,
-                role,
-                container,
-                input.node_memory_bytes,
-            )),
+            resources: Some(resources::of_container(pod, role, container, input.node_memory_bytes)),
             security_context: Some(security::of_container(pod, role, container, input.security)?),
         }),
         stop_signal: stop_signal(container).into(),

@@ -102,11 +102,7 @@ fn of_cluster(namespace: &str, cluster: ClusterDns<'_>) -> Resolver {
             vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.to_owned()];
     }
     searches.extend(cluster.host.searches.iter().cloned());
-    Resolver {
-        servers: cluster.servers.to_vec(),
-        searches,
-        options: vec!["ndots:5".to_owned()],
-    }
+    Resolver { servers: cluster.servers.to_vec(), searches, options: vec!["ndots:5".to_owned()] }
 }
 
 fn unique(words: &mut Vec<String>) {
@@ -126,7 +122,8 @@ fn fit(resolver: &mut Resolver) -> Vec<String> {
     }
     let mut is_cut = resolver.searches.len() > SEARCHES_MAX;
     resolver.searches.truncate(SEARCHES_MAX);
-    while resolver.searches.iter().map(|domain| domain.len() + 1).sum::<usize>() > SEARCH_BYTES_MAX + 1
+    while resolver.searches.iter().map(|domain| domain.len() + 1).sum::<usize>()
+        > SEARCH_BYTES_MAX + 1
     {
         resolver.searches.pop();
         is_cut = true;
@@ -150,7 +147,8 @@ mod tests {
         spec["containers"] = json!([]);
         let pod = json!({"metadata": {"name": "p", "namespace": "n"}, "spec": spec});
         let pod = PodView::new(serde_json::from_value(pod).expect("a Pod"));
-        let host = Resolver::parse("# host\nnameserver 192.0.2.53\nsearch corp.example.\noptions edns0\n");
+        let host =
+            Resolver::parse("# host\nnameserver 192.0.2.53\nsearch corp.example.\noptions edns0\n");
         let servers = ["10.43.0.10".to_owned()];
         let cluster = ClusterDns { servers: &servers, domain: "cluster.local", host: &host };
         let (found, told) = resolver(&pod, cluster);
@@ -169,7 +167,10 @@ mod tests {
         let host = "192.0.2.53 | corp.example | edns0 | 0";
         assert_eq!(check(json!({"dnsPolicy": "ClusterFirst"})), cluster);
         assert_eq!(check(json!({"dnsPolicy": "ClusterFirst", "hostNetwork": true})), host);
-        assert_eq!(check(json!({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true})), cluster);
+        assert_eq!(
+            check(json!({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": true})),
+            cluster
+        );
         assert_eq!(check(json!({"dnsPolicy": "Default"})), host);
         assert_eq!(check(json!({"dnsPolicy": "None"})), " |  |  | 0");
     }

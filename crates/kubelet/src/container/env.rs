@@ -70,7 +70,9 @@ pub(crate) enum EnvError {
         name: String,
     },
     /// `fileKeyRef` is not built.
-    #[error("environment variable {0:?} is to come from a file of a volume, which this node cannot do")]
+    #[error(
+        "environment variable {0:?} is to come from a file of a volume, which this node cannot do"
+    )]
     FileKey(String),
     /// The value is one of the downward API's and cannot be told.
     #[error(transparent)]

@@ -140,6 +140,9 @@ mod tests {
         let spec = json!({"containers": [], "hostname": "h".repeat(40), "subdomain": "sub",
             "setHostnameAsFQDN": true});
         let error = name("p", spec).expect_err("too long").to_string();
-        assert!(error.ends_with("is too long (64 characters is the max, 65 characters requested)"), "{error}");
+        assert!(
+            error.ends_with("is too long (64 characters is the max, 65 characters requested)"),
+            "{error}"
+        );
     }
 }

@@ -139,18 +139,27 @@ mod tests {
 
     #[test]
     fn cpu_becomes_shares_and_a_quota() {
-        for (milli, shares, quota) in
-            [(0, 2, 0), (1, 2, 1000), (250, 256, 25_000), (1500, 1536, 150_000), (9_000_000, 262_144, 900_000_000)]
-        {
+        for (milli, shares, quota) in [
+            (0, 2, 0),
+            (1, 2, 1000),
+            (250, 256, 25_000),
+            (1500, 1536, 150_000),
+            (9_000_000, 262_144, 900_000_000),
+        ] {
             assert_eq!((cpu_shares(milli), cpu_quota(milli)), (shares, quota), "{milli}");
         }
     }
 
     #[test]
     fn a_limit_stands_in_for_a_missing_request() {
-        let pod = main_container(json!({"limits": {"cpu": "500m", "memory": "64Mi", "hugepages-2Mi": "4Mi"}}));
+        let pod = main_container(
+            json!({"limits": {"cpu": "500m", "memory": "64Mi", "hugepages-2Mi": "4Mi"}}),
+        );
         let found = of_container(&pod, Role::Main, &pod.spec.containers[0], 1 << 30);
-        assert_eq!((found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes), (512, 50_000, 64 << 20));
+        assert_eq!(
+            (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes),
+            (512, 50_000, 64 << 20)
+        );
         assert_eq!(found.hugepage_limits[0].page_size, "2MB");
     }
 

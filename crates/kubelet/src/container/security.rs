@@ -33,9 +33,7 @@ const READ_ONLY_PATHS: &[&str] =
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SecurityError {
     /// The spec says root.
-    #[error(
-        "container's runAsUser breaks non-root policy (pod: {pod:?}, container: {container})"
-    )]
+    #[error("container's runAsUser breaks non-root policy (pod: {pod:?}, container: {container})")]
     RunsAsRoot {
         /// The Pod's full name.
         pod: String,
@@ -125,8 +123,7 @@ pub(crate) fn effective(pod: &PodView, container: &k8s::Container) -> Effective 
 
 /// The user that all containers of a Pod run as; `None` if they differ or do not say. Files of tokens belong to that user.
 pub(crate) fn common_user(pod: &PodView) -> Option<i64> {
-    let mut users =
-        pod.containers().map(|(_, container)| effective(pod, container).run_as_user);
+    let mut users = pod.containers().map(|(_, container)| effective(pod, container).run_as_user);
     let first = users.next()??;
     users.all(|user| user == Some(first)).then_some(first)
 }

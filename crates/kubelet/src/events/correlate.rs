@@ -87,7 +87,12 @@ impl Correlator {
             known.count = known.count.saturating_add(1);
             known.last_at = note.at;
             let Known { name, count, first_at, .. } = known;
-            return Decision::Count { name: name.clone(), message, count: *count, first_at: *first_at };
+            return Decision::Count {
+                name: name.clone(),
+                message,
+                count: *count,
+                first_at: *first_at,
+            };
         }
         let name = event_name(&note.subject.name, note.at);
         let known = Known { name: name.clone(), count: 1, first_at: note.at, last_at: note.at };
@@ -181,7 +186,10 @@ mod tests {
         };
         let message = combined(correlator.decide(&note("u", "m10", 0)));
         assert_eq!(message, "(combined from similar events): m10");
-        assert!(matches!(correlator.decide(&note("u", "m11", 0)), Decision::Count { count: 2, .. }));
+        assert!(matches!(
+            correlator.decide(&note("u", "m11", 0)),
+            Decision::Count { count: 2, .. }
+        ));
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Images {
                     used.entry(image.id.clone()).or_insert(now);
                 }
             }
-            let free = list.images.iter().filter(|image| !image.pinned && !in_use.contains(&image.id));
+            let free =
+                list.images.iter().filter(|image| !image.pinned && !in_use.contains(&image.id));
             free.map(|image| Candidate {
                 id: image.id.clone(),
                 size: image.size,

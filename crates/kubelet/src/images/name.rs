@@ -65,9 +65,8 @@ fn is_component(text: &str) -> bool {
         byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     let bytes = text.as_bytes();
-    let allowed = |byte: &u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(byte)
-    };
+    let allowed =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(byte);
     let has_bad_joint = ["..", "._", "_.", "___", ".-", "-.", "_-", "-_"];
     is_edge(bytes.first())
         && is_edge(bytes.last())
@@ -84,8 +83,12 @@ fn is_tag(text: &str) -> bool {
 
 fn is_digest(text: &str) -> bool {
     let Some((algorithm, hex)) = text.split_once(':') else { return false };
-    let is_word = algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte));
-    !algorithm.is_empty() && is_word && hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let is_word =
+        algorithm.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+._-".contains(&byte));
+    !algorithm.is_empty()
+        && is_word
+        && hex.len() >= 32
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -66,10 +66,13 @@ struct Follow {
 impl LogStream {
     /// Opens a log.
     pub(crate) fn open(source: Source, request: &LogRequest) -> Result<Self, LogError> {
-        let failed = |source: io::Error, path: &Path| LogError::Open { path: path.to_owned(), source };
+        let failed =
+            |source: io::Error, path: &Path| LogError::Open { path: path.to_owned(), source };
         // The watch stands before the file is read: nothing that comes meanwhile is missed.
         let follow = match &source.follow {
-            Some(_) => Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?),
+            Some(_) => {
+                Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?)
+            }
             None => None,
         };
         let mut file = file::open(&source.log_dir, &source.path)?;

@@ -39,15 +39,17 @@ pub(crate) fn is_due(path: &Path, policy: RotationPolicy, now: Timestamp) -> boo
         let since_epoch = at.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).ok()?))
     });
-    let is_old = policy
-        .age_max
-        .zip(born_at)
-        .is_some_and(|(age_max, born_at)| now.since(born_at) >= age_max);
+    let is_old =
+        policy.age_max.zip(born_at).is_some_and(|(age_max, born_at)| now.since(born_at) >= age_max);
     metadata.len() >= policy.bytes_max || is_old
 }
 
 /// Puts a log aside: removes what is one too many, compresses what was put aside before, renames it. The runtime has to be told.
-pub(crate) fn put_aside(path: &Path, policy: RotationPolicy, now: Timestamp) -> io::Result<PathBuf> {
+pub(crate) fn put_aside(
+    path: &Path,
+    policy: RotationPolicy,
+    now: Timestamp,
+) -> io::Result<PathBuf> {
     let mut old = rotated(path)?;
     // The one that is put aside now and the one that is begun count as well.
     let keep = policy.files_max.saturating_sub(2);

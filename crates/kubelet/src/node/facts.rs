@@ -115,7 +115,8 @@ fn hugepages(root: &Path) -> Vec<(String, i64)> {
     let sizes = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let kibibytes: i64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count: i64 = fs::read_to_string(entry.path().join("nr_hugepages")).ok()?.trim().parse().ok()?;
+        let count: i64 =
+            fs::read_to_string(entry.path().join("nr_hugepages")).ok()?.trim().parse().ok()?;
         let size = Quantity::from_value(kibibytes * 1024, Format::BinarySi);
         Some((format!("hugepages-{size}"), kibibytes * 1024 * count))
     });

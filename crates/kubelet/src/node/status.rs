@@ -67,7 +67,8 @@ fn amounts(
 }
 
 fn addresses(config: &KubeletConfig) -> Vec<k8s::NodeAddress> {
-    let address = |type_: &str, address: String| k8s::NodeAddress { type_: type_.to_owned(), address };
+    let address =
+        |type_: &str, address: String| k8s::NodeAddress { type_: type_.to_owned(), address };
     let ips = config.node_ips.iter().map(|ip| address("InternalIP", ip.to_string()));
     ips.chain([address("Hostname", config.node_name.clone())]).collect()
 }

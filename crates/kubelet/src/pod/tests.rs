@@ -37,7 +37,9 @@ fn the_service_class_follows_requests_and_limits() {
     assert_eq!(check(json!({"limits": {"cpu": "1"}})), "Burstable");
     assert_eq!(check(json!({"limits": {"cpu": "1", "memory": "1Gi"}})), "Guaranteed");
     assert_eq!(
-        check(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}})),
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}})
+        ),
         "Burstable"
     );
 }

@@ -169,7 +169,9 @@ fn has_main_begun(pod: &PodView, statuses: &[k8s::ContainerStatus]) -> bool {
         let status = statuses.iter().find(|status| status.name == container.name);
         status.is_some_and(|status| {
             let has_run = |state: &Option<k8s::ContainerState>| {
-                state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+                state
+                    .as_ref()
+                    .is_some_and(|state| state.running.is_some() || state.terminated.is_some())
             };
             has_run(&status.state) || has_run(&status.last_state)
         })

@@ -127,8 +127,7 @@ fn of_record(
 }
 
 const UNKNOWN: &str = "The container could not be located when the pod was terminated";
-const DELETED: &str =
-    "The container could not be located when the pod was deleted.  The container used to be Running";
+const DELETED: &str = "The container could not be located when the pod was deleted.  The container used to be Running";
 
 /// The status of a container that the runtime does not know: not begun, or forgotten.
 fn without_record(

@@ -39,11 +39,7 @@ pub(super) fn check_path(path: &str) -> Result<(), VolumeError> {
 }
 
 /// Brings a folder to `payload`. Nothing is written if it is there already.
-pub(super) fn write(
-    root: &Path,
-    payload: &Payload,
-    group: Option<u32>,
-) -> Result<(), VolumeError> {
+pub(super) fn write(root: &Path, payload: &Payload, group: Option<u32>) -> Result<(), VolumeError> {
     payload.keys().try_for_each(|path| check_path(path))?;
     let old = std::fs::read_link(root.join(DATA)).ok().map(|name| root.join(name));
     let is_current = old.as_deref().is_some_and(|old| is_same(old, payload, group));
@@ -121,9 +117,8 @@ fn set_links(root: &Path, payload: &Payload) -> io::Result<()> {
     }
     for entry in std::fs::read_dir(root)? {
         let name = entry?.file_name();
-        let is_ours = name.to_str().is_some_and(|name| {
-            name.starts_with("..") || wanted.contains(name)
-        });
+        let is_ours =
+            name.to_str().is_some_and(|name| name.starts_with("..") || wanted.contains(name));
         if !is_ours {
             std::fs::remove_file(root.join(name))?;
         }

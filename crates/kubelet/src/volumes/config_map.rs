@@ -30,7 +30,11 @@ pub(super) fn project(
 ) -> Result<Payload, VolumeError> {
     let is_optional = optional == Some(true);
     let Some(found) = fetched.config_map(name).map_err(api_error)? else {
-        return if is_optional { Ok(Payload::new()) } else { Err(VolumeError::ConfigMap(name.to_owned())) };
+        return if is_optional {
+            Ok(Payload::new())
+        } else {
+            Err(VolumeError::ConfigMap(name.to_owned()))
+        };
     };
     let text = found.data.iter().flatten().map(|(key, value)| (key.as_str(), value.as_bytes()));
     let binary = found.binary_data.iter().flatten().map(|(key, value)| (key.as_str(), &*value.0));
@@ -46,7 +50,8 @@ pub(super) fn select(
     default_mode: i32,
     missing: impl Fn(String) -> VolumeError,
 ) -> Result<Payload, VolumeError> {
-    let file = |bytes: &[u8], mode: i32| File { bytes: bytes.to_vec(), mode: bits(mode), user: None };
+    let file =
+        |bytes: &[u8], mode: i32| File { bytes: bytes.to_vec(), mode: bits(mode), user: None };
     let mut payload = Payload::new();
     match items {
         None | Some([]) => {

@@ -28,7 +28,8 @@ impl Mounter for KernelMounter {
     fn tmpfs(&self, target: &Path, size_bytes: Option<u64>) -> io::Result<()> {
         let size = size_bytes.map(|bytes| format!("size={bytes}")).unwrap_or_default();
         // Secrets must not be swapped out; kernels before 6.4 do not know the option.
-        let with_noswap = if size.is_empty() { "noswap".to_owned() } else { format!("{size},noswap") };
+        let with_noswap =
+            if size.is_empty() { "noswap".to_owned() } else { format!("{size},noswap") };
         let mount = |options: &str| -> io::Result<()> {
             let data = CString::new(options).map_err(io::Error::other)?;
             let flags = MountFlags::NODEV | MountFlags::NOSUID;

@@ -29,7 +29,11 @@ pub(super) fn project(
 ) -> Result<Payload, VolumeError> {
     let is_optional = optional == Some(true);
     let Some(found) = fetched.secret(name).map_err(api_error)? else {
-        return if is_optional { Ok(Payload::new()) } else { Err(VolumeError::Secret(name.to_owned())) };
+        return if is_optional {
+            Ok(Payload::new())
+        } else {
+            Err(VolumeError::Secret(name.to_owned()))
+        };
     };
     let data: BTreeMap<&str, &[u8]> =
         found.data.iter().flatten().map(|(key, value)| (key.as_str(), &*value.0)).collect();

@@ -57,8 +57,7 @@ fn open(root: &Path, sub_path: &Path, is_read_only: bool) -> io::Result<OwnedFd>
 /// Makes the folders of a path that are missing, following no link on the way, and opens the last.
 fn make(root: OwnedFd, sub_path: &Path) -> io::Result<OwnedFd> {
     let mode = Mode::from_raw_mode(rustix::fs::fstat(&root)?.st_mode & 0o7777);
-    let beneath =
-        ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
     let mut folder = root;
     for part in sub_path.components() {
         let Component::Normal(name) = part else { continue };

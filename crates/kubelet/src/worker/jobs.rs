@@ -74,10 +74,8 @@ impl From<Failed> for StartFailure {
 
 impl From<ImageError> for StartFailure {
     fn from(error: ImageError) -> Self {
-        let later = error.meanwhile.map(|(reason, message)| Waiting {
-            reason: reason.to_owned(),
-            message,
-        });
+        let later =
+            error.meanwhile.map(|(reason, message)| Waiting { reason: reason.to_owned(), message });
         Self {
             waiting: Waiting { reason: error.reason.to_owned(), message: error.message },
             retry_in: error.retry_in,
@@ -148,7 +146,11 @@ pub(crate) async fn run_sandbox(job: Job, attempt: u32) -> Outcome {
     Outcome::Sandbox { is_ok: made.is_ok() }
 }
 
-fn sandbox_config(ctx: &Context, pod: &PodView, attempt: u32) -> Result<v1::PodSandboxConfig, String> {
+fn sandbox_config(
+    ctx: &Context,
+    pod: &PodView,
+    attempt: u32,
+) -> Result<v1::PodSandboxConfig, String> {
     let log_dir = ctx.config.pod_log_dir(pod.namespace(), pod.name(), pod.uid());
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -186,9 +188,10 @@ async fn try_start(ctx: &Context, pod: &PodView, start: Start) -> Result<(), Sta
     let failed = |reason: &str, text: &str| {
         ctx.recorder.warning(subject.clone(), reason, format!("Error: {text}"));
     };
-    let images = get_images(ctx, pod, start.role, container, &fetched).await.inspect_err(|error| {
-        failed("Failed", error.reason);
-    })?;
+    let images =
+        get_images(ctx, pod, start.role, container, &fetched).await.inspect_err(|error| {
+            failed("Failed", error.reason);
+        })?;
     let config = configure(ctx, pod, container, &start, &fetched, &images).await;
     let config = config.inspect_err(|error| failed("Failed", &error.message))?;
 
@@ -283,13 +286,8 @@ async fn configure(
         reason: "CreateContainerConfigError",
         message: message.to_owned(),
     })?;
-    let input = EnvInput {
-        pod,
-        pod_ips: &start.pod_ips,
-        node: &ctx.facts,
-        fetched,
-        services: &services,
-    };
+    let input =
+        EnvInput { pod, pod_ips: &start.pod_ips, node: &ctx.facts, fetched, services: &services };
     let environment = environment(container, input).map_err(|error| Failed::config(&error))?;
     for message in &environment.skipped {
         let reason = "InvalidEnvironmentVariableNames";
@@ -340,10 +338,8 @@ fn mounts(
         };
         if let Some((_, image)) = images.mounted.iter().find(|(name, _)| *name == mount.name) {
             made.readonly = true;
-            made.image = Some(v1::ImageSpec {
-                image: image.reference.clone(),
-                ..v1::ImageSpec::default()
-            });
+            made.image =
+                Some(v1::ImageSpec { image: image.reference.clone(), ..v1::ImageSpec::default() });
             made.image_sub_path = sub_path;
         } else {
             let path = ctx.volumes.host_path(pod, &container.name, index, mount, &sub_path);
@@ -451,9 +447,8 @@ pub(crate) async fn stop(
 /// Stops the sandboxes and takes the volumes down.
 pub(crate) async fn clean_up(job: Job, sandboxes: Vec<String>) -> Outcome {
     let Job { ctx, pod } = job;
-    let stop = futures_util::future::join_all(
-        sandboxes.iter().map(|id| ctx.runtime.stop_sandbox(id)),
-    );
+    let stop =
+        futures_util::future::join_all(sandboxes.iter().map(|id| ctx.runtime.stop_sandbox(id)));
     let (stopped, volumes) = tokio::join!(stop, ctx.volumes.tear_down(pod.uid()));
     let mut is_ok = true;
     for error in stopped.into_iter().filter_map(Result::err) {
@@ -512,11 +507,8 @@ pub(crate) async fn remove_traces(
 /// Tells the server that the Pod may go: it was stopped and removed here.
 pub(crate) async fn confirm(job: Job) -> Outcome {
     let Job { ctx, pod } = job;
-    let deletion = Deletion {
-        grace_seconds: Some(0),
-        uid: Some(pod.uid().to_owned()),
-        ..Deletion::default()
-    };
+    let deletion =
+        Deletion { grace_seconds: Some(0), uid: Some(pod.uid().to_owned()), ..Deletion::default() };
     let deleted = ctx.client.delete::<k8s::Pod>(pod.namespace(), pod.name(), &deletion).await;
     let is_ok = match deleted {
         Ok(()) => true,

@@ -213,7 +213,13 @@ impl Machine {
                     None => self.memory.note_started(&name),
                     Some(failure) => {
                         let retry_at = now.plus(failure.retry_in);
-                        self.memory.note_failed(&name, failure.waiting, retry_at, failure.later, now);
+                        self.memory.note_failed(
+                            &name,
+                            failure.waiting,
+                            retry_at,
+                            failure.later,
+                            now,
+                        );
                     }
                 }
             }
@@ -321,7 +327,8 @@ impl Machine {
     fn note_start(&mut self, action: &Action, view: View<'_>) {
         let Action::Start { name, .. } = action else { return };
         let Some((_, container)) = view.pod.container(name) else { return };
-        let ended = view.observed.latest(name).filter(|record| record.finished_at > Timestamp::default());
+        let ended =
+            view.observed.latest(name).filter(|record| record.finished_at > Timestamp::default());
         if let Some(record) = ended {
             let hash = crate::container::labels::hash(container);
             self.memory.note_restart(name, &hash, record.finished_at, view.now);
@@ -358,11 +365,8 @@ impl Machine {
             commands.push(Command::Abandon);
             self.is_acting = false;
         }
-        self.stage = Stage::Stopping(Stopping {
-            since: view.now,
-            told: BTreeMap::new(),
-            not_before: None,
-        });
+        self.stage =
+            Stage::Stopping(Stopping { since: view.now, told: BTreeMap::new(), not_before: None });
     }
 
     fn stop(&mut self, view: View<'_>, commands: &mut Vec<Command>) {

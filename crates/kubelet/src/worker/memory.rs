@@ -125,7 +125,10 @@ impl Memory {
     pub(crate) fn forget_failures(&mut self) {
         // Pulls keep their back-off, which no config map shortens.
         let is_pull = |waiting: &Waiting| {
-            matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable")
+            matches!(
+                waiting.reason.as_str(),
+                "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable"
+            )
         };
         let waiting = &self.waiting;
         self.not_before.retain(|name, _| waiting.get(name).is_some_and(is_pull));
@@ -151,7 +154,12 @@ impl Memory {
     }
 
     /// Notes what setting up the volumes came to.
-    pub(crate) fn note_volumes(&mut self, refresh_at: Option<Timestamp>, is_ok: bool, now: Timestamp) {
+    pub(crate) fn note_volumes(
+        &mut self,
+        refresh_at: Option<Timestamp>,
+        is_ok: bool,
+        now: Timestamp,
+    ) {
         self.volumes = if is_ok {
             VolumeState::Set { refresh_at }
         } else {
@@ -171,7 +179,8 @@ impl Memory {
     /// Notes whether a sandbox could be made.
     pub(crate) fn note_sandbox(&mut self, is_ok: bool, now: Timestamp) {
         self.sandbox = (!is_ok).then(|| {
-            let wait = self.sandbox.map_or(SETUP_WAIT_MIN, |(_, wait)| (wait * 2).min(SETUP_WAIT_MAX));
+            let wait =
+                self.sandbox.map_or(SETUP_WAIT_MIN, |(_, wait)| (wait * 2).min(SETUP_WAIT_MAX));
             (now.plus(wait), wait)
         });
     }

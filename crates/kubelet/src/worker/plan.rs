@@ -88,7 +88,9 @@ pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
     }
     match memory.volumes {
         VolumeState::Unset => return Plan::act(Action::SetUpVolumes),
-        VolumeState::Failed { not_before, .. } if now < not_before => return Plan::wait(not_before),
+        VolumeState::Failed { not_before, .. } if now < not_before => {
+            return Plan::wait(not_before);
+        }
         VolumeState::Failed { .. } => return Plan::act(Action::SetUpVolumes),
         VolumeState::Set { refresh_at: Some(at) } if at <= now => {
             return Plan::act(Action::SetUpVolumes);
@@ -135,10 +137,12 @@ fn exit_of(input: PlanInput<'_>, name: &str) -> Option<i32> {
 /// Whether nothing of the Pod will be started again: its main containers have ended for good, or its start has failed for good.
 fn is_finished(input: PlanInput<'_>) -> bool {
     let is_final = |role: Role, container: &k8s::Container| {
-        exit_of(input, &container.name).is_some_and(|code| !input.pod.restarts(role, container, code))
+        exit_of(input, &container.name)
+            .is_some_and(|code| !input.pod.restarts(role, container, code))
     };
     let mains = &input.pod.spec.containers;
-    let is_done = !mains.is_empty() && mains.iter().all(|container| is_final(Role::Main, container));
+    let is_done =
+        !mains.is_empty() && mains.iter().all(|container| is_final(Role::Main, container));
     let is_failed = input.pod.containers().any(|(role, container)| {
         role == Role::Init
             && is_final(role, container)
@@ -157,7 +161,12 @@ enum Need {
     Replace(String),
 }
 
-fn need(input: PlanInput<'_>, sandbox: &ObservedSandbox, role: Role, container: &k8s::Container) -> Need {
+fn need(
+    input: PlanInput<'_>,
+    sandbox: &ObservedSandbox,
+    role: Role,
+    container: &k8s::Container,
+) -> Need {
     let name = container.name.as_str();
     let Some(record) = input.observed.latest_in(&sandbox.id, name) else {
         return Need::Start { after: None };
@@ -165,7 +174,9 @@ fn need(input: PlanInput<'_>, sandbox: &ObservedSandbox, role: Role, container: 
     match record.state {
         // Made and never started: whoever made it was stopped in between.
         RunState::Created => Need::Replace(record.id.clone()),
-        RunState::Running if is_changed(role, container, record) => Need::Replace(record.id.clone()),
+        RunState::Running if is_changed(role, container, record) => {
+            Need::Replace(record.id.clone())
+        }
         RunState::Unknown if !input.memory.dead.contains(&record.id) => {
             Need::Replace(record.id.clone())
         }
@@ -281,11 +292,8 @@ fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u3
     if let Some(record) = observed.latest(name) {
         return record.restart_count + 1;
     }
-    let all = [
-        &old.container_statuses,
-        &old.init_container_statuses,
-        &old.ephemeral_container_statuses,
-    ];
+    let all =
+        [&old.container_statuses, &old.init_container_statuses, &old.ephemeral_container_statuses];
     let status = all.into_iter().flatten().flatten().find(|status| status.name == name);
     // The runtime has forgotten those before, as after a restart of the machine: the server has counted them.
     status

@@ -71,7 +71,10 @@ pub(super) async fn view(ctx: &Ctx, args: View) -> Outcome {
 }
 
 fn missing(item: &Item) -> Fault {
-    Fault::refused(format!("no last-applied-configuration annotation found on resource: {}", item.name))
+    Fault::refused(format!(
+        "no last-applied-configuration annotation found on resource: {}",
+        item.name
+    ))
 }
 
 pub(super) async fn set(ctx: &Ctx, args: Set) -> Outcome {

@@ -83,7 +83,10 @@ pub(super) struct SetProperty {
 
 pub(super) fn use_context(ctx: &Ctx, args: &Name) -> Outcome {
     if ctx.kubeconfig()?.context(&args.name).is_none() {
-        return Err(Fault::refused(format!("no context exists with the name: {}", quoted(&args.name))));
+        return Err(Fault::refused(format!(
+            "no context exists with the name: {}",
+            quoted(&args.name)
+        )));
     }
     let (path, mut config) = target(ctx, |config| !config.current_context.is_empty())?;
     config.current_context.clone_from(&args.name);
@@ -94,11 +97,20 @@ pub(super) fn use_context(ctx: &Ctx, args: &Name) -> Outcome {
 pub(super) fn rename(ctx: &Ctx, args: &Rename) -> Outcome {
     let (path, mut config) = target(ctx, |config| config.context(&args.old).is_some())?;
     if config.context(&args.new).is_some() {
-        return Err(Fault::refused(format!("cannot rename the context {}, the context {} already exists in {}", quoted(&args.old), quoted(&args.new), path.display())));
+        return Err(Fault::refused(format!(
+            "cannot rename the context {}, the context {} already exists in {}",
+            quoted(&args.old),
+            quoted(&args.new),
+            path.display()
+        )));
     }
     let found = config.contexts.iter_mut().find(|one| one.name == args.old);
     let Some(one) = found else {
-        return Err(Fault::refused(format!("cannot rename the context {}, it's not in {}", quoted(&args.old), path.display())));
+        return Err(Fault::refused(format!(
+            "cannot rename the context {}, it's not in {}",
+            quoted(&args.old),
+            path.display()
+        )));
     };
     one.name.clone_from(&args.new);
     if config.current_context == args.old {
@@ -154,7 +166,8 @@ fn file(
         *path = None;
         return Ok(());
     }
-    let full = std::path::absolute(given).map_err(Fault::io(format!("could not resolve {given}")))?;
+    let full =
+        std::path::absolute(given).map_err(Fault::io(format!("could not resolve {given}")))?;
     *path = Some(full.to_string_lossy().into_owned());
     *data = None;
     Ok(())
@@ -209,7 +222,12 @@ pub(super) fn set_credentials(ctx: &Ctx, args: SetCredentials) -> Outcome {
             &mut user.client_certificate,
             &mut user.client_certificate_data,
         )?;
-        file(flags.client_key.as_ref(), args.embed_certs, &mut user.client_key, &mut user.client_key_data)?;
+        file(
+            flags.client_key.as_ref(),
+            args.embed_certs,
+            &mut user.client_key,
+            &mut user.client_key_data,
+        )?;
         if let Some(token) = &flags.token {
             user.token = Some(token.clone());
             (user.username, user.password) = (None, None);
@@ -222,7 +240,10 @@ pub(super) fn set_credentials(ctx: &Ctx, args: SetCredentials) -> Outcome {
         if let Some(command) = &args.exec_command {
             let exec = user.exec.get_or_insert_with(Exec::default);
             exec.command.clone_from(command);
-            exec.api_version = args.exec_api_version.clone().unwrap_or_else(|| "client.authentication.k8s.io/v1".into());
+            exec.api_version = args
+                .exec_api_version
+                .clone()
+                .unwrap_or_else(|| "client.authentication.k8s.io/v1".into());
             exec.args.clone_from(&args.exec_arg);
             let pairs = args.exec_env.iter().filter_map(|text| text.split_once('='));
             exec.env = pairs
@@ -243,7 +264,10 @@ pub(super) fn delete(ctx: &Ctx, args: &Name, what: &str) -> Outcome {
     };
     let (path, mut config) = target(ctx, has)?;
     if !has(&config) {
-        return Err(Fault::refused(format!("cannot delete {what} {name}, not in {}", path.display())));
+        return Err(Fault::refused(format!(
+            "cannot delete {what} {name}, not in {}",
+            path.display()
+        )));
     }
     if what == "context" && config.current_context == *name {
         ctx.note("warning: this removed your active context, use \"kubectl config use-context\" to select a different one");

@@ -90,11 +90,17 @@ impl Token {
         if let Some(kind) = &self.bound_object_kind {
             let version = match kind.as_str() {
                 "Pod" | "Secret" | "Node" => "v1",
-                other => return Err(Fault::refused(format!("supported --bound-object-kind values are Node, Pod, Secret, not {other}"))),
+                other => {
+                    return Err(Fault::refused(format!(
+                        "supported --bound-object-kind values are Node, Pod, Secret, not {other}"
+                    )));
+                }
             };
             let name = self.bound_object_name.as_deref().unwrap_or_default();
             if name.is_empty() {
-                return Err(Fault::refused("--bound-object-name is required if --bound-object-kind is provided"));
+                return Err(Fault::refused(
+                    "--bound-object-name is required if --bound-object-kind is provided",
+                ));
             }
             spec["boundObjectRef"] = json!({"kind": kind, "apiVersion": version, "name": name});
             if let Some(uid) = &self.bound_object_uid {
@@ -104,7 +110,8 @@ impl Token {
         let request = json!({
             "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "spec": spec,
         });
-        let path = format!("/api/v1/namespaces/{}/serviceaccounts/{}/token", ctx.namespace()?, self.name);
+        let path =
+            format!("/api/v1/namespaces/{}/serviceaccounts/{}/token", ctx.namespace()?, self.name);
         let answer = ctx.call(Call::post(path, &request)).await.map_err(|fault| {
             if fault.reason() == "NotFound" {
                 return Fault::refused(format!("failed to create token: {fault}"));
@@ -182,7 +189,9 @@ impl Quota {
         let mut hard = Map::new();
         for part in self.hard.split(',').filter(|part| !part.is_empty()) {
             let (name, amount) = part.split_once('=').ok_or_else(|| {
-                Fault::refused(format!("Invalid argument syntax {part}, expected <resource>=<value>"))
+                Fault::refused(format!(
+                    "Invalid argument syntax {part}, expected <resource>=<value>"
+                ))
             })?;
             hard.insert(name.to_owned(), amount.into());
         }
@@ -228,8 +237,16 @@ impl DisruptionBudget {
         match (self.min_available, self.max_unavailable) {
             (Some(least), None) => spec["minAvailable"] = int_or_string(&least),
             (None, Some(most)) => spec["maxUnavailable"] = int_or_string(&most),
-            (None, None) => return Err(Fault::refused("one of min-available or max-unavailable must be specified")),
-            (Some(_), Some(_)) => return Err(Fault::refused("min-available and max-unavailable cannot be both specified")),
+            (None, None) => {
+                return Err(Fault::refused(
+                    "one of min-available or max-unavailable must be specified",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Fault::refused(
+                    "min-available and max-unavailable cannot be both specified",
+                ));
+            }
         }
         let object = json!({
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": self.name},
@@ -244,9 +261,9 @@ impl DisruptionBudget {
 pub(super) fn match_labels(text: &str) -> Result<Value, Fault> {
     let mut labels = Map::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part.split_once('=').ok_or_else(|| {
-            Fault::refused(format!("unexpected label spec: {part}"))
-        })?;
+        let (key, value) = part
+            .split_once('=')
+            .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
         labels.insert(key.to_owned(), value.trim_start_matches('=').into());
     }
     Ok(json!({"matchLabels": labels}))

@@ -104,7 +104,8 @@ impl ConfigMap {
             if data.contains_key(&key) || binary.contains_key(&key) {
                 return Err(Fault::refused(format!(
                     "cannot add key {}, another key by that name already exists in Data for ConfigMap {}",
-                    quoted(&key), quoted(&self.name)
+                    quoted(&key),
+                    quoted(&self.name)
                 )));
             }
             match String::from_utf8(bytes) {
@@ -157,7 +158,9 @@ fn registry(args: &DockerRegistry) -> Result<Value, Fault> {
         return Ok(secret(&args.name, Some(KIND), encoded(data, &args.name)?));
     }
     let (Some(user), Some(password)) = (&args.docker_username, &args.docker_password) else {
-        return Err(Fault::refused("either --from-file or the combination of --docker-username, --docker-password and --docker-server is required"));
+        return Err(Fault::refused(
+            "either --from-file or the combination of --docker-username, --docker-password and --docker-server is required",
+        ));
     };
     let email = args.docker_email.as_ref().filter(|email| !email.is_empty());
     let text = |value: &str| Value::from(value).to_string();
@@ -192,7 +195,8 @@ fn encoded(data: Vec<(String, Vec<u8>)>, name: &str) -> Result<Map<String, Value
         if map.insert(key.clone(), STANDARD.encode(bytes).into()).is_some() {
             return Err(Fault::refused(format!(
                 "cannot add key {}, another key by that name already exists in Data for Secret {}",
-                quoted(&key), quoted(name)
+                quoted(&key),
+                quoted(name)
             )));
         }
     }
@@ -238,13 +242,16 @@ impl Sources {
         if !self.from_env_file.is_empty()
             && !(self.from_file.is_empty() && self.from_literal.is_empty())
         {
-            return Err(Fault::refused("from-env-file cannot be combined with from-file or from-literal"));
+            return Err(Fault::refused(
+                "from-env-file cannot be combined with from-file or from-literal",
+            ));
         }
         let mut data = Vec::new();
         for literal in &self.from_literal {
-            let (key, value) = literal.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                Fault::refused(format!("invalid literal source {literal}, expected key=value"))
-            })?;
+            let (key, value) =
+                literal.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+                    Fault::refused(format!("invalid literal source {literal}, expected key=value"))
+                })?;
             let is_quoted = value.len() > 1
                 && ((value.starts_with('"') && value.ends_with('"'))
                     || (value.starts_with('\'') && value.ends_with('\'')));

@@ -99,9 +99,12 @@ impl Rules {
         let verbs = unique(&self.verb);
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for text in &self.resource {
-            let (name, sub) = text.split_once('/').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
+            let (name, sub) =
+                text.split_once('/').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
             if name.is_empty() {
-                return Err(Fault::refused("resource must be specified if apiGroup/subresource specified"));
+                return Err(Fault::refused(
+                    "resource must be specified if apiGroup/subresource specified",
+                ));
             }
             let (group, plural) = if name == "*" {
                 (String::new(), "*".to_owned())
@@ -121,7 +124,8 @@ impl Rules {
             .into_iter()
             .map(|(group, resources)| {
                 let group = if resources == ["*"] { "*".to_owned() } else { group };
-                let mut rule = json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
+                let mut rule =
+                    json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
                 if !self.resource_name.is_empty() {
                     rule["resourceNames"] = json!(unique(&self.resource_name));
                 }
@@ -189,14 +193,15 @@ impl Subjects {
         let mut subjects = Vec::new();
         for (kind, names) in [("User", &self.users), ("Group", &self.groups)] {
             subjects.extend(
-                unique_exact(names).map(|name| json!({"kind": kind, "apiGroup": GROUP, "name": name})),
+                unique_exact(names)
+                    .map(|name| json!({"kind": kind, "apiGroup": GROUP, "name": name})),
             );
         }
         for account in unique_exact(&self.accounts) {
-            let (namespace, name) =
-                account.split_once(':').filter(|(ns, name)| !ns.is_empty() && !name.is_empty()).ok_or_else(
-                    || Fault::refused("serviceaccount must be <namespace>:<name>"),
-                )?;
+            let (namespace, name) = account
+                .split_once(':')
+                .filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
+                .ok_or_else(|| Fault::refused("serviceaccount must be <namespace>:<name>"))?;
             subjects.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
         }
         Ok(subjects)
@@ -223,7 +228,9 @@ impl RoleBinding {
         let role = match (&self.role, &self.clusterrole) {
             (Some(role), None) => ("Role", role.as_str()),
             (None, Some(role)) => ("ClusterRole", role.as_str()),
-            _ => return Err(Fault::refused("exactly one of clusterrole or role must be specified")),
+            _ => {
+                return Err(Fault::refused("exactly one of clusterrole or role must be specified"));
+            }
         };
         let object = binding("RoleBinding", &self.name, role, self.subjects.list()?);
         self.common.submit(ctx, object, Some("failed to create rolebinding:")).await

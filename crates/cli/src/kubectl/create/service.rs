@@ -99,7 +99,11 @@ impl Service {
             }
             Self::LoadBalancer(args) => {
                 need_port(&args.tcp)?;
-                (service(&args.name, "LoadBalancer", ports(&args.tcp)?), "LoadBalancer", args.common)
+                (
+                    service(&args.name, "LoadBalancer", ports(&args.tcp)?),
+                    "LoadBalancer",
+                    args.common,
+                )
             }
             Self::ExternalName(args) => {
                 let Some(external) = args.external_name else {
@@ -172,7 +176,9 @@ pub(super) struct Ingress {
 impl Ingress {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         if self.rule.is_empty() && self.default_backend.is_none() {
-            return Err(Fault::refused("not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)"));
+            return Err(Fault::refused(
+                "not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)",
+            ));
         }
         let mut spec = json!({});
         if let Some(class) = self.class {
@@ -184,8 +190,13 @@ impl Ingress {
         let mut rules: Vec<(String, Vec<Value>)> = Vec::new();
         let mut tls: Vec<(String, Vec<String>)> = Vec::new();
         for text in &self.rule {
-            let (rule, option) = text.split_once(',').map_or((text.as_str(), None), |(r, o)| (r, Some(o)));
-            let wrong = || Fault::refused(format!("rule {text} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"));
+            let (rule, option) =
+                text.split_once(',').map_or((text.as_str(), None), |(r, o)| (r, Some(o)));
+            let wrong = || {
+                Fault::refused(format!(
+                    "rule {text} is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]"
+                ))
+            };
             let (place, target) = rule.split_once('=').ok_or_else(wrong)?;
             let (host, path) = place.split_once('/').ok_or_else(wrong)?;
             let (path, kind) = match path.strip_suffix('*') {
@@ -245,9 +256,9 @@ impl Ingress {
 }
 
 fn backend(text: &str) -> Result<Value, Fault> {
-    let (service, port) = text
-        .split_once(':')
-        .ok_or_else(|| Fault::refused(format!("backend {text} should be in format servicename:serviceport")))?;
+    let (service, port) = text.split_once(':').ok_or_else(|| {
+        Fault::refused(format!("backend {text} should be in format servicename:serviceport"))
+    })?;
     let port = match int_or_string(port) {
         Value::Number(number) => json!({"number": number}),
         name => json!({"name": name}),

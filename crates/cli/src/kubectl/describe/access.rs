@@ -35,7 +35,10 @@ pub(super) fn role(subject: &Subject<'_>) -> Page {
     page.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
     page.line(1, "---------\t-----------------\t--------------\t-----");
     for (what, verbs) in compact(object.list("/rules")) {
-        page.line(1, format!("{}\t{}\t{}\t[{}]", what.resource, what.url, what.name, verbs.join(" ")));
+        page.line(
+            1,
+            format!("{}\t{}\t{}\t[{}]", what.resource, what.url, what.name, verbs.join(" ")),
+        );
     }
     page
 }
@@ -52,7 +55,9 @@ struct What {
 /// One line for each resource, name and URL with all verbs that any rule gives it.
 fn compact(rules: &[Value]) -> Vec<(What, Vec<String>)> {
     let mut lines: BTreeMap<What, Vec<String>> = BTreeMap::new();
-    let texts = |rule: &Value, pointer: &str| -> Vec<String> { rule.list(pointer).iter().map(shown).collect() };
+    let texts = |rule: &Value, pointer: &str| -> Vec<String> {
+        rule.list(pointer).iter().map(shown).collect()
+    };
     for rule in rules {
         let verbs = texts(rule, "/verbs");
         let mut names = texts(rule, "/resourceNames");
@@ -71,7 +76,12 @@ fn compact(rules: &[Value]) -> Vec<(What, Vec<String>)> {
             }
         }
         for url in texts(rule, "/nonResourceURLs") {
-            whats.push(What { order: "[],[]".into(), resource: String::new(), url: format!("[{url}]"), name: "[]".into() });
+            whats.push(What {
+                order: "[],[]".into(),
+                resource: String::new(),
+                url: format!("[{url}]"),
+                name: "[]".into(),
+            });
         }
         for what in whats {
             let own = lines.entry(what).or_default();
@@ -113,7 +123,10 @@ pub(super) fn binding(subject: &Subject<'_>) -> Page {
     page.line(1, "Kind\tName\tNamespace");
     page.line(1, "----\t----\t---------");
     for subject in object.list("/subjects") {
-        page.line(1, format!("{}\t{}\t{}", subject.s("/kind"), subject.s("/name"), subject.s("/namespace")));
+        page.line(
+            1,
+            format!("{}\t{}\t{}", subject.s("/kind"), subject.s("/name"), subject.s("/namespace")),
+        );
     }
     page
 }

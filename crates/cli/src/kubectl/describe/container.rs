@@ -209,11 +209,19 @@ fn environment(page: &mut Page, container: &Value, pod: Option<&Value>) {
         } else if let Some(key) = from.get("secretKeyRef") {
             let (of, optional) = (key.s("/name"), key.b("/optional"));
             let key = key.s("/key");
-            page.line(3, format!("{name}:\t<set to the key '{key}' in secret '{of}'>\tOptional: {optional}"));
+            page.line(
+                3,
+                format!("{name}:\t<set to the key '{key}' in secret '{of}'>\tOptional: {optional}"),
+            );
         } else if let Some(key) = from.get("configMapKeyRef") {
             let (of, optional) = (key.s("/name"), key.b("/optional"));
             let key = key.s("/key");
-            page.line(3, format!("{name}:\t<set to the key '{key}' of config map '{of}'>\tOptional: {optional}"));
+            page.line(
+                3,
+                format!(
+                    "{name}:\t<set to the key '{key}' of config map '{of}'>\tOptional: {optional}"
+                ),
+            );
         }
     }
 }
@@ -229,8 +237,10 @@ fn pod_field(pod: &Value, path: &str) -> Option<String> {
         "name" | "namespace" | "uid" => Some(shown(&pod["metadata"][field])),
         "labels" | "annotations" => {
             let entries = pod.entries(&format!("/metadata/{field}"));
-            let lines: Vec<String> =
-                entries.iter().map(|(key, value)| format!("{key}={}", quoted(&shown(value)))).collect();
+            let lines: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{key}={}", quoted(&shown(value))))
+                .collect();
             Some(lines.join("\n"))
         }
         _ => None,

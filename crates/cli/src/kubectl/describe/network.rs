@@ -27,11 +27,12 @@ pub(super) async fn service(subject: &Subject<'_>) -> Result<Page, Fault> {
     page.pair_if(0, "External IPs", &joined(object.list("/spec/externalIPs")));
     page.pair_if(0, "Desired LoadBalancer IP", object.s("/spec/loadBalancerIP"));
     page.pair_if(0, "External Name", object.s("/spec/externalName"));
-    let addresses = object.list("/status/loadBalancer/ingress").iter().map(|one| match one.s("/ip") {
-        "" => one.s("/hostname").to_owned(),
-        ip if one.has("/ipMode") => format!("{ip} ({})", one.s("/ipMode")),
-        ip => ip.to_owned(),
-    });
+    let addresses =
+        object.list("/status/loadBalancer/ingress").iter().map(|one| match one.s("/ip") {
+            "" => one.s("/hostname").to_owned(),
+            ip if one.has("/ipMode") => format!("{ip} ({})", one.s("/ipMode")),
+            ip => ip.to_owned(),
+        });
     page.pair_if(0, "LoadBalancer Ingress", &addresses.collect::<Vec<_>>().join(", "));
     let slices = slices(subject, object.name()).await?;
     for port in object.list("/spec/ports") {
@@ -52,7 +53,11 @@ pub(super) async fn service(subject: &Subject<'_>) -> Result<Page, Fault> {
     if object.i("/spec/healthCheckNodePort") != 0 {
         page.pair(0, "HealthCheck NodePort", object.i("/spec/healthCheckNodePort").to_string());
     }
-    page.pair_if(0, "LoadBalancer Source Ranges", &joined(object.list("/spec/loadBalancerSourceRanges")));
+    page.pair_if(
+        0,
+        "LoadBalancer Source Ranges",
+        &joined(object.list("/spec/loadBalancerSourceRanges")),
+    );
     page.pair_if(0, "Traffic Distribution", object.s("/spec/trafficDistribution"));
     subject.events(&mut page);
     Ok(page)
@@ -204,7 +209,11 @@ async fn backend_text(subject: &Subject<'_>, backend: &Value) -> String {
             return String::new();
         };
         let group = resource.at("/apiGroup").map_or("<none>".into(), shown);
-        return format!("APIGroup: {group}, Kind: {}, Name: {}", resource.s("/kind"), resource.s("/name"));
+        return format!(
+            "APIGroup: {group}, Kind: {}, Name: {}",
+            resource.s("/kind"),
+            resource.s("/name")
+        );
     };
     let name = own.s("/name");
     let port = match own.s("/port/name") {

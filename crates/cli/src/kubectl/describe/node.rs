@@ -32,7 +32,9 @@ pub(super) async fn describe(subject: &Subject<'_>) -> Result<Page, Fault> {
     for address in node.list("/status/addresses") {
         page.pair(1, address.s("/type"), address.s("/address"));
     }
-    for (label, pointer) in [("Capacity", "/status/capacity"), ("Allocatable", "/status/allocatable")] {
+    for (label, pointer) in
+        [("Capacity", "/status/capacity"), ("Allocatable", "/status/allocatable")]
+    {
         let entries = node.entries(pointer);
         if !entries.is_empty() {
             page.line(0, format!("{label}:"));
@@ -41,7 +43,8 @@ pub(super) async fn describe(subject: &Subject<'_>) -> Result<Page, Fault> {
     }
     system(&mut page, node);
 
-    let fields = format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", node.name());
+    let fields =
+        format!("spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed", node.name());
     let select = Select { field_selector: Some(&fields), ..Select::default() };
     let kind = pod_kind(subject.ctx).await?;
     match list_all(subject.ctx, kind, None, &select).await {
@@ -88,7 +91,8 @@ async fn lease(subject: &Subject<'_>, page: &mut Page) {
     match subject.ctx.call(Call::get(path)).await {
         Ok(lease) => {
             page.line(0, "Lease:");
-            let unset = |text: &str| if text.is_empty() { "<unset>".into() } else { text.to_owned() };
+            let unset =
+                |text: &str| if text.is_empty() { "<unset>".into() } else { text.to_owned() };
             let time = |text: &str| if text.is_empty() { "<unset>".into() } else { rfc1123z(text) };
             page.pair(1, "HolderIdentity", unset(lease.s("/spec/holderIdentity")));
             page.pair(1, "AcquireTime", time(lease.s("/spec/acquireTime")));
@@ -103,7 +107,9 @@ fn conditions(page: &mut Page, node: &Value) {
     if conditions.is_empty() {
         return;
     }
-    page.raw("Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
+    page.raw(
+        "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n",
+    );
     page.line(1, "----\t------\t-----------------\t------------------\t------\t-------");
     for condition in conditions {
         let time = |pointer| match condition.s(pointer) {
@@ -154,13 +160,23 @@ fn percent(part: &Quantity, whole: &Quantity, is_cpu: bool) -> i64 {
     } else {
         (part.value(), whole.value())
     };
-    if whole == 0 { 0 } else { i64::try_from(i128::from(part) * 100 / i128::from(whole)).unwrap_or(i64::MAX) }
+    if whole == 0 {
+        0
+    } else {
+        i64::try_from(i128::from(part) * 100 / i128::from(whole)).unwrap_or(i64::MAX)
+    }
 }
 
 fn pods_table(page: &mut Page, node: &Value, pods: &[Value]) {
     page.pair(0, "Non-terminated Pods", format!("({} in total)", pods.len()));
-    page.line(1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge");
-    page.line(1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---");
+    page.line(
+        1,
+        "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge",
+    );
+    page.line(
+        1,
+        "---------\t----\t\t------------\t----------\t---------------\t-------------\t---",
+    );
     let whole = |name: &str| -> Quantity {
         let pointers = ["/status/allocatable", "/status/capacity"];
         let list = pointers.iter().find_map(|pointer| node.at(pointer));
@@ -187,7 +203,9 @@ fn pods_table(page: &mut Page, node: &Value, pods: &[Value]) {
             ),
         );
     }
-    page.raw("Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
+    page.raw(
+        "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n",
+    );
     page.line(1, "Resource\tRequests\tLimits");
     page.line(1, "--------\t--------\t------");
     let (requests, limits) = (of_pods(pods, "requests"), of_pods(pods, "limits"));

@@ -59,7 +59,8 @@ impl Page {
             return self.raw(&format!("{indent}{title}:\t<none>\n"));
         };
         for (index, (key, value)) in pairs.iter().enumerate() {
-            let head = if index == 0 { format!("{indent}{title}:\t") } else { format!("{indent}\t") };
+            let head =
+                if index == 0 { format!("{indent}{title}:\t") } else { format!("{indent}\t") };
             self.raw(&format!("{head}{key}={}\n", shown(value)));
         }
     }

@@ -25,7 +25,10 @@ pub(super) async fn namespace(subject: &Subject<'_>) -> Result<Page, Fault> {
         for one in conditions {
             let time = rfc1123z(one.s("/lastTransitionTime"));
             let (kind, status) = (one.s("/type"), one.s("/status"));
-            page.line(1, format!("{kind}\t{status}\t{time}\t{}\t{}", one.s("/reason"), one.s("/message")));
+            page.line(
+                1,
+                format!("{kind}\t{status}\t{time}\t{}\t{}", one.s("/reason"), one.s("/message")),
+            );
         }
     }
     if let Some(quotas) = related(subject, "ResourceQuota").await? {
@@ -77,10 +80,18 @@ fn scopes(page: &mut Page, quota: &Value, level: usize, mark: &str) {
     page.pair_if(level, "Scopes", &scopes.join(", "));
     for scope in &scopes {
         let help = match scope.as_str() {
-            "Terminating" => "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system.",
-            "NotTerminating" => "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate.",
-            "BestEffort" => "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service.",
-            "NotBestEffort" => "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service.",
+            "Terminating" => {
+                "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being actively terminated by the system."
+            }
+            "NotTerminating" => {
+                "Matches all pods that do not have an active deadline. These pods usually include long running pods whose container command is not expected to terminate."
+            }
+            "BestEffort" => {
+                "Matches all pods that do not have resource requirements set. These pods have a best effort quality of service."
+            }
+            "NotBestEffort" => {
+                "Matches all pods that have at least one resource requirement set. These pods have a burstable or guaranteed quality of service."
+            }
             _ => continue,
         };
         page.line(level, format!("{mark}{help}"));
@@ -107,8 +118,14 @@ pub(super) fn quota(subject: &Subject<'_>) -> Page {
 pub(super) fn limit_range(subject: &Subject<'_>) -> Page {
     let mut page = subject.page();
     page.pair(0, "Namespace", subject.object.namespace());
-    page.line(0, "Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio");
-    page.line(0, "----\t--------\t---\t---\t---------------\t-------------\t-----------------------");
+    page.line(
+        0,
+        "Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio",
+    );
+    page.line(
+        0,
+        "----\t--------\t---\t---\t---------------\t-------------\t-----------------------",
+    );
     limits(&mut page, subject.object, "");
     page
 }

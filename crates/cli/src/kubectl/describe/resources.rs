@@ -56,7 +56,9 @@ pub(super) fn of_pod(pod: &Value, which: &str) -> Amounts {
         at_least(&mut starting, &step);
     }
     at_least(&mut total, &starting);
-    for (name, amount) in pod.at("/spec/resources").map(|own| amounts(own, which)).unwrap_or_default() {
+    for (name, amount) in
+        pod.at("/spec/resources").map(|own| amounts(own, which)).unwrap_or_default()
+    {
         total.insert(name, amount);
     }
     let overhead: Amounts = pod

@@ -47,7 +47,11 @@ pub(super) async fn claim(subject: &Subject<'_>) -> Result<Page, Fault> {
     let is_bound = !object.s("/spec/volumeName").is_empty();
     let capacity = object.at("/status/capacity/storage").filter(|_| is_bound).map(shown);
     page.pair(0, "Capacity", capacity.unwrap_or_default());
-    page.pair(0, "Access Modes", if is_bound { modes(object, "/status/accessModes") } else { String::new() });
+    page.pair(
+        0,
+        "Access Modes",
+        if is_bound { modes(object, "/status/accessModes") } else { String::new() },
+    );
     page.pair_if(0, "VolumeMode", object.s("/spec/volumeMode"));
     if let Some(source) = object.at("/spec/dataSource") {
         page.line(0, "DataSource:");
@@ -69,7 +73,10 @@ pub(super) async fn claim(subject: &Subject<'_>) -> Result<Page, Fault> {
         };
         let times = format!("{} \t{} ", time("/lastProbeTime"), time("/lastTransitionTime"));
         let (kind, status) = (one.s("/type"), one.s("/status"));
-        page.line(1, format!("{kind} \t{status} \t{times}\t{} \t{}", one.s("/reason"), one.s("/message")));
+        page.line(
+            1,
+            format!("{kind} \t{status} \t{times}\t{} \t{}", one.s("/reason"), one.s("/message")),
+        );
     }
     subject.events(&mut page);
     Ok(page)
@@ -77,7 +84,8 @@ pub(super) async fn claim(subject: &Subject<'_>) -> Result<Page, Fault> {
 
 async fn used_by(subject: &Subject<'_>, page: &mut Page) -> Result<(), Fault> {
     let kind = pod_kind(subject.ctx).await?;
-    let pods = list_all(subject.ctx, kind, Some(subject.object.namespace()), &Select::default()).await?;
+    let pods =
+        list_all(subject.ctx, kind, Some(subject.object.namespace()), &Select::default()).await?;
     let name = subject.object.name();
     let using = pods.iter().filter(|pod| {
         let volumes = pod.list("/spec/volumes").iter();
@@ -146,7 +154,11 @@ fn affinity(page: &mut Page, affinity: Option<&Value>) {
                 if values.is_empty() { format!("{} {operator}", one.s("/key")) } else { text }
             })
             .collect();
-        page.pair(2, &format!("Term {index}"), expressions.first().map_or("<none>", String::as_str));
+        page.pair(
+            2,
+            &format!("Term {index}"),
+            expressions.first().map_or("<none>", String::as_str),
+        );
         for more in expressions.iter().skip(1) {
             page.line(2, format!("\t{more}"));
         }
@@ -157,8 +169,13 @@ pub(super) fn class(subject: &Subject<'_>) -> Page {
     let object = subject.object;
     let mut page = subject.page();
     let annotations = object.at("/metadata/annotations");
-    let default = annotations.and_then(|map| map.get("storageclass.kubernetes.io/is-default-class"));
-    page.pair(0, "IsDefaultClass", if default.and_then(Value::as_str) == Some("true") { "Yes" } else { "No" });
+    let default =
+        annotations.and_then(|map| map.get("storageclass.kubernetes.io/is-default-class"));
+    page.pair(
+        0,
+        "IsDefaultClass",
+        if default.and_then(Value::as_str) == Some("true") { "Yes" } else { "No" },
+    );
     page.pair(0, "Annotations", pairs(annotations, "<none>"));
     page.pair(0, "Provisioner", object.s("/provisioner"));
     page.pair(0, "Parameters", pairs(object.at("/parameters"), "<none>"));

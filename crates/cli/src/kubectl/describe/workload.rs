@@ -18,7 +18,9 @@ const INDEXES_MAX: usize = 50;
 async fn statuses(subject: &Subject<'_>) -> String {
     match phases(subject).await {
         Ok([running, waiting, succeeded, failed]) => {
-            format!("{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed")
+            format!(
+                "{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"
+            )
         }
         Err(fault) => format!("error in fetching pods: {fault}"),
     }
@@ -32,7 +34,8 @@ async fn phases(subject: &Subject<'_>) -> Result<[usize; 4], Fault> {
     let uid = subject.object.s("/metadata/uid");
     let mut counts = [0; 4];
     for pod in &pods {
-        let owner = pod.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
+        let owner =
+            pod.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
         if owner.is_none_or(|owner| owner.s("/uid") != uid) {
             continue; // Pods that only happen to have the labels.
         }
@@ -50,7 +53,11 @@ pub(super) async fn replicas(subject: &Subject<'_>) -> Result<Page, Fault> {
     page.pair(0, "Namespace", object.namespace());
     let is_controller = object.s("/kind") == "ReplicationController";
     let selector = object.at("/spec/selector");
-    page.pair(0, "Selector", if is_controller { pairs(selector, "<none>") } else { selector_text(selector) });
+    page.pair(
+        0,
+        "Selector",
+        if is_controller { pairs(selector, "<none>") } else { selector_text(selector) },
+    );
     page.labels(object);
     page.annotations(object);
     if !is_controller {
@@ -90,14 +97,16 @@ pub(super) async fn deployment(subject: &Subject<'_>) -> Result<Page, Fault> {
     page.pair(0, "MinReadySeconds", object.i("/spec/minReadySeconds").to_string());
     if let Some(rolling) = object.at("/spec/strategy/rollingUpdate") {
         let part = |field: &str| rolling.get(field).map(shown).unwrap_or_default();
-        let text = format!("{} max unavailable, {} max surge", part("maxUnavailable"), part("maxSurge"));
+        let text =
+            format!("{} max unavailable, {} max surge", part("maxUnavailable"), part("maxSurge"));
         page.pair(0, "RollingUpdateStrategy", text);
     }
     template(&mut page, object.at("/spec/template"));
     page.conditions(object);
     let sets = replica_sets(subject.ctx, object).await?;
     if !sets.is_empty() {
-        let (new, old): (Vec<&Value>, Vec<&Value>) = sets.iter().partition(|set| is_current(object, set));
+        let (new, old): (Vec<&Value>, Vec<&Value>) =
+            sets.iter().partition(|set| is_current(object, set));
         page.pair(0, "OldReplicaSets", set_names(&old));
         page.pair(0, "NewReplicaSet", set_names(&new[..new.len().min(1)]));
     }
@@ -118,7 +127,8 @@ pub(in super::super) async fn replica_sets(
     let mut sets = list_all(ctx, kind, Some(deployment.namespace()), &select).await?;
     let uid = deployment.s("/metadata/uid");
     sets.retain(|set| {
-        let owner = set.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
+        let owner =
+            set.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
         owner.is_some_and(|owner| owner.s("/uid") == uid)
     });
     sets.sort_by_key(|set| set.s("/metadata/creationTimestamp").to_owned());
@@ -182,7 +192,8 @@ pub(super) async fn stateful_set(subject: &Subject<'_>) -> Result<Page, Fault> {
         page.pair(1, "StorageClass", claim.s("/spec/storageClassName"));
         page.map("  ", "Labels", claim.at("/metadata/labels"));
         page.map("  ", "Annotations", claim.at("/metadata/annotations"));
-        let capacity = claim.at("/spec/resources/requests/storage").map_or("<default>".into(), shown);
+        let capacity =
+            claim.at("/spec/resources/requests/storage").map_or("<default>".into(), shown);
         page.pair(1, "Capacity", capacity);
         let modes: Vec<String> = claim.list("/spec/accessModes").iter().map(shown).collect();
         page.pair(1, "Access Modes", format!("[{}]", modes.join(" ")));
@@ -292,10 +303,14 @@ pub(super) fn cron_job(subject: &Subject<'_>) -> Page {
     page.pair(0, "Failed Job History Limit", unset("/spec/failedJobsHistoryLimit", ""));
     page.pair(0, "Starting Deadline Seconds", unset("/spec/startingDeadlineSeconds", "s"));
     let job = object.at("/spec/jobTemplate/spec").cloned().unwrap_or_default();
-    page.pair(0, "Selector", match job.at("/selector") {
-        Some(selector) => selector_text(Some(selector)),
-        None => "<unset>".into(),
-    });
+    page.pair(
+        0,
+        "Selector",
+        match job.at("/selector") {
+            Some(selector) => selector_text(Some(selector)),
+            None => "<unset>".into(),
+        },
+    );
     let of_job = |pointer: &str| job.at(pointer).map_or("<unset>".into(), shown);
     page.pair(0, "Parallelism", of_job("/parallelism"));
     page.pair(0, "Completions", of_job("/completions"));
@@ -304,9 +319,18 @@ pub(super) fn cron_job(subject: &Subject<'_>) -> Page {
     }
     template(&mut page, job.at("/template"));
     let last = object.s("/status/lastScheduleTime");
-    page.pair(0, "Last Schedule Time", if last.is_empty() { "<unset>".into() } else { rfc1123z(last) });
-    let active: Vec<&str> = object.list("/status/active").iter().map(|job| job.s("/name")).collect();
-    page.pair(0, "Active Jobs", if active.is_empty() { "<none>".into() } else { active.join(", ") });
+    page.pair(
+        0,
+        "Last Schedule Time",
+        if last.is_empty() { "<unset>".into() } else { rfc1123z(last) },
+    );
+    let active: Vec<&str> =
+        object.list("/status/active").iter().map(|job| job.s("/name")).collect();
+    page.pair(
+        0,
+        "Active Jobs",
+        if active.is_empty() { "<none>".into() } else { active.join(", ") },
+    );
     subject.events(&mut page);
     page
 }

@@ -29,9 +29,12 @@ pub(super) struct Document<'a> {
 impl<'a> Document<'a> {
     /// The schema of a kind.
     pub(super) fn of_kind(self, resource: &Resource) -> Option<&'a Value> {
-        let wanted = json!({"group": resource.group, "kind": resource.kind, "version": resource.version});
+        let wanted =
+            json!({"group": resource.group, "kind": resource.kind, "version": resource.version});
         let schemas = self.root.at("/components/schemas")?.as_object()?;
-        schemas.values().find(|schema| schema.list("/x-kubernetes-group-version-kind").contains(&wanted))
+        schemas
+            .values()
+            .find(|schema| schema.list("/x-kubernetes-group-version-kind").contains(&wanted))
     }
 
     fn reference(self, schema: &'a Value) -> Option<&'a str> {
@@ -235,11 +238,17 @@ fn enumerated(schema: &Value) -> String {
 fn external(docs: &Value, amount: usize, width: usize) -> String {
     let mut text = indent("EXTERNAL DOCS:", amount) + "\n";
     if !docs.s("/description").is_empty() {
-        text.push_str(&indent(&wrap(docs.s("/description"), width), amount + if amount == 0 { 4 } else { 2 }));
+        text.push_str(&indent(
+            &wrap(docs.s("/description"), width),
+            amount + if amount == 0 { 4 } else { 2 },
+        ));
         text.push('\n');
     }
     if !docs.s("/url").is_empty() {
-        text.push_str(&indent(&format!("URL: {}", docs.s("/url")), amount + if amount == 0 { 4 } else { 2 }));
+        text.push_str(&indent(
+            &format!("URL: {}", docs.s("/url")),
+            amount + if amount == 0 { 4 } else { 2 },
+        ));
         text.push('\n');
     }
     text

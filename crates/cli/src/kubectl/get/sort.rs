@@ -83,7 +83,8 @@ fn natural(left: &str, right: &str) -> Ordering {
         if a > 0 && b > 0 {
             let (one, two) =
                 (left[..a].trim_start_matches('0'), right[..b].trim_start_matches('0'));
-            let order = one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then_with(|| a.cmp(&b));
+            let order =
+                one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then_with(|| a.cmp(&b));
             if order != Ordering::Equal {
                 return order;
             }

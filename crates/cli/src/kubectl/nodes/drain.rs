@@ -132,8 +132,10 @@ async fn one(
         }
     }
     if !refused.is_empty() {
-        let reasons: Vec<String> =
-            refused.iter().map(|(why, pods)| format!("cannot delete {why}: {}", pods.join(", "))).collect();
+        let reasons: Vec<String> = refused
+            .iter()
+            .map(|(why, pods)| format!("cannot delete {why}: {}", pods.join(", ")))
+            .collect();
         return Err(Fault::refused(match reasons.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -164,20 +166,29 @@ fn judge(args: &Drain, pod: &Value) -> (Verdict, Option<&'static str>) {
     let mut warning = None;
     if owner.is_some_and(|owner| owner.s("/kind") == "DaemonSet") && !has_ended {
         if !args.ignore_daemonsets {
-            return (Verdict::Refuse("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"), None);
+            return (
+                Verdict::Refuse("DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"),
+                None,
+            );
         }
         return (Verdict::Leave, Some("ignoring DaemonSet-managed Pods"));
     }
     let has_data = pod.list("/spec/volumes").iter().any(|volume| volume.has("/emptyDir"));
     if has_data && !has_ended {
         if !args.delete_emptydir_data {
-            return (Verdict::Refuse("Pods with local storage (use --delete-emptydir-data to override)"), None);
+            return (
+                Verdict::Refuse("Pods with local storage (use --delete-emptydir-data to override)"),
+                None,
+            );
         }
         warning = Some("deleting Pods with local storage");
     }
     if owner.is_none() && !has_ended {
         if !args.force {
-            return (Verdict::Refuse("Pods that declare no controller (use --force to override)"), None);
+            return (
+                Verdict::Refuse("Pods that declare no controller (use --force to override)"),
+                None,
+            );
         }
         warning = Some("deleting Pods that declare no controller");
     }
@@ -248,17 +259,25 @@ async fn evict(
             Err(fault) if fault.reason() == "TooManyRequests" => {
                 ctx.note(format!(
                     "error when evicting pods/\"{}\" -n \"{}\" (will retry after 5s): {fault}",
-                    pod.name(), pod.namespace()
+                    pod.name(),
+                    pod.namespace()
                 ));
                 if deadline.is_some_and(|deadline| Instant::now() + TRY_AGAIN > deadline) {
-                    return Err(Fault::refused(format!("error when evicting pods/\"{}\" -n \"{}\": global timeout reached", pod.name(), pod.namespace())));
+                    return Err(Fault::refused(format!(
+                        "error when evicting pods/\"{}\" -n \"{}\": global timeout reached",
+                        pod.name(),
+                        pod.namespace()
+                    )));
                 }
                 tokio::time::sleep(TRY_AGAIN).await;
             }
-            Err(fault) => return Err(fault.context(&format!(
-                "error when evicting pods/\"{}\" -n \"{}\"",
-                pod.name(), pod.namespace()
-            ))),
+            Err(fault) => {
+                return Err(fault.context(&format!(
+                    "error when evicting pods/\"{}\" -n \"{}\"",
+                    pod.name(),
+                    pod.namespace()
+                )));
+            }
         }
     }
 }

@@ -48,19 +48,17 @@ pub(crate) async fn run(ctx: &Ctx, args: Taint) -> Outcome {
     let (words, changes) = args.words.split_at(first);
     let wanted: Vec<Wanted> = changes.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
     if words.is_empty() {
-        return Err(Fault::refused("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(Fault::refused(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
     }
     if wanted.is_empty() {
         return Err(Fault::refused("at least one taint update is required"));
     }
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
-    let select = Select {
-        words,
-        selector: args.selector.as_deref(),
-        is_all: args.all,
-        ..Select::default()
-    };
+    let select =
+        Select { words, selector: args.selector.as_deref(), is_all: args.all, ..Select::default() };
     let (items, mut faults) = select.items(ctx).await?;
     for item in items {
         if let Err(fault) = one(ctx, &args, &wanted, &report, dry_run, &item).await {
@@ -79,7 +77,9 @@ fn parse(text: &str) -> Result<Wanted, Fault> {
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     let is_effect = matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute");
     if !is_effect && !(is_removal && effect.is_empty()) {
-        return Err(Fault::refused(format!("invalid taint effect: {effect}, unsupported taint effect")));
+        return Err(Fault::refused(format!(
+            "invalid taint effect: {effect}, unsupported taint effect"
+        )));
     }
     Ok(Wanted { key: key.into(), value: value.into(), effect: effect.into(), is_removal })
 }
@@ -96,7 +96,8 @@ async fn one(
     let (mut has_added, mut has_removed) = (false, false);
     for one in wanted {
         let is_same = |taint: &Value| {
-            taint.s("/key") == one.key && (one.effect.is_empty() || taint.s("/effect") == one.effect)
+            taint.s("/key") == one.key
+                && (one.effect.is_empty() || taint.s("/effect") == one.effect)
         };
         let at = taints.iter().position(is_same);
         if one.is_removal {

@@ -22,7 +22,11 @@ impl Pair {
             None => (None, text),
         };
         let wrong = |part: &str| {
-            Fault::refused(format!("error parsing port {}: invalid port format {}", quoted(part), quoted(text)))
+            Fault::refused(format!(
+                "error parsing port {}: invalid port format {}",
+                quoted(part),
+                quoted(text)
+            ))
         };
         let number = remote.parse::<u16>().ok();
         if number == Some(0) || remote.is_empty() {
@@ -49,7 +53,10 @@ impl Pair {
             });
             let Some(port) = found else {
                 let wanted = name.map_or(self.remote.to_string(), str::to_owned);
-                return Err(Fault::refused(format!("Service {} does not have a service port {wanted}", service.name())));
+                return Err(Fault::refused(format!(
+                    "Service {} does not have a service port {wanted}",
+                    service.name()
+                )));
             };
             let service_port = u16::try_from(port.i("/port")).unwrap_or(0);
             if self.is_same {

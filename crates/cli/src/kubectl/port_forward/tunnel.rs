@@ -173,9 +173,13 @@ impl Actor {
                 let request = self.requests.to_string();
                 self.requests += 1;
                 let headers = |kind: &str| {
-                    [("port", remote.to_string()), ("requestid", request.clone()), ("streamtype", kind.to_owned())]
-                        .map(|(name, value)| (name.to_owned(), value))
-                        .to_vec()
+                    [
+                        ("port", remote.to_string()),
+                        ("requestid", request.clone()),
+                        ("streamtype", kind.to_owned()),
+                    ]
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .to_vec()
                 };
                 let frames = [(error, headers("error")), (error + 2, headers("data"))];
                 self.connections.insert(error + 2, Connection { local, remote, news });
@@ -187,7 +191,9 @@ impl Actor {
                 true
             }
             Order::Data { id, bytes } => self.send(&Frame::Data { id, fin: false, bytes }).await,
-            Order::End { id } => self.send(&Frame::Data { id, fin: true, bytes: Bytes::new() }).await,
+            Order::End { id } => {
+                self.send(&Frame::Data { id, fin: true, bytes: Bytes::new() }).await
+            }
             Order::Abort { id } => {
                 if self.connections.remove(&id).is_none() {
                     return true;
@@ -237,7 +243,9 @@ impl Actor {
                 true
             }
             Frame::Data { id, bytes, .. } => {
-                if let Some(connection) = self.connections.get(&(id + 2)).filter(|_| !bytes.is_empty()) {
+                if let Some(connection) =
+                    self.connections.get(&(id + 2)).filter(|_| !bytes.is_empty())
+                {
                     let message = format!(
                         "an error occurred forwarding {} -> {}: {}",
                         connection.local,

@@ -18,10 +18,13 @@ impl Columns {
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let mut columns = Vec::new();
         if text.is_empty() {
-            return Err(Fault::refused("custom-columns format specified but no custom columns given"));
+            return Err(Fault::refused(
+                "custom-columns format specified but no custom columns given",
+            ));
         }
         for part in text.split(',') {
-            let Some((header, path)) = part.split_once(':').filter(|(_, path)| !path.is_empty()) else {
+            let Some((header, path)) = part.split_once(':').filter(|(_, path)| !path.is_empty())
+            else {
                 return Err(Fault::refused(format!(
                     "unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"
                 )));
@@ -53,12 +56,16 @@ impl Columns {
     pub(crate) fn render(&self, objects: &[&Value], is_first: bool) -> Result<String, Fault> {
         let mut tabs = Tabs::table();
         if is_first && self.has_headers {
-            let headers: Vec<&str> = self.columns.iter().map(|(header, _)| header.as_str()).collect();
+            let headers: Vec<&str> =
+                self.columns.iter().map(|(header, _)| header.as_str()).collect();
             tabs.push(&format!("{}\n", headers.join("\t")));
         }
         for object in objects {
-            let cells: Vec<String> =
-                self.columns.iter().map(|(_, path)| cell(path, object)).collect::<Result<_, _>>()?;
+            let cells: Vec<String> = self
+                .columns
+                .iter()
+                .map(|(_, path)| cell(path, object))
+                .collect::<Result<_, _>>()?;
             tabs.push(&format!("{}\n", cells.join("\t")));
         }
         Ok(tabs.finish())
@@ -91,4 +98,3 @@ fn shown(value: &Value) -> String {
         other => other.to_string(),
     }
 }
-

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
-use serde::Serialize;
 
 /// Adds Go's escapes to another way of writing JSON.
 struct GoEscapes<F>(F);

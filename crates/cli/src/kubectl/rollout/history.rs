@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, JSON_PATCH, STRATEGIC};
 use super::super::context::Ctx;
 use super::super::describe::{is_current, replica_sets, template_text};
-use super::super::fault::{Fault, Outcome};
+use super::super::fault::{Fault, Outcome, quoted};
 use super::super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::super::select::{Item, Select, list_all};
 use super::super::tabs::Tabs;
@@ -53,7 +53,10 @@ struct Revision {
 
 pub(super) async fn run(ctx: &Ctx, args: History) -> Outcome {
     if args.revision < 0 {
-        return Err(Fault::refused(format!("revision must be a positive integer: {}", args.revision)));
+        return Err(Fault::refused(format!(
+            "revision must be a positive integer: {}",
+            args.revision
+        )));
     }
     for item in args.targets.items(ctx).await? {
         let revisions = revisions(ctx, &item).await?;
@@ -87,7 +90,10 @@ pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
     let report = Report::new(&args.report, dry_run)?;
     for item in args.targets.items(ctx).await? {
         if item.object.b("/spec/paused") {
-            return Err(Fault::refused(format!("you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume {}' and try again", item.label())));
+            return Err(Fault::refused(format!(
+                "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume {}' and try again",
+                item.label()
+            )));
         }
         let revisions = revisions(ctx, &item).await?;
         let target = if args.to_revision > 0 {
@@ -97,12 +103,15 @@ pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
         };
         let Some((number, revision)) = target else {
             return Err(match args.to_revision {
-                0 => Fault::refused(format!("no rollout history found for {}", item.label())),
-                wanted => Fault::refused(format!("unable to find specified revision {wanted} in history")),
+                0 => Fault::refused(format!("no rollout history found for {} {}", item.resource.kind.to_lowercase(), quoted(&item.name))),
+                wanted => {
+                    Fault::refused(format!("unable to find specified revision {wanted} in history"))
+                }
             });
         };
         if revision.is_current {
-            let message = format!("skipped rollback (current template already matches revision {number})");
+            let message =
+                format!("skipped rollback (current template already matches revision {number})");
             report.done(ctx, &item.object, &message)?;
             continue;
         }
@@ -151,14 +160,15 @@ async fn of_deployment(ctx: &Ctx, object: &Value) -> Result<BTreeMap<i64, Revisi
 
 async fn of_controller(ctx: &Ctx, item: &Item) -> Result<BTreeMap<i64, Revision>, Fault> {
     let discovery = ctx.discovery().await?;
-    let kind = discovery
-        .by_group_kind("apps", "ControllerRevision")
-        .ok_or_else(|| Fault::refused("the server doesn't have a resource type \"controllerrevisions\""))?;
+    let kind = discovery.by_group_kind("apps", "ControllerRevision").ok_or_else(|| {
+        Fault::refused("the server doesn't have a resource type \"controllerrevisions\"")
+    })?;
     let all = list_all(ctx, kind, Some(&item.namespace), &Select::default()).await?;
     let uid = item.object.s("/metadata/uid");
     let mut revisions = BTreeMap::new();
     for object in all {
-        let owner = object.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
+        let owner =
+            object.list("/metadata/ownerReferences").iter().find(|owner| owner.b("/controller"));
         if owner.is_none_or(|owner| owner.s("/uid") != uid) {
             continue;
         }

@@ -34,12 +34,8 @@ pub(super) async fn run(ctx: &Ctx, args: Status) -> Outcome {
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
     for item in args.targets.items(ctx).await? {
-        let watched = Watched {
-            ctx,
-            resource: &item.resource,
-            namespace: &item.namespace,
-            name: &item.name,
-        };
+        let watched =
+            Watched { ctx, resource: &item.resource, namespace: &item.namespace, name: &item.name };
         let look = |object: &Value| {
             let (text, is_done) = status_of(&item, object, args.revision)?;
             ctx.out(text)?;
@@ -62,7 +58,10 @@ fn status_of(item: &Item, object: &Value, revision: i64) -> Result<(String, bool
         "Deployment" => deployment(object, revision),
         "DaemonSet" => daemon_set(object),
         "StatefulSet" => stateful_set(object),
-        _ => Err(Fault::refused(format!("no status viewer has been implemented for {}", item.resource.kind))),
+        _ => Err(Fault::refused(format!(
+            "no status viewer has been implemented for {}",
+            item.resource.kind
+        ))),
     }
 }
 
@@ -77,14 +76,18 @@ fn deployment(object: &Value, revision: i64) -> Result<(String, bool), Fault> {
         let own = annotations.and_then(|map| map.get("deployment.kubernetes.io/revision"));
         let own: i64 = own.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(0);
         if own != revision {
-            return Err(Fault::refused(format!("desired revision ({revision}) is different from the running revision ({own})")));
+            return Err(Fault::refused(format!(
+                "desired revision ({revision}) is different from the running revision ({own})"
+            )));
         }
     }
     if !is_observed(object) {
         return Ok(("Waiting for deployment spec update to be observed...\n".into(), false));
     }
     let mut conditions = object.list("/status/conditions").iter();
-    if conditions.any(|c| c.s("/type") == "Progressing" && c.s("/reason") == "ProgressDeadlineExceeded") {
+    if conditions
+        .any(|c| c.s("/type") == "Progressing" && c.s("/reason") == "ProgressDeadlineExceeded")
+    {
         return Err(Fault::refused(format!("deployment {name} exceeded its progress deadline")));
     }
     let count = |field: &str| object.i(&format!("/status/{field}"));
@@ -105,7 +108,9 @@ fn deployment(object: &Value, revision: i64) -> Result<(String, bool), Fault> {
 
 fn daemon_set(object: &Value) -> Result<(String, bool), Fault> {
     if object.s("/spec/updateStrategy/type") != "RollingUpdate" {
-        return Err(Fault::refused("rollout status is only available for RollingUpdate strategy type"));
+        return Err(Fault::refused(
+            "rollout status is only available for RollingUpdate strategy type",
+        ));
     }
     if !is_observed(object) {
         return Ok(("Waiting for daemon set spec update to be observed...\n".into(), false));
@@ -126,7 +131,9 @@ fn daemon_set(object: &Value) -> Result<(String, bool), Fault> {
 
 fn stateful_set(object: &Value) -> Result<(String, bool), Fault> {
     if object.s("/spec/updateStrategy/type") != "RollingUpdate" {
-        return Err(Fault::refused("rollout status is only available for RollingUpdate strategy type"));
+        return Err(Fault::refused(
+            "rollout status is only available for RollingUpdate strategy type",
+        ));
     }
     if object.i("/status/observedGeneration") == 0 || !is_observed(object) {
         return Ok(("Waiting for statefulset spec update to be observed...\n".into(), false));
@@ -137,22 +144,33 @@ fn stateful_set(object: &Value) -> Result<(String, bool), Fault> {
     if ready < wanted {
         return Ok((format!("Waiting for {} pods to be ready...\n", wanted - ready), false));
     }
-    if let Some(partition) = object.at("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_i64)
+    if let Some(partition) =
+        object.at("/spec/updateStrategy/rollingUpdate/partition").and_then(Value::as_i64)
         && partition > 0
     {
         if updated < wanted - partition {
-            let text = format!("Waiting for partitioned roll out to finish: {updated} out of {} new pods have been updated...\n", wanted - partition);
+            let text = format!(
+                "Waiting for partitioned roll out to finish: {updated} out of {} new pods have been updated...\n",
+                wanted - partition
+            );
             return Ok((text, false));
         }
-        return Ok((format!("partitioned roll out complete: {updated} new pods have been updated...\n"), true));
+        return Ok((
+            format!("partitioned roll out complete: {updated} new pods have been updated...\n"),
+            true,
+        ));
     }
     let revision = object.s("/status/updateRevision");
     if revision != object.s("/status/currentRevision") {
-        let text = format!("waiting for statefulset rolling update to complete {updated} pods at revision {revision}...\n");
+        let text = format!(
+            "waiting for statefulset rolling update to complete {updated} pods at revision {revision}...\n"
+        );
         return Ok((text, false));
     }
     let current = count("currentReplicas");
     let revision = object.s("/status/currentRevision");
-    Ok((format!("statefulset rolling update complete {current} pods at revision {revision}...\n"), true))
+    Ok((
+        format!("statefulset rolling update complete {current} pods at revision {revision}...\n"),
+        true,
+    ))
 }
-

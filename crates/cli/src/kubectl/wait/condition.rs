@@ -34,11 +34,15 @@ impl Goal {
             // The path may hold equal signs inside of filters: the value follows the last brace.
             let end = rest.rfind('}').map_or(0, |end| end + 1);
             let (path, wanted) = match rest[end..].find('=') {
-                Some(at) => (&rest[..end + at], Some(rest[end + at + 1..].trim_matches('"').to_owned())),
+                Some(at) => {
+                    (&rest[..end + at], Some(rest[end + at + 1..].trim_matches('"').to_owned()))
+                }
                 None => (rest, None),
             };
             if wanted.as_deref() == Some("") {
-                return Err(Fault::refused("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3"));
+                return Err(Fault::refused(
+                    "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3",
+                ));
             }
             return Ok(Self::Field { path: JsonPath::parse_relaxed(path)?, wanted });
         }
@@ -48,7 +52,9 @@ impl Goal {
     /// What is said of an object that is as it should be.
     pub(super) fn told(&self) -> &'static str {
         match self {
-            Self::Delete | Self::Create | Self::Condition { .. } | Self::Field { .. } => "condition met",
+            Self::Delete | Self::Create | Self::Condition { .. } | Self::Field { .. } => {
+                "condition met"
+            }
         }
     }
 
@@ -63,7 +69,11 @@ impl Goal {
                     ([], _) => false,
                     (_, None) => true,
                     ([one], Some(wanted)) => scalar(one)? == *wanted,
-                    (_, Some(_)) => return Err(Fault::refused("given jsonpath expression matches more than one value")),
+                    (_, Some(_)) => {
+                        return Err(Fault::refused(
+                            "given jsonpath expression matches more than one value",
+                        ));
+                    }
                 }
             }
         };
@@ -73,9 +83,9 @@ impl Goal {
 
 fn scalar(value: &Value) -> Result<String, Fault> {
     match value {
-        Value::Array(_) | Value::Object(_) => Err(Fault::refused(
-            "jsonpath leads to a nested object or list which is not supported",
-        )),
+        Value::Array(_) | Value::Object(_) => {
+            Err(Fault::refused("jsonpath leads to a nested object or list which is not supported"))
+        }
         other => Ok(shown(other)),
     }
 }

@@ -22,8 +22,10 @@ fn check(container: Value) -> Result<(String, Vec<String>), String> {
     let pod = json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"},
         "spec": {"containers": [container]}});
     let pod = PodView::new(serde_json::from_value(pod).expect("a Pod"));
-    let services =
-        [("DB_SERVICE_HOST".to_owned(), "10.43.0.9".to_owned()), ("X".to_owned(), "svc".to_owned())];
+    let services = [
+        ("DB_SERVICE_HOST".to_owned(), "10.43.0.9".to_owned()),
+        ("X".to_owned(), "svc".to_owned()),
+    ];
     let input = EnvInput {
         pod: &pod,
         pod_ips: &["10.42.0.2".to_owned()],
@@ -71,24 +73,19 @@ fn env_goes_before_env_from_and_names_that_cannot_be_are_told() {
             {"configMapRef": {"name": "none", "optional": true}}],
         "env": [{"name": "KEY", "value": "$(KEY)!"}]});
     let (text, skipped) = check(container).expect("an environment");
-    assert_eq!(
-        text,
-        "KEY=from-map! OTHER=o S_KEY=secret DB_SERVICE_HOST=10.43.0.9 X=svc"
-    );
+    assert_eq!(text, "KEY=from-map! OTHER=o S_KEY=secret DB_SERVICE_HOST=10.43.0.9 X=svc");
     assert_eq!(
         skipped,
-        ["Keys [bad=key] from the EnvFrom configMap n/map were skipped since they are considered invalid environment variable names."]
+        [
+            "Keys [bad=key] from the EnvFrom configMap n/map were skipped since they are considered invalid environment variable names."
+        ]
     );
 }
 
 #[test]
 fn references_that_lead_nowhere_are_told_unless_they_are_optional() {
-    let map = |name: &str, key: &str, optional: bool| {
-        json!([{"name": "V", "valueFrom": {"configMapKeyRef": {"name": name, "key": key, "optional": optional}}}])
-    };
-    let secret = |name: &str, key: &str| {
-        json!([{"name": "V", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}])
-    };
+    let map = |name: &str, key: &str, optional: bool| json!([{"name": "V", "valueFrom": {"configMapKeyRef": {"name": name, "key": key, "optional": optional}}}]);
+    let secret = |name: &str, key: &str| json!([{"name": "V", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}]);
     assert_eq!(error(map("none", "k", false)), "configmap \"none\" not found");
     assert_eq!(error(map("map", "k", false)), "couldn't find key k in ConfigMap n/map");
     assert_eq!(error(secret("none", "k")), "secret \"none\" not found");

@@ -139,9 +139,7 @@ impl<'a> Scope<'a> {
         let lenient = Scope { root: self.root, allow_missing: true };
         let side = |operand: &Operand| -> Result<Vec<Value>, String> {
             match operand {
-                Operand::Path(path) => {
-                    Ok(lenient.find(path, item)?.into_iter().cloned().collect())
-                }
+                Operand::Path(path) => Ok(lenient.find(path, item)?.into_iter().cloned().collect()),
                 Operand::Value(value) => Ok(vec![value.clone()]),
             }
         };

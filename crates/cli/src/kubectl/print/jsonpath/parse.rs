@@ -287,10 +287,8 @@ impl Reader<'_> {
             Some(quote @ ('"' | '\'')) => Ok(Operand::Value(self.quoted(quote)?.into())),
             Some('@' | '$' | '.' | '[') => Ok(Operand::Path(self.path()?)),
             _ => {
-                let end = self
-                    .rest
-                    .find(|c: char| " )=<>!".contains(c))
-                    .ok_or("unterminated filter")?;
+                let end =
+                    self.rest.find(|c: char| " )=<>!".contains(c)).ok_or("unterminated filter")?;
                 let word = &self.rest[..end];
                 let value: Value = serde_json::from_str(word)
                     .map_err(|_other| format!("unrecognized identifier {word}"))?;

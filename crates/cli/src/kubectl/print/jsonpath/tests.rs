@@ -24,7 +24,10 @@ fn templates_find_what_kubectl_finds() {
     check("kind is {.kind}", "kind is List");
     check("{.items[*].metadata.name}", "a b c");
     check("{.items[0].metadata.labels.app\\.kubernetes\\.io/name}", "x");
-    check("{.items[0]['metadata','n']}", r#"{"labels":{"app.kubernetes.io/name":"x"},"name":"a"} 1"#);
+    check(
+        "{.items[0]['metadata','n']}",
+        r#"{"labels":{"app.kubernetes.io/name":"x"},"name":"a"} 1"#,
+    );
     check("{.items[-1:].metadata.name}", "c");
     check("{.items[0:2].n}", "1 2");
     check("{.items[::2].n}", "1 3");

@@ -10,8 +10,27 @@ use super::super::super::fault::quoted;
 use super::super::json;
 
 const NAMES: [&str; 21] = [
-    "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge", "index", "slice", "len", "print",
-    "printf", "println", "base64decode", "base64encode", "exists", "js", "html", "urlquery",
+    "and",
+    "or",
+    "not",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "index",
+    "slice",
+    "len",
+    "print",
+    "printf",
+    "println",
+    "base64decode",
+    "base64encode",
+    "exists",
+    "js",
+    "html",
+    "urlquery",
 ];
 
 pub(super) fn is_known(name: &str) -> bool {
@@ -67,7 +86,8 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
         }
         "base64decode" => {
             let text = printed(&first);
-            let bytes = STANDARD.decode(text).map_err(|error| format!("base64 decode failed: {error}"))?;
+            let bytes =
+                STANDARD.decode(text).map_err(|error| format!("base64 decode failed: {error}"))?;
             String::from_utf8_lossy(&bytes).into_owned().into()
         }
         "base64encode" => STANDARD.encode(printed(&first)).into(),
@@ -79,7 +99,9 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             .replace('"', "&#34;")
             .replace('\'', "&#39;")
             .into(),
-        "js" => printed(&first).replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\"").into(),
+        "js" => {
+            printed(&first).replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\"").into()
+        }
         other => return Err(format!("function {other:?} not defined")),
     }))
 }
@@ -122,12 +144,19 @@ fn index(value: Option<Value>, keys: &[Option<Value>]) -> Result<Option<Value>, 
                 let at = at.as_u64().and_then(|at| usize::try_from(at).ok());
                 let found = at.and_then(|at| items.get(at)).cloned();
                 if found.is_none() {
-                    return Err(format!("error calling index: index out of range: {}", printed(key)));
+                    return Err(format!(
+                        "error calling index: index out of range: {}",
+                        printed(key)
+                    ));
                 }
                 found
             }
-            (None | Some(Value::Null), _) => return Err("error calling index: index of untyped nil".into()),
-            (Some(other), _) => return Err(format!("error calling index: can't index item of type {other}")),
+            (None | Some(Value::Null), _) => {
+                return Err("error calling index: index of untyped nil".into());
+            }
+            (Some(other), _) => {
+                return Err(format!("error calling index: can't index item of type {other}"));
+            }
         };
     }
     Ok(value)
@@ -159,12 +188,15 @@ pub(super) fn printed(value: &Option<Value>) -> String {
         Some(Value::Null) => "<nil>".into(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
-            let items: Vec<String> = items.iter().map(|item| printed(&Some(item.clone()))).collect();
+            let items: Vec<String> =
+                items.iter().map(|item| printed(&Some(item.clone()))).collect();
             format!("[{}]", items.join(" "))
         }
         Some(Value::Object(map)) => {
-            let pairs: Vec<String> =
-                map.iter().map(|(key, value)| format!("{key}:{}", printed(&Some(value.clone())))).collect();
+            let pairs: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", printed(&Some(value.clone()))))
+                .collect();
             format!("map[{}]", pairs.join(" "))
         }
         Some(other) => other.to_string(),
@@ -197,12 +229,14 @@ fn printf(format: &str, given: &[Option<Value>]) -> String {
             out.push_str(&format!("%!{verb}(MISSING)"));
             continue;
         };
-        let (width, precision) = match flags.trim_start_matches(['-', '+', '#', ' ']).split_once('.') {
-            Some((width, precision)) => (width.parse().unwrap_or(0), precision.parse().ok()),
-            None => (flags.trim_start_matches(['-', '+', '#', ' ']).parse().unwrap_or(0), None),
-        };
+        let (width, precision) =
+            match flags.trim_start_matches(['-', '+', '#', ' ']).split_once('.') {
+                Some((width, precision)) => (width.parse().unwrap_or(0), precision.parse().ok()),
+                None => (flags.trim_start_matches(['-', '+', '#', ' ']).parse().unwrap_or(0), None),
+            };
         let text = formatted(verb, value, precision);
-        let pad: String = std::iter::repeat_n(' ', usize::saturating_sub(width, text.chars().count())).collect();
+        let pad: String =
+            std::iter::repeat_n(' ', usize::saturating_sub(width, text.chars().count())).collect();
         if flags.starts_with('-') {
             out.push_str(&text);
             out.push_str(&pad);
@@ -226,7 +260,9 @@ fn formatted(verb: char, value: &Option<Value>, precision: Option<usize>) -> Str
             format!("{number:.*}", precision.unwrap_or(6))
         }
         ('t' | 'd' | 'v' | 's', value) => printed(value),
-        ('x', Some(Value::String(text))) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        ('x', Some(Value::String(text))) => {
+            text.bytes().map(|byte| format!("{byte:02x}")).collect()
+        }
         ('T', Some(value)) => match value {
             Value::String(_) => "string".into(),
             Value::Number(_) => "float64".into(),

@@ -249,9 +249,7 @@ fn pipeline(tokens: &[Token]) -> Result<Pipeline, String> {
     let mut tokens = tokens;
     let mut declares = Vec::new();
     let mut is_assignment = false;
-    let sign = tokens
-        .iter()
-        .position(|token| matches!(token, Token::Symbol(":=" | "=")));
+    let sign = tokens.iter().position(|token| matches!(token, Token::Symbol(":=" | "=")));
     if let Some(sign) = sign {
         is_assignment = tokens[sign] == Token::Symbol("=");
         for token in &tokens[..sign] {
@@ -311,7 +309,10 @@ fn commands(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Vec<Vec<Te
             },
         };
         let mut fields = Vec::new();
-        while let Some(Token::Field(name)) = tokens.get(*at).filter(|_| !matches!(term, Term::Dot | Term::Literal(_) | Term::Function(_))) {
+        while let Some(Token::Field(name)) = tokens
+            .get(*at)
+            .filter(|_| !matches!(term, Term::Dot | Term::Literal(_) | Term::Function(_)))
+        {
             if name.is_empty() {
                 break;
             }

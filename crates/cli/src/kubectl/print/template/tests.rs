@@ -21,7 +21,10 @@ fn templates_make_what_gos_text_template_makes() {
     check("{{range $i, $e := .items}}{{$i}}={{$e.name}}{{\"\\n\"}}{{end}}", "0=a\n1=b\n");
     check("{{range $k, $v := (index .items 1).labels}}{{$k}}:{{$v}},{{end}}", "x:1,y:2,");
     check("{{index .data \"a.b\"}} {{len .items}}", "c 2");
-    check("{{range .items}}{{if .on}}{{.name}}{{else if eq .name \"b\"}}!{{else}}?{{end}}{{end}}", "a!");
+    check(
+        "{{range .items}}{{if .on}}{{.name}}{{else if eq .name \"b\"}}!{{else}}?{{end}}{{end}}",
+        "a!",
+    );
     check("{{with .empty}}x{{else}}none{{end}}", "none");
     check("{{printf \"%s-%d %q\" .kind (len .items) .kind}}", "List-2 \"List\"");
     check("{{.data.password | base64decode}}", "hi");
