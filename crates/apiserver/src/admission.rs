@@ -18,12 +18,12 @@ use podo_registry::Definition;
 
 use crate::api::Api;
 use crate::authn::User;
-use crate::call::{Call, Target, Warnings};
+use crate::call::{Call, Target};
 use crate::service::Reservation;
 
 /// What a call does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// It begins to exist.
     Create,
     /// It changes.
@@ -35,12 +35,11 @@ pub enum Operation {
 }
 
 /// A write that asks for admission.
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) api: &'a Api,
     pub(crate) operation: Operation,
     pub(crate) target: &'a Target,
     pub(crate) user: &'a User,
-    pub(crate) warnings: &'a Warnings,
     pub(crate) is_dry_run: bool,
     /// What was reserved for the object while it is being written.
     pub(crate) reservation: Reservation,
@@ -48,12 +47,17 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// The request of a call about its own target.
-    pub fn new(api: &'a Api, call: &'a Call, operation: Operation, is_dry_run: bool) -> Self {
+    pub(crate) fn new(
+        api: &'a Api,
+        call: &'a Call,
+        operation: Operation,
+        is_dry_run: bool,
+    ) -> Self {
         Self::of_target(api, call, &call.target, operation, is_dry_run)
     }
 
     /// The request of a call about one of several targets.
-    pub fn of_target(
+    pub(crate) fn of_target(
         api: &'a Api,
         call: &'a Call,
         target: &'a Target,
@@ -65,37 +69,36 @@ impl<'a> Request<'a> {
             operation,
             target,
             user: &call.user,
-            warnings: &call.warnings,
             is_dry_run,
             reservation: Reservation::default(),
         }
     }
 
     /// The kind of the object.
-    pub fn definition(&self) -> &'static Definition {
+    pub(crate) fn definition(&self) -> &'static Definition {
         self.target.definition
     }
 
     /// Whether the object itself is written, and it is of this core kind.
-    pub fn is_main(&self, plural: &str) -> bool {
+    pub(crate) fn is_main(&self, plural: &str) -> bool {
         let names = &self.definition().names;
         names.group.is_empty() && names.plural == plural && self.target.subresource.is_none()
     }
 
     /// 403 about the object.
-    pub fn forbidden(&self, value: &Value, why: impl std::fmt::Display) -> Status {
+    pub(crate) fn forbidden(&self, value: &Value, why: impl std::fmt::Display) -> Status {
         let name = if self.target.name.is_empty() { meta::name(value) } else { &self.target.name };
         Status::forbidden(self.target.resource(), name, why)
     }
 }
 
 /// Runs the mutating plug-ins on an object that is to be written.
-pub async fn mutate(
+pub(crate) fn mutate(
     request: &mut Request<'_>,
     value: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
-    namespace_lifecycle::admit(request, value).await?;
+    namespace_lifecycle::admit(request, value)?;
     service_account::admit(request, value)?;
     taint_nodes::admit(request, value);
     priority::admit(request, value, old)?;
@@ -105,7 +108,7 @@ pub async fn mutate(
 }
 
 /// Runs the validating plug-ins on an object that is to be written, or was asked to be deleted.
-pub async fn validate(
+pub(crate) fn validate(
     request: &Request<'_>,
     value: &Value,
     old: Option<&Value>,

@@ -177,7 +177,7 @@ pub(crate) fn kinds_of(group: &str, version: &str) -> Vec<&'static Definition> {
 
 fn core_versions(parts: &Parts) -> Value {
     let host = header_text(&parts.headers, "host")
-        .or_else(|| parts.uri.authority().map(|authority| authority.as_str()));
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     json!({
         "kind": "APIVersions",
         "versions": ["v1"],

@@ -9,7 +9,7 @@ use crate::server::Server;
 
 /// What is known of the server's health beside what can be asked at once.
 #[derive(Debug, Default)]
-pub struct Health {
+pub(crate) struct Health {
     is_started: AtomicBool,
     is_stopping: AtomicBool,
 }
@@ -19,12 +19,12 @@ type Check = (&'static str, bool);
 
 impl Health {
     /// What must be there at the start is there.
-    pub fn started(&self) {
+    pub(crate) fn started(&self) {
         self.is_started.store(true, Ordering::Release);
     }
 
     /// The server is going down: it is not ready any more, but lives.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }
 

@@ -11,12 +11,12 @@ mod render;
 mod route;
 mod table;
 
+pub(crate) use body::Response;
 pub(crate) use body::full;
-pub use body::{Body, Response};
-pub use events::EventBytes;
+pub(crate) use events::EventBytes;
 pub use front::{Front, FrontConfig};
+pub(crate) use handler::Peer;
 pub(crate) use handler::header_text;
-pub use handler::{Peer, handle};
 pub(crate) use negotiate::{Rendering, Wanted, negotiate};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;

@@ -33,7 +33,7 @@ struct Histogram {
 
 /// What the server counts. The keys are bounded by the kinds, verbs and codes that there are.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<RequestKey, Histogram>>,
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::header;
 use http::request::Parts;
 use parking_lot::Mutex;
-use podo_api::{Status, Value};
+use podo_api::Value;
 use podo_registry::KINDS;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -33,21 +33,17 @@ struct Document {
 static DOCUMENTS: LazyLock<Mutex<HashMap<String, Document>>> = LazyLock::new(Mutex::default);
 
 /// Answers a path of OpenAPI; `None` for any other.
-pub(crate) fn serve(
-    parts: &Parts,
-    path: &str,
-    options: &Options,
-) -> Result<Option<Response>, Status> {
+pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Option<Response> {
     if path == "/openapi/v3" {
-        return Ok(Some(index()));
+        return Some(index());
     }
-    let Some(name) = path.strip_prefix("/openapi/v3/") else { return Ok(None) };
-    let Some(document) = document(name) else { return Ok(None) };
+    let name = path.strip_prefix("/openapi/v3/")?;
+    let document = document(name)?;
     if let Some(asked) = options.get("hash").filter(|asked| *asked != document.hash) {
         tracing::debug!(asked, "an old OpenAPI document was asked for");
-        return Ok(Some(moved(name, &document.hash)));
+        return Some(moved(name, &document.hash));
     }
-    Ok(Some(answer(parts, &document, options.get("hash").is_some())))
+    Some(answer(parts, &document, options.get("hash").is_some()))
 }
 
 /// The names of all documents: `api/v1`, `apis/apps/v1`.

@@ -29,7 +29,7 @@ struct Term {
 
 /// A selection of objects of one kind.
 #[derive(Debug, Clone)]
-pub struct Selection {
+pub(crate) struct Selection {
     labels: label::Selector,
     fields: Vec<Term>,
     is_namespaced: bool,
@@ -39,7 +39,7 @@ pub struct Selection {
 
 impl Selection {
     /// The selection of a list's options; a field that the kind cannot select by is an error.
-    pub fn new(
+    pub(crate) fn new(
         definition: &'static Definition,
         target: &Target,
         options: &ListOptions,
@@ -57,7 +57,7 @@ impl Selection {
     }
 
     /// Whether an object is selected.
-    pub fn matches(&self, object: &Object) -> bool {
+    pub(crate) fn matches(&self, object: &Object) -> bool {
         self.labels.matches(|key| object.label(key))
             && self
                 .fields
@@ -66,12 +66,12 @@ impl Selection {
     }
 
     /// Whether every object is selected.
-    pub fn is_everything(&self) -> bool {
+    pub(crate) fn is_everything(&self) -> bool {
         self.fields.is_empty() && self.labels.is_everything()
     }
 
     /// What the store has to wake a watcher of this selection for: no less than what is selected, and not much more.
-    pub fn store_filter(&self, prefix: &str) -> Filter {
+    pub(crate) fn store_filter(&self, prefix: &str) -> Filter {
         let wanted = |source: Source| {
             self.fields
                 .iter()

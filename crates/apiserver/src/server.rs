@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// Answers a request for something that is no resource.
-    pub(crate) async fn serve_path(
+    pub(crate) fn serve_path(
         &self,
         parts: &Parts,
         options: &Options,
@@ -50,7 +50,7 @@ impl Server {
         if let Some(response) = discovery::serve(self, parts, path)? {
             return Ok(response);
         }
-        if let Some(response) = openapi::serve(parts, path, options)? {
+        if let Some(response) = openapi::serve(parts, path, options) {
             return Ok(response);
         }
         if let Some(response) = self.health.serve(self, path, options) {

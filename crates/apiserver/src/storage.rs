@@ -82,17 +82,17 @@ impl podo_store::Value for Stored {
 pub type Store = podo_store::Store<Stored>;
 
 /// An entry of the store.
-pub type StoredEntry = Arc<Entry<Stored>>;
+pub(crate) type StoredEntry = Arc<Entry<Stored>>;
 
 /// The key of an object.
-pub fn key(definition: &'static Definition, namespace: &str, name: &str) -> Key {
+pub(crate) fn key(definition: &'static Definition, namespace: &str, name: &str) -> Key {
     let rest =
         if definition.is_namespaced() { format!("{namespace}/{name}") } else { name.to_owned() };
     Key::new(definition.bucket(), rest)
 }
 
 /// The prefix of the keys of a list: a namespace, or everything where `namespace` is empty.
-pub fn prefix(definition: &Definition, namespace: &str) -> String {
+pub(crate) fn prefix(definition: &Definition, namespace: &str) -> String {
     if definition.is_namespaced() && !namespace.is_empty() {
         format!("{namespace}/")
     } else {
@@ -101,7 +101,7 @@ pub fn prefix(definition: &Definition, namespace: &str) -> String {
 }
 
 /// An object that is to be written, in the stored form of its kind.
-pub fn draft(definition: &'static Definition, value: &Value) -> Stored {
+pub(crate) fn draft(definition: &'static Definition, value: &Value) -> Stored {
     let stored = definition.stored();
     let object = match definition.storage {
         Storage::Shared { to_stored, .. } => {
@@ -117,7 +117,7 @@ pub fn draft(definition: &'static Definition, value: &Value) -> Stored {
 }
 
 /// A stored object as `definition` shows it.
-pub fn view(definition: &'static Definition, object: &Arc<Object>) -> Arc<Object> {
+pub(crate) fn view(definition: &'static Definition, object: &Arc<Object>) -> Arc<Object> {
     match definition.storage {
         Storage::Shared { from_stored, .. } => {
             let mut value = object.value();
@@ -129,7 +129,7 @@ pub fn view(definition: &'static Definition, object: &Arc<Object>) -> Arc<Object
 }
 
 /// What the client is told when a commit fails for another reason than a conflict.
-pub fn commit_failed(
+pub(crate) fn commit_failed(
     error: &CommitError<Stored>,
     resource: GroupResource<'_>,
     name: &str,
@@ -147,7 +147,7 @@ pub fn commit_failed(
 }
 
 /// What the client is told when the store cannot be read.
-pub fn read_failed(error: &ReadError) -> Status {
+pub(crate) fn read_failed(error: &ReadError) -> Status {
     match error {
         ReadError::Compacted { .. } => Status::expired(
             "The provided resource version is too old. You can start a new list without it.",
@@ -158,7 +158,7 @@ pub fn read_failed(error: &ReadError) -> Status {
 }
 
 /// 504: the client knows a version that this server has not reached.
-pub fn too_large_version(wanted: u64, current: u64) -> Status {
+pub(crate) fn too_large_version(wanted: u64, current: u64) -> Status {
     Status::timeout(format!("Too large resource version: {wanted}, current: {current}"), 1)
         .with_cause("ResourceVersionTooLarge", "", "Too large resource version")
 }

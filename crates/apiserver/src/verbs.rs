@@ -13,7 +13,7 @@ mod patch;
 mod produce;
 mod tracking;
 mod update;
-pub mod watch;
+pub(crate) mod watch;
 
 use podo_api::Status;
 use podo_registry::{Storage, Verb};
@@ -30,7 +30,7 @@ pub(crate) use list::all_of;
 pub(crate) use produce::amend;
 
 /// Authorizes a call and carries it out.
-pub async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
+pub(crate) async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
     authorize(api, &call)?;
     if let Some(warning) = call.target.definition.deprecation {
         call.warnings.add(warning);

@@ -36,6 +36,7 @@ mod remote;
 mod replace;
 mod report;
 mod rollout;
+mod rules;
 mod run;
 mod scale;
 mod select;

@@ -74,7 +74,7 @@ struct Inner {
     timeout: Option<Duration>,
     connector: Connector,
     pool: Pool<Connector, Full<Bytes>>,
-    _drivers: Drivers,
+    drivers: Drivers,
 }
 
 impl std::fmt::Debug for Client {
@@ -131,7 +131,7 @@ impl Client {
             timeout: endpoint.timeout,
             connector,
             pool,
-            _drivers: drivers,
+            drivers,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -193,7 +193,7 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| RequestError::Http { source })?;
-        hyper::rt::Executor::execute(&self.inner._drivers, async move {
+        hyper::rt::Executor::execute(&self.inner.drivers, async move {
             // Its fault is the fault of the request or the stream, which report it.
             let _ended = connection.with_upgrades().await;
         });

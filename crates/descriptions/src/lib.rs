@@ -40,7 +40,7 @@ fn texts(ty: &str) -> Option<&'static Texts> {
 /// The packed texts of a type. The index is sorted by name.
 fn block(ty: &str) -> Option<&'static [u8]> {
     let line = INDEX.lines().find(|line| line.split('\t').next() == Some(ty))?;
-    let mut numbers = line.split('\t').skip(1).map(|number| number.parse::<usize>());
+    let mut numbers = line.split('\t').skip(1).map(str::parse::<usize>);
     let (Some(Ok(offset)), Some(Ok(length))) = (numbers.next(), numbers.next()) else {
         return None;
     };

@@ -11,14 +11,14 @@ use podo_base::BackoffPolicy;
 pub const KUBELET_VERSION: &str = "v1.36.2";
 
 /// How long a container that keeps ending waits for its next start (Kubernetes v1.36: 10 s doubling to 5 min, forgotten after 10 min).
-pub const RESTART_BACKOFF: BackoffPolicy = BackoffPolicy {
+pub(crate) const RESTART_BACKOFF: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_secs(10),
     maximum: Duration::from_secs(300),
     reset_after: Duration::from_secs(600),
 };
 
 /// How long an image that could not be pulled waits for the next attempt (Kubernetes v1.36: 10 s doubling to 5 min).
-pub const IMAGE_BACKOFF: BackoffPolicy = RESTART_BACKOFF;
+pub(crate) const IMAGE_BACKOFF: BackoffPolicy = RESTART_BACKOFF;
 
 /// What a node agent is told when it starts.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub struct KubeletConfig {
 
 impl KubeletConfig {
     /// The configuration of a node with upstream's defaults.
-    pub fn new(
+    pub(crate) fn new(
         node_name: impl Into<String>,
         node_ip: IpAddr,
         root_dir: PathBuf,

@@ -202,7 +202,9 @@ async fn runtime_problem(ctx: &Context) -> Option<String> {
                 ));
             }
             None => {
-                return Some("container runtime status check may not have completed yet".to_owned());
+                return Some(
+                    "container runtime status check may not have completed yet".to_owned(),
+                );
             }
         }
     }

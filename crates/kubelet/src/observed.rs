@@ -6,7 +6,7 @@ use podo_base::Timestamp;
 
 /// What became of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
+pub(crate) enum RunState {
     /// Made, not started.
     Created,
     /// Running.
@@ -19,121 +19,121 @@ pub enum RunState {
 
 /// One sandbox of a Pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedSandbox {
+pub(crate) struct ObservedSandbox {
     /// The runtime's id.
-    pub id: String,
+    pub(crate) id: String,
     /// Which of the Pod's sandboxes it is, from 0.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// Whether its namespaces and network stand.
-    pub is_ready: bool,
+    pub(crate) is_ready: bool,
     /// When it was made.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// Its addresses, the preferred one first; none on the host's network.
-    pub ips: Vec<String>,
+    pub(crate) ips: Vec<String>,
 }
 
 /// As whom a container runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ObservedUser {
+pub(crate) struct ObservedUser {
     /// The user.
-    pub uid: i64,
+    pub(crate) uid: i64,
     /// The primary group.
-    pub gid: i64,
+    pub(crate) gid: i64,
     /// The further groups.
-    pub groups: Vec<i64>,
+    pub(crate) groups: Vec<i64>,
 }
 
 /// A mount inside a container, as the runtime reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedMount {
+pub(crate) struct ObservedMount {
     /// Where it is in the container.
-    pub container_path: String,
+    pub(crate) container_path: String,
     /// What it shows of the host.
-    pub host_path: String,
+    pub(crate) host_path: String,
 }
 
 /// One container of a Pod, alive or dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedContainer {
+pub(crate) struct ObservedContainer {
     /// The runtime's id.
-    pub id: String,
+    pub(crate) id: String,
     /// The sandbox that it belongs to.
-    pub sandbox_id: String,
+    pub(crate) sandbox_id: String,
     /// Its name in the Pod.
-    pub name: String,
+    pub(crate) name: String,
     /// How many of the same name came before.
-    pub restart_count: u32,
+    pub(crate) restart_count: u32,
     /// What became of it.
-    pub state: RunState,
+    pub(crate) state: RunState,
     /// When it was made.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// When it was started; 0 if it was not.
-    pub started_at: Timestamp,
+    pub(crate) started_at: Timestamp,
     /// When it ended; 0 if it did not.
-    pub finished_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
     /// How it ended.
-    pub exit_code: i32,
+    pub(crate) exit_code: i32,
     /// The runtime's word for the end, such as `OOMKilled`.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The runtime's text about the end, or the container's last words.
-    pub message: String,
+    pub(crate) message: String,
     /// The image as the runtime names it.
-    pub image: String,
+    pub(crate) image: String,
     /// The image by digest.
-    pub image_ref: String,
+    pub(crate) image_ref: String,
     /// What tells one version of the container's spec from another.
-    pub hash: String,
+    pub(crate) hash: String,
     /// Where its log is.
-    pub log_path: String,
+    pub(crate) log_path: String,
     /// As whom it runs.
-    pub user: Option<ObservedUser>,
+    pub(crate) user: Option<ObservedUser>,
     /// The signal that stops it, such as `SIGTERM`.
-    pub stop_signal: Option<String>,
+    pub(crate) stop_signal: Option<String>,
     /// What is mounted in it.
-    pub mounts: Vec<ObservedMount>,
+    pub(crate) mounts: Vec<ObservedMount>,
 }
 
 /// What the runtime knows of one Pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ObservedPod {
+pub(crate) struct ObservedPod {
     /// Its sandboxes, the newest first.
-    pub sandboxes: Vec<ObservedSandbox>,
+    pub(crate) sandboxes: Vec<ObservedSandbox>,
     /// Its containers, the newest first.
-    pub containers: Vec<ObservedContainer>,
+    pub(crate) containers: Vec<ObservedContainer>,
 }
 
 impl ObservedPod {
     /// The newest sandbox.
-    pub fn sandbox(&self) -> Option<&ObservedSandbox> {
+    pub(crate) fn sandbox(&self) -> Option<&ObservedSandbox> {
         self.sandboxes.first()
     }
 
     /// The newest sandbox if it stands.
-    pub fn ready_sandbox(&self) -> Option<&ObservedSandbox> {
+    pub(crate) fn ready_sandbox(&self) -> Option<&ObservedSandbox> {
         self.sandbox().filter(|sandbox| sandbox.is_ready)
     }
 
     /// The newest container of a name.
-    pub fn latest(&self, name: &str) -> Option<&ObservedContainer> {
+    pub(crate) fn latest(&self, name: &str) -> Option<&ObservedContainer> {
         self.containers.iter().find(|container| container.name == name)
     }
 
     /// The newest container of a name that belongs to a sandbox.
-    pub fn latest_in(&self, sandbox_id: &str, name: &str) -> Option<&ObservedContainer> {
+    pub(crate) fn latest_in(&self, sandbox_id: &str, name: &str) -> Option<&ObservedContainer> {
         self.containers
             .iter()
             .find(|container| container.name == name && container.sandbox_id == sandbox_id)
     }
 
     /// The containers that may have processes.
-    pub fn alive(&self) -> impl Iterator<Item = &ObservedContainer> {
+    pub(crate) fn alive(&self) -> impl Iterator<Item = &ObservedContainer> {
         self.containers
             .iter()
             .filter(|container| matches!(container.state, RunState::Running | RunState::Unknown))
     }
 
     /// Puts everything in the order that this type promises.
-    pub fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.sandboxes.sort_by_key(|sandbox| {
             std::cmp::Reverse((sandbox.attempt, sandbox.created_at, sandbox.id.clone()))
         });

@@ -8,7 +8,7 @@ use podo_api::quantity::Quantity;
 
 /// What kind of container of a Pod it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
+pub(crate) enum Role {
     /// Runs to success before the next begins.
     Init,
     /// An init container with `restartPolicy: Always`: starts in order and stays.
@@ -21,7 +21,7 @@ pub enum Role {
 
 impl Role {
     /// The field of the spec that such a container stands in.
-    pub fn field(self) -> &'static str {
+    pub(crate) fn field(self) -> &'static str {
         match self {
             Self::Init | Self::Sidecar => "spec.initContainers",
             Self::Main => "spec.containers",
@@ -32,7 +32,7 @@ impl Role {
 
 /// When a container that ended is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
+pub(crate) enum RestartPolicy {
     /// Always.
     Always,
     /// If it failed.
@@ -53,7 +53,7 @@ impl RestartPolicy {
 
 /// The Pod's service class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QosClass {
+pub(crate) enum QosClass {
     /// Limits equal requests everywhere.
     Guaranteed,
     /// Something is asked for.
@@ -64,7 +64,7 @@ pub enum QosClass {
 
 impl QosClass {
     /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Guaranteed => "Guaranteed",
             Self::Burstable => "Burstable",
@@ -75,18 +75,18 @@ impl QosClass {
 
 /// A Pod with its spec at hand.
 #[derive(Debug, Clone)]
-pub struct PodView {
+pub(crate) struct PodView {
     /// The Pod.
-    pub pod: k8s::Pod,
+    pub(crate) pod: k8s::Pod,
     /// Its spec; empty if it has none.
-    pub spec: k8s::PodSpec,
+    pub(crate) spec: k8s::PodSpec,
     /// Its ephemeral containers as containers.
     ephemeral: Vec<k8s::Container>,
 }
 
 impl PodView {
     /// The view of a Pod.
-    pub fn new(mut pod: k8s::Pod) -> Self {
+    pub(crate) fn new(mut pod: k8s::Pod) -> Self {
         let spec = pod.spec.take().unwrap_or_default();
         let ephemeral =
             spec.ephemeral_containers.iter().flatten().map(ephemeral_as_container).collect();
@@ -94,92 +94,92 @@ impl PodView {
     }
 
     /// The name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.pod.metadata.name.as_deref().unwrap_or_default()
     }
 
     /// The namespace.
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
     }
 
     /// The UID.
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
     /// The generation of the spec.
-    pub fn generation(&self) -> Option<i64> {
+    pub(crate) fn generation(&self) -> Option<i64> {
         self.pod.metadata.generation
     }
 
     /// `name_namespace(uid)`, as messages name a Pod.
-    pub fn full_name(&self) -> String {
+    pub(crate) fn full_name(&self) -> String {
         format!("{}_{}({})", self.name(), self.namespace(), self.uid())
     }
 
     /// Whether its deletion was asked for.
-    pub fn is_deleting(&self) -> bool {
+    pub(crate) fn is_deleting(&self) -> bool {
         self.pod.metadata.deletion_timestamp.is_some()
     }
 
     /// The status that the object carries.
-    pub fn status(&self) -> Option<&k8s::PodStatus> {
+    pub(crate) fn status(&self) -> Option<&k8s::PodStatus> {
         self.pod.status.as_ref()
     }
 
     /// The phase that the object carries.
-    pub fn phase(&self) -> &str {
+    pub(crate) fn phase(&self) -> &str {
         self.status().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
     }
 
     /// Whether the object says that all is over.
-    pub fn is_terminal(&self) -> bool {
+    pub(crate) fn is_terminal(&self) -> bool {
         matches!(self.phase(), "Succeeded" | "Failed")
     }
 
     /// The grace period: that of the deletion, else the spec's, in seconds.
-    pub fn grace_seconds(&self) -> i64 {
+    pub(crate) fn grace_seconds(&self) -> i64 {
         let deletion = self.pod.metadata.deletion_grace_period_seconds;
         deletion.or(self.spec.termination_grace_period_seconds).unwrap_or(30).max(1)
     }
 
     /// Whether it uses the host's network.
-    pub fn is_host_network(&self) -> bool {
+    pub(crate) fn is_host_network(&self) -> bool {
         self.spec.host_network == Some(true)
     }
 
     /// The init containers.
-    pub fn init_containers(&self) -> &[k8s::Container] {
+    pub(crate) fn init_containers(&self) -> &[k8s::Container] {
         self.spec.init_containers.as_deref().unwrap_or_default()
     }
 
     /// The ephemeral containers.
-    pub fn ephemeral_containers(&self) -> &[k8s::Container] {
+    pub(crate) fn ephemeral_containers(&self) -> &[k8s::Container] {
         &self.ephemeral
     }
 
     /// All containers with their roles: init containers, then main ones, then ephemeral ones, each in the spec's order.
-    pub fn containers(&self) -> impl Iterator<Item = (Role, &k8s::Container)> {
+    pub(crate) fn containers(&self) -> impl Iterator<Item = (Role, &k8s::Container)> {
         let init = self.init_containers().iter().map(|container| (init_role(container), container));
         let main = self.spec.containers.iter().map(|container| (Role::Main, container));
         init.chain(main).chain(self.ephemeral.iter().map(|container| (Role::Ephemeral, container)))
     }
 
     /// A container by name.
-    pub fn container(&self, name: &str) -> Option<(Role, &k8s::Container)> {
+    pub(crate) fn container(&self, name: &str) -> Option<(Role, &k8s::Container)> {
         self.containers().find(|(_, container)| container.name == name)
     }
 
     /// The Pod's restart policy.
-    pub fn restart_policy(&self) -> RestartPolicy {
+    pub(crate) fn restart_policy(&self) -> RestartPolicy {
         RestartPolicy::parse(self.spec.restart_policy.as_deref())
     }
 
     /// Whether a container that ended with this code is started again.
     ///
     /// Restart rules of a container come first, then its own policy, then the Pod's (KEP-5307).
-    pub fn restarts(&self, role: Role, container: &k8s::Container, exit_code: i32) -> bool {
+    pub(crate) fn restarts(&self, role: Role, container: &k8s::Container, exit_code: i32) -> bool {
         match role {
             Role::Sidecar => return true,
             Role::Ephemeral => return false,
@@ -200,7 +200,7 @@ impl PodView {
     }
 
     /// The service class: the one that the object carries, else computed.
-    pub fn qos_class(&self) -> QosClass {
+    pub(crate) fn qos_class(&self) -> QosClass {
         match self.status().and_then(|status| status.qos_class.as_deref()) {
             Some("Guaranteed") => QosClass::Guaranteed,
             Some("Burstable") => QosClass::Burstable,
@@ -210,7 +210,7 @@ impl PodView {
     }
 
     /// A volume by name.
-    pub fn volume(&self, name: &str) -> Option<&k8s::Volume> {
+    pub(crate) fn volume(&self, name: &str) -> Option<&k8s::Volume> {
         self.spec.volumes.iter().flatten().find(|volume| volume.name == name)
     }
 }
@@ -236,7 +236,7 @@ fn rule_decides(container: &k8s::Container, exit_code: i32) -> Option<bool> {
 }
 
 /// The role of an init container.
-pub fn init_role(container: &k8s::Container) -> Role {
+pub(crate) fn init_role(container: &k8s::Container) -> Role {
     if container.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init }
 }
 
@@ -262,19 +262,19 @@ fn ephemeral_as_container(from: &k8s::EphemeralContainer) -> k8s::Container {
 }
 
 /// Reads a quantity; nothing if it is malformed, which the API server refuses.
-pub fn quantity(text: &Text) -> Quantity {
+pub(crate) fn quantity(text: &Text) -> Quantity {
     text.0.parse().unwrap_or(Quantity::ZERO)
 }
 
 type Amounts = std::collections::BTreeMap<String, Text>;
 
 /// An amount in a list of resources; `None` if it is not set.
-pub fn amount(list: Option<&Amounts>, name: &str) -> Option<Quantity> {
+pub(crate) fn amount(list: Option<&Amounts>, name: &str) -> Option<Quantity> {
     list?.get(name).map(quantity)
 }
 
 /// What a container asks for, the limit standing in for a missing request.
-pub fn request(container: &k8s::Container, name: &str) -> Quantity {
+pub(crate) fn request(container: &k8s::Container, name: &str) -> Quantity {
     let Some(resources) = &container.resources else { return Quantity::ZERO };
     amount(resources.requests.as_ref(), name)
         .or_else(|| amount(resources.limits.as_ref(), name))
@@ -282,13 +282,13 @@ pub fn request(container: &k8s::Container, name: &str) -> Quantity {
 }
 
 /// A container's limit; `None` if it has none.
-pub fn limit(container: &k8s::Container, name: &str) -> Option<Quantity> {
+pub(crate) fn limit(container: &k8s::Container, name: &str) -> Option<Quantity> {
     amount(container.resources.as_ref()?.limits.as_ref(), name).filter(|limit| !limit.is_zero())
 }
 
 /// What a Pod asks for in all: the greater of its main containers with sidecars and of the init container that needs most, and the
 /// overhead; what `spec.resources` says comes first.
-pub fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
+pub(crate) fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
     let pod_level = spec.resources.as_ref().and_then(|all| amount(all.requests.as_ref(), name));
     let wanted =
         pod_level.unwrap_or_else(|| sum_containers(spec, |container| request(container, name)));
@@ -297,7 +297,7 @@ pub fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
 }
 
 /// A Pod's limit in all; `None` if a container has none.
-pub fn pod_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
+pub(crate) fn pod_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
     let pod_level = spec.resources.as_ref().and_then(|all| amount(all.limits.as_ref(), name));
     if pod_level.is_some() {
         return pod_level;
@@ -326,7 +326,7 @@ fn sum_containers(spec: &k8s::PodSpec, of: impl Fn(&k8s::Container) -> Quantity)
 }
 
 /// The service class of a spec.
-pub fn qos_class(spec: &k8s::PodSpec) -> QosClass {
+pub(crate) fn qos_class(spec: &k8s::PodSpec) -> QosClass {
     let parts: Vec<_> = match &spec.resources {
         Some(all) if all.requests.is_some() || all.limits.is_some() => vec![Some(all)],
         _ => {

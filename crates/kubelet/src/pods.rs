@@ -97,7 +97,9 @@ impl Registry {
     pub(crate) fn tell_all(&self, change: impl Fn(&mut Inbox)) {
         let mailboxes: Vec<_> =
             self.pods.lock().values().map(|entry| Arc::clone(&entry.mailbox)).collect();
-        mailboxes.iter().for_each(|mailbox| mailbox.put(&change));
+        for mailbox in mailboxes {
+            mailbox.put(&change);
+        }
     }
 
     /// Makes an entry for a Pod that has none. What a Pod that was started before takes counts at once.

@@ -27,6 +27,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who is told, by UID.
 pub(crate) type Notify = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Objects by name; `Ok(None)` if there is none.
+type Found<T> = Vec<(String, Result<Option<T>, Status>)>;
+
 type Users = Arc<Mutex<BTreeSet<String>>>;
 
 /// What a Pod refers to, by name, in its namespace.
@@ -160,7 +163,9 @@ impl Sources {
         let (notify, users) = (Arc::clone(&self.notify), Arc::clone(&followed.users));
         let handler: informer::Handler = Box::new(move |_change| {
             let users: Vec<String> = users.lock().iter().cloned().collect();
-            users.iter().for_each(|uid| notify(uid));
+            for uid in users {
+                notify(&uid);
+            }
         });
         let (client, cache) = (self.client.clone(), Arc::clone(&followed.cache));
         let own_stop = followed.stop.stop();
@@ -201,7 +206,7 @@ impl Sources {
         kind: Kind,
         namespace: &str,
         names: &BTreeSet<String>,
-    ) -> Vec<(String, Result<Option<Arc<Object>>, Status>)> {
+    ) -> Found<Arc<Object>> {
         let reads = names.iter().map(|name| async move {
             let found = match kind {
                 Kind::ConfigMap => self.fetch_one::<k8s::ConfigMap>(kind, namespace, name).await,
@@ -243,7 +248,7 @@ impl Sources {
 }
 
 fn typed<T: podo_api::k8s_openapi::serde::de::DeserializeOwned>(
-    found: Vec<(String, Result<Option<Arc<Object>>, Status>)>,
+    found: Found<Arc<Object>>,
 ) -> BTreeMap<String, Result<Option<T>, Status>> {
     let decode = |object: Arc<Object>| object.to::<T>().map_err(Status::internal);
     found

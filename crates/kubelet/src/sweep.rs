@@ -51,9 +51,9 @@ pub(crate) async fn run(ctx: Arc<Context>, stop: Stop) {
 /// Rotates logs that have grown too large.
 pub(crate) async fn rotate_logs(ctx: Arc<Context>, stop: Stop) {
     let policy = RotationPolicy {
-        bytes_max: ctx.config.log_file_bytes_max,
-        files_max: ctx.config.log_files_max,
-        age_max: ctx.config.log_rotation_age,
+        from_bytes: ctx.config.log_file_bytes_max,
+        keep_files: ctx.config.log_files_max,
+        from_age: ctx.config.log_rotation_age,
     };
     while stop.sleep(LOGS_PERIOD).await {
         for shown in ctx.registry.all() {

@@ -10,7 +10,7 @@ use crate::exit::{Class, Failure};
 use crate::server;
 
 /// Reads the command line and runs its command.
-pub fn run(args: Vec<OsString>) -> Result<(), Failure> {
+pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     let args = config::with_file(args).map_err(|error| Failure::of(Class::Usage, &error))?;
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,

@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 /// Kubernetes in one binary.
 #[derive(Debug, Parser)]
 #[command(name = "podo", version, disable_help_subcommand = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -20,7 +20,7 @@ pub struct Cli {
 
 /// The commands of `podo`; `kubectl` and the internal roles are chosen before.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Start a cluster: control plane and node in one process
     Up(UpOptions),
     /// Stop the cluster and remove all its Pods
@@ -33,7 +33,7 @@ pub enum Command {
 
 /// Where everything is kept.
 #[derive(Debug, Clone, Args)]
-pub struct Common {
+pub(crate) struct Common {
     /// Where state is kept
     #[arg(long, value_name = "DIR", default_value = "/var/lib/podo", overrides_with = "data_dir")]
     pub data_dir: PathBuf,
@@ -44,7 +44,7 @@ pub struct Common {
 
 /// Settings of the control plane.
 #[derive(Debug, Clone, Args)]
-pub struct ControlPlane {
+pub(crate) struct ControlPlane {
     /// Address and port of the API
     #[arg(
         long,
@@ -95,7 +95,7 @@ pub struct ControlPlane {
 
 /// Settings of the node.
 #[derive(Debug, Clone, Args)]
-pub struct Node {
+pub(crate) struct Node {
     /// The node's name; the host's by default
     #[arg(long, value_name = "NAME", overrides_with = "node_name")]
     pub node_name: Option<String>,
@@ -118,7 +118,7 @@ pub struct Node {
 
 /// Options of `podo up`.
 #[derive(Debug, Clone, Args)]
-pub struct UpOptions {
+pub(crate) struct UpOptions {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -135,7 +135,7 @@ pub struct UpOptions {
 
 /// Options of `podo down`.
 #[derive(Debug, Clone, Args)]
-pub struct DownOptions {
+pub(crate) struct DownOptions {
     #[command(flatten)]
     pub common: Common,
     /// Remove the data as well
@@ -145,7 +145,7 @@ pub struct DownOptions {
 
 /// Options of `podo server`.
 #[derive(Debug, Clone, Args)]
-pub struct ServerOptions {
+pub(crate) struct ServerOptions {
     #[command(flatten)]
     pub common: Common,
     #[command(flatten)]
@@ -154,7 +154,7 @@ pub struct ServerOptions {
 
 /// Options of `podo image`.
 #[derive(Debug, Clone, Args)]
-pub struct ImageOptions {
+pub(crate) struct ImageOptions {
     #[command(flatten)]
     pub common: Common,
     /// Pull images of a registry from another place: REGISTRY=URL, or URL for all
@@ -167,7 +167,7 @@ pub struct ImageOptions {
 
 /// The commands of `podo image`.
 #[derive(Debug, Clone, Subcommand)]
-pub enum ImageCommand {
+pub(crate) enum ImageCommand {
     /// List images
     Ls,
     /// Pull images
@@ -201,7 +201,7 @@ pub enum ImageCommand {
 
 /// Why the settings cannot be used. All of these end the program with exit code 64.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration file {path:?}")]
     Unreadable {
@@ -222,7 +222,7 @@ pub enum ConfigError {
 }
 
 /// Puts the settings of the `--config` file of a command line, if it names one, in front of its flags.
-pub fn with_file(args: Vec<OsString>) -> Result<Vec<OsString>, ConfigError> {
+pub(crate) fn with_file(args: Vec<OsString>) -> Result<Vec<OsString>, ConfigError> {
     let Some(path) = config_path(&args) else { return Ok(args) };
     let text = std::fs::read(&path)
         .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;

@@ -17,7 +17,7 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// What can be asked of a running instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "command")]
-pub enum Request {
+pub(crate) enum Request {
     /// Remove all Pods and end.
     Down,
     /// List images.
@@ -49,7 +49,7 @@ pub enum Request {
 /// A line of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Something to show.
     Line(String),
     /// How far something has got: what, done, and of how much (0 if that is not known).
@@ -61,7 +61,7 @@ pub enum Answer {
 }
 
 /// Who carries out requests.
-pub trait Handler: Send + Sync + 'static {
+pub(crate) trait Handler: Send + Sync + 'static {
     /// Carries out a request; whatever is sent before it ends is shown.
     fn handle(
         &self,
@@ -71,7 +71,7 @@ pub trait Handler: Send + Sync + 'static {
 }
 
 /// Answers requests until `stop`.
-pub async fn serve(listener: UnixListener, handler: Arc<dyn Handler>, stop: Stop) {
+pub(crate) async fn serve(listener: UnixListener, handler: Arc<dyn Handler>, stop: Stop) {
     let mut connections = Tasks::new("control");
     while let Some(accepted) = stop.or(listener.accept()).await {
         let Ok((stream, _)) = accepted else { continue };
@@ -121,7 +121,7 @@ async fn send(
 }
 
 /// Opens the socket of this process.
-pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
+pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -133,7 +133,7 @@ pub fn listen(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Asks the process of an instance; `None` if none runs. Each answer but the last is given to `show`.
-pub async fn ask(
+pub(crate) async fn ask(
     path: &Path,
     request: &Request,
     mut show: impl FnMut(Answer),
@@ -158,4 +158,4 @@ pub async fn ask(
 }
 
 /// Says that the process is to end, from inside a handler.
-pub type EndHandle = Arc<StopHandle>;
+pub(crate) type EndHandle = Arc<StopHandle>;

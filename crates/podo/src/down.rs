@@ -16,7 +16,7 @@ use crate::node_config::{self, CriParts};
 const END: Duration = Duration::from_secs(30);
 
 /// Runs the command.
-pub async fn run(options: &DownOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     require_root("podo down")?;
     let instance = Instance::of(&options.common.data_dir)?;
     if let Some(result) = control::ask(&instance.control_socket(), &Request::Down, |_| {}).await {

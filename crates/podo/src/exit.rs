@@ -7,7 +7,7 @@ use podo_base::Chain;
 
 /// A class of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// 64: the command or its configuration is wrong.
     Usage,
     /// 69: something that is needed is taken or not there: a port, a lock, a kernel feature, disk.
@@ -31,7 +31,7 @@ impl Class {
 
 /// Why the program ends.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     class: Class,
     message: String,
     hint: Option<String>,
@@ -39,25 +39,25 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with its sentence.
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
         Self { class, message: message.into(), hint: None }
     }
 
     /// A failure of an error and all its causes.
-    pub fn of(class: Class, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn of(class: Class, error: &(dyn Error + 'static)) -> Self {
         Self::new(class, Chain(error).to_string())
     }
 
     /// The same failure with what to do about it.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
 /// Tells how a command ended and gives the exit code.
-pub fn code(result: Result<(), Failure>) -> ExitCode {
+pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
     crate::tell(&format!("error: {}", failure.message));
     if let Some(hint) = &failure.hint {

@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_LINES_MAX: usize = 200;
 
 /// Serves until the process is ended.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let listener = match TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
         .or_else(|_| TcpListener::bind(("0.0.0.0", PORT)))
     {

@@ -13,7 +13,7 @@ use crate::instance::{Instance, require_root};
 use crate::{manager, node_config};
 
 /// Runs the command.
-pub async fn run(options: &ImageOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &ImageOptions) -> Result<(), Failure> {
     require_root("podo image")?;
     let instance = Instance::of(&options.common.data_dir)?;
     for request in requests(&options.command)? {
@@ -95,7 +95,7 @@ async fn alone(
 }
 
 /// Pulls an image, telling how far it has got.
-pub async fn pull(
+pub(crate) async fn pull(
     images: &ImageService,
     name: &str,
     answers: &mpsc::Sender<Answer>,
@@ -109,7 +109,7 @@ pub async fn pull(
 }
 
 /// The images as lines of a table.
-pub fn table(images: &ImageService) -> Vec<String> {
+pub(crate) fn table(images: &ImageService) -> Vec<String> {
     let mut lines = vec![format!("{:<60} {:<14} {:>10}", "IMAGE", "ID", "SIZE")];
     for image in images.list() {
         let id: String =
@@ -127,7 +127,7 @@ pub fn table(images: &ImageService) -> Vec<String> {
 }
 
 /// A size as people read it.
-pub fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut size = count;
     for unit in ["B", "KiB", "MiB"] {
         if size < 1024 {

@@ -13,7 +13,7 @@ const RUN_ROOT: &str = "/run/podo";
 
 /// An instance, named after its data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
+pub(crate) struct Instance {
     /// Eight hexadecimal digits.
     pub name: String,
     /// The data directory, absolute.
@@ -24,7 +24,7 @@ pub struct Instance {
 
 impl Instance {
     /// The instance of a data directory, which is made if it is not there.
-    pub fn of(data_dir: &Path) -> Result<Self, Failure> {
+    pub(crate) fn of(data_dir: &Path) -> Result<Self, Failure> {
         let make = || {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
             data_dir.canonicalize()
@@ -47,12 +47,12 @@ impl Instance {
     }
 
     /// The socket by which the running process of this instance is spoken to.
-    pub fn control_socket(&self) -> PathBuf {
+    pub(crate) fn control_socket(&self) -> PathBuf {
         self.run_dir.join("control.sock")
     }
 
     /// Takes the instance for this process; it is given back when the file is closed.
-    pub fn lock(&self) -> Result<File, Failure> {
+    pub(crate) fn lock(&self) -> Result<File, Failure> {
         let path = self.data_dir.join("lock");
         let open =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -80,7 +80,7 @@ fn fnv(bytes: &[u8]) -> u32 {
 }
 
 /// Only root can make containers.
-pub fn require_root(what: &str) -> Result<(), Failure> {
+pub(crate) fn require_root(what: &str) -> Result<(), Failure> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }

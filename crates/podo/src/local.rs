@@ -19,7 +19,7 @@ use podo_registry::Verb;
 
 /// A transport into the API server of this process.
 #[derive(Debug, Clone)]
-pub struct Local {
+pub(crate) struct Local {
     api: Arc<Api>,
     user: Arc<User>,
     agent: Box<str>,
@@ -27,7 +27,7 @@ pub struct Local {
 
 impl Local {
     /// A transport whose requests are those of `user`; `agent` is who manages the fields that it sets.
-    pub fn new(api: Arc<Api>, user: User, agent: &str) -> Arc<Self> {
+    pub(crate) fn new(api: Arc<Api>, user: User, agent: &str) -> Arc<Self> {
         Arc::new(Self { api, user: Arc::new(user), agent: agent.into() })
     }
 

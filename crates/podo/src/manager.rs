@@ -14,14 +14,14 @@ use crate::control::{Answer, EndHandle, Handler, Request};
 use crate::image;
 
 /// What is behind the control socket of `podo up`.
-pub struct Manager {
+pub(crate) struct Manager {
     cri: Arc<PodoCri>,
     end: EndHandle,
 }
 
 impl Manager {
     /// A manager of a node's runtime that can end the process.
-    pub fn new(cri: Arc<PodoCri>, end: EndHandle) -> Self {
+    pub(crate) fn new(cri: Arc<PodoCri>, end: EndHandle) -> Self {
         Self { cri, end }
     }
 }
@@ -47,7 +47,7 @@ impl Handler for Manager {
 }
 
 /// Carries out a request about images.
-pub async fn manage(
+pub(crate) async fn manage(
     images: &ImageService,
     request: Request,
     answers: &Sender<Answer>,

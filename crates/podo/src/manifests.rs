@@ -15,7 +15,11 @@ use podo_client::{Client, Query};
 const READY: Duration = Duration::from_secs(300);
 
 /// Applies the files and waits; the error is a sentence.
-pub async fn apply(client: &Client, kubeconfig: &Path, files: &[PathBuf]) -> Result<(), String> {
+pub(crate) async fn apply(
+    client: &Client,
+    kubeconfig: &Path,
+    files: &[PathBuf],
+) -> Result<(), String> {
     if files.is_empty() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use crate::exit::{Class, Failure};
 use crate::instance::Instance;
 
 /// What the settings of the runtime are made of.
-pub struct CriParts<'a> {
+pub(crate) struct CriParts<'a> {
     /// The instance.
     pub instance: &'a Instance,
     /// This program's file.
@@ -28,7 +28,7 @@ pub struct CriParts<'a> {
 }
 
 /// The settings of the runtime.
-pub fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
+pub(crate) fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
     let range = |(address, bits): (Ipv4Addr, u8)| {
         format!("{address}/{bits}").parse().map_err(|_| {
             Failure::new(Class::Usage, format!("{address}/{bits} is not an address range"))
@@ -51,7 +51,7 @@ pub fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
 }
 
 /// How registries are reached.
-pub fn registry(mirrors: &[String]) -> Result<RegistryConfig, Failure> {
+pub(crate) fn registry(mirrors: &[String]) -> Result<RegistryConfig, Failure> {
     let mirrors: Result<Vec<Mirror>, _> =
         mirrors.iter().map(|text| text.parse::<Mirror>()).collect();
     let mirrors = mirrors.map_err(|error| Failure::of(Class::Usage, &error))?;

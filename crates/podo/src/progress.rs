@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use crate::control::Answer;
 
 /// A sink that tells about every tenth of a layer.
-pub fn sink(answers: Sender<Answer>) -> ProgressSink {
+pub(crate) fn sink(answers: Sender<Answer>) -> ProgressSink {
     let told: Mutex<HashMap<String, u64>> = Mutex::default();
     Arc::new(move |progress| {
         let Progress::Downloading { layer, done_bytes, total_bytes } = progress else { return };

@@ -23,7 +23,7 @@ use crate::local::Local;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// A control plane that answers, with the tasks that it is made of.
-pub struct ControlPlaneParts {
+pub(crate) struct ControlPlaneParts {
     /// The API server.
     pub started: Started,
     /// Its tasks: the last to stop.
@@ -35,7 +35,7 @@ pub struct ControlPlaneParts {
 }
 
 /// Runs until the process is asked to end.
-pub async fn run(options: &ServerOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
     log();
     let mut parts = start_control_plane(&options.common, &options.control_plane).await?;
     crate::say(&format!("API server: https://{}", parts.started.address));
@@ -54,7 +54,7 @@ pub async fn run(options: &ServerOptions) -> Result<(), Failure> {
 }
 
 /// Starts logging to standard error; `RUST_LOG` says how much.
-pub fn log() {
+pub(crate) fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // A second call in one process changes nothing.
     let _already_set =
@@ -62,7 +62,7 @@ pub fn log() {
 }
 
 /// Starts the API server, and with it the chosen controllers and the scheduler.
-pub async fn start_control_plane(
+pub(crate) async fn start_control_plane(
     common: &Common,
     options: &ControlPlane,
 ) -> Result<ControlPlaneParts, Failure> {
@@ -126,7 +126,7 @@ fn start_controllers(
 }
 
 /// A client of this process with an identity that no request of its can change.
-pub fn client_of(api: &Arc<Api>, user: User, agent: &str) -> Client {
+pub(crate) fn client_of(api: &Arc<Api>, user: User, agent: &str) -> Client {
     Client::new(Local::new(Arc::clone(api), user, agent))
 }
 
@@ -164,7 +164,7 @@ fn server_config(common: &Common, options: &ControlPlane) -> Result<ServerConfig
 }
 
 /// An address range such as `10.43.0.0/16`.
-pub fn cidr(text: &str) -> Result<(Ipv4Addr, u8), Failure> {
+pub(crate) fn cidr(text: &str) -> Result<(Ipv4Addr, u8), Failure> {
     let parsed = text
         .split_once('/')
         .and_then(|(address, bits)| Some((address.parse().ok()?, bits.parse().ok()?)));
@@ -201,7 +201,7 @@ fn start_failed(error: &StartError) -> Failure {
 }
 
 /// Where the administrator's kubeconfig is.
-pub fn kubeconfig_path(data_dir: &Path) -> PathBuf {
+pub(crate) fn kubeconfig_path(data_dir: &Path) -> PathBuf {
     data_dir.join("kubeconfig.yaml")
 }
 
@@ -236,7 +236,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Waits for the signals by which a process is asked to end.
-pub async fn asked_to_end() {
+pub(crate) async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -35,7 +35,7 @@ struct NodeParts {
 }
 
 /// Runs until the process is asked to end.
-pub async fn run(options: &UpOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let began = Instant::now();
     require_root("podo up")?;
     server::log();

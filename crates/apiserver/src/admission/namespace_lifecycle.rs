@@ -13,7 +13,7 @@ fn is_review(request: &Request<'_>) -> bool {
     matches!(request.definition().storage, podo_registry::Storage::None)
 }
 
-pub(super) async fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> {
+pub(super) fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> {
     if request.operation != Operation::Create
         || !request.definition().is_namespaced()
         || is_review(request)

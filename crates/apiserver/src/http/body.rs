@@ -6,13 +6,13 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use podo_api::Status;
 
 /// What can go wrong while an answer is streamed.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer.
-pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, BodyError>;
 
 /// An answer.
-pub type Response = http::Response<Body>;
+pub(crate) type Response = http::Response<Body>;
 
 /// The largest body that is read (Kubernetes v1.36 `MaxRequestBodyBytes`).
 const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;

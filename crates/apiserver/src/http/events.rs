@@ -148,21 +148,10 @@ impl Encoder {
                 let has_columns = std::mem::take(&mut self.is_first);
                 let objects = std::slice::from_ref(object);
                 let now = self.clock.now();
-                match table::build(
-                    self.definition,
-                    objects,
-                    self.include,
-                    version,
-                    now,
-                    has_columns,
-                ) {
-                    Ok(table) => {
-                        let metadata =
-                            json!({"resourceVersion": object.resource_version.to_string()});
-                        self.frame(kind.as_str(), &table.with_metadata(metadata), "")
-                    }
-                    Err(status) => self.error(&status),
-                }
+                let table =
+                    table::build(self.definition, objects, self.include, version, now, has_columns);
+                let metadata = json!({"resourceVersion": object.resource_version.to_string()});
+                self.frame(kind.as_str(), &table.with_metadata(metadata), "")
             }
         }
     }

@@ -40,7 +40,11 @@ pub struct Peer {
 }
 
 /// Answers a request.
-pub async fn handle<B>(server: &Arc<Server>, request: http::Request<B>, peer: &Peer) -> Response
+pub(crate) async fn handle<B>(
+    server: &Arc<Server>,
+    request: http::Request<B>,
+    peer: &Peer,
+) -> Response
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BodyError>,
@@ -89,7 +93,7 @@ where
         }
         Ok(Route::Other) => {
             authorize_path(server, &user, &parts).map_err(plain)?;
-            server.serve_path(&parts, &options, &user).await.map_err(plain)
+            server.serve_path(&parts, &options, &user).map_err(plain)
         }
         Err(status) => {
             // Who may not ask is not told what there is.

@@ -150,7 +150,7 @@ fn object_bytes(
         Form::Table(version) => {
             let objects = std::slice::from_ref(object);
             let table =
-                table::build(definition, objects, context.include, version, context.now, true)?;
+                table::build(definition, objects, context.include, version, context.now, true);
             let version = object.resource_version.to_string();
             Ok(plain_bytes(&table.with_metadata(json!({"resourceVersion": version})), rendering))
         }
@@ -218,7 +218,7 @@ fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
                 version,
                 context.now,
                 true,
-            )?;
+            );
             Ok(plain_bytes(&table.with_metadata(list_meta(list)), rendering))
         }
         Form::MetadataList(version) => {

@@ -20,8 +20,6 @@ pub(crate) enum Route {
 pub(crate) struct Resource {
     pub(crate) target: Target,
     pub(crate) verb: Verb,
-    /// What of the path follows the subresource, for proxies.
-    pub(crate) rest: String,
 }
 
 /// A path as a resource's URL is read.
@@ -76,8 +74,8 @@ pub(crate) fn route(method: &http::Method, path: &str, options: &Options) -> Res
     }
     let Some(found) = find(&parts)? else { return Err(Status::no_such_resource()) };
     let verb = verb(method, &found, options)?;
-    let Found { target, rest, .. } = found;
-    Ok(Route::Resource(Resource { target: with_namespace_of(target), verb, rest }))
+    let Found { target, .. } = found;
+    Ok(Route::Resource(Resource { target: with_namespace_of(target), verb }))
 }
 
 /// The request for a namespace itself is authorized in that namespace.
@@ -109,7 +107,6 @@ fn split(path: &str) -> Option<Parts> {
 struct Found {
     target: Target,
     is_watch_path: bool,
-    rest: String,
 }
 
 fn find(parts: &Parts) -> Result<Option<Found>, Status> {
@@ -135,10 +132,10 @@ fn find(parts: &Parts) -> Result<Option<Found>, Status> {
     if !namespace.is_empty() && !definition.is_namespaced() {
         return Ok(None);
     }
-    let Some((target, rest)) = target(definition, namespace, name_and_more)? else {
+    let Some(target) = target(definition, namespace, name_and_more)? else {
         return Ok(None);
     };
-    Ok(Some(Found { target, is_watch_path, rest }))
+    Ok(Some(Found { target, is_watch_path }))
 }
 
 /// Under a namespace's own URL there are its subresources and everything that lives in it.
@@ -150,7 +147,7 @@ fn target(
     definition: &'static Definition,
     namespace: &str,
     tail: &[String],
-) -> Result<Option<(Target, String)>, Status> {
+) -> Result<Option<Target>, Status> {
     let name = tail.first().map_or("", String::as_str);
     if let Some(problem) =
         names::path_segment_name(name).into_iter().next().filter(|_| !name.is_empty())
@@ -165,8 +162,7 @@ fn target(
             None => return Ok(None),
         },
     };
-    let target = Target { definition, namespace: namespace.into(), name: name.into(), subresource };
-    Ok(Some((target, tail.get(2..).unwrap_or_default().join("/"))))
+    Ok(Some(Target { definition, namespace: namespace.into(), name: name.into(), subresource }))
 }
 
 fn verb(method: &http::Method, found: &Found, options: &Options) -> Result<Verb, Status> {

@@ -57,7 +57,7 @@ pub(crate) fn build(
     version: MetaVersion,
     now: Timestamp,
     has_columns: bool,
-) -> Result<Table, Status> {
+) -> Table {
     let rows: Vec<Value> =
         objects.iter().map(|object| row(definition, object, include, version, now)).collect();
     let columns: Vec<Value> = definition.columns.iter().map(column).collect();
@@ -69,7 +69,7 @@ pub(crate) fn build(
         if has_columns { Value::from(columns) } else { Value::Null },
     );
     fields.insert("rows".to_owned(), Value::from(rows));
-    Ok(Table { fields })
+    Table { fields }
 }
 
 fn column(column: &Column) -> Value {

@@ -39,7 +39,7 @@ pub(crate) async fn create(api: &Api, call: &Call) -> Result<Outcome, Status> {
     meta::set(&mut request, "creationTimestamp", now.to_rfc3339());
     validate(&request)?;
     let admitted = admission::Request::new(api, call, Operation::Create, write.is_dry_run);
-    admission::validate(&admitted, &request, None).await?;
+    admission::validate(&admitted, &request, None)?;
     let seconds = seconds_of(&request);
     let spec = TokenSpec {
         namespace: call.target.namespace.to_string(),

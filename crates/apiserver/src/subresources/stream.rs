@@ -39,7 +39,7 @@ pub(crate) async fn stream(
     };
     if target.subresource_name() != "log" {
         let request = admission::Request::new(&server.api, &call, Operation::Connect, false);
-        admission::validate(&request, &Value::Null, Some(&pod)).await?;
+        admission::validate(&request, &Value::Null, Some(&pod))?;
     }
     let path = node_path(target, &pod, options)?;
     if target.subresource_name() == "log" && tree::str_at(&pod, &["spec", "nodeName"]).is_empty() {

@@ -172,7 +172,7 @@ fn report(
         match validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => {
-                findings.into_iter().for_each(|finding| call.warnings.add(finding))
+                findings.into_iter().for_each(|finding| call.warnings.add(finding));
             }
             FieldValidation::Strict => {
                 return Err(Status::bad_request(format!(

@@ -42,7 +42,7 @@ pub(super) async fn create_object(
     wipe_system_fields(&mut value);
     tracking::create(api, call, write, &mut value);
     let mut request = admission::Request::new(api, call, Operation::Create, write.is_dry_run);
-    admission::mutate(&mut request, &mut value, None).await?;
+    admission::mutate(&mut request, &mut value, None)?;
     meta::set(&mut value, "uid", podo_base::uid());
     meta::set(&mut value, "creationTimestamp", api.clock.now().to_rfc3339());
     let is_generated =
@@ -53,7 +53,7 @@ pub(super) async fn create_object(
             generate_name(&mut value);
         }
         finish(call, &mut value)?;
-        admission::validate(&request, &value, None).await?;
+        admission::validate(&request, &value, None)?;
         if !version.is_empty() && version != "0" {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));

@@ -217,7 +217,7 @@ pub(crate) async fn delete_object(
         let old = present.value();
         let admission =
             admission::Request::of_target(api, call, target, Operation::Delete, request.is_dry_run);
-        admission::validate(&admission, &Value::Null, Some(&old)).await?;
+        admission::validate(&admission, &Value::Null, Some(&old))?;
         request.check_preconditions(target, &old)?;
         let version = stored.resource_version;
         let done = match plan(target.definition, request, &old, api.clock.now()) {

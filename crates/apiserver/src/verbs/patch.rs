@@ -104,7 +104,7 @@ fn apply(
         match validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => {
-                findings.into_iter().for_each(|finding| call.warnings.add(finding))
+                findings.into_iter().for_each(|finding| call.warnings.add(finding));
             }
             FieldValidation::Strict => {
                 return Err(unusable(

@@ -58,7 +58,7 @@ pub(crate) async fn rewrite(
         let is_conditional = check_version(target, &new, &old)?;
         let mut attempt =
             Attempt { old, old_object, new, is_conditional, reservation: Reservation::default() };
-        let object = match finish(api, call, write, &mut attempt).await? {
+        let object = match finish(api, call, write, &mut attempt)? {
             Finished::Unchanged => Some(Arc::clone(&attempt.old_object)),
             Finished::Deleted => {
                 // The answer is the object as it last was: upstream leaves the version of the last write in it.
@@ -144,7 +144,7 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Stat
 }
 
 /// Everything between the new object as the client wants it and the one that is written.
-async fn finish(
+fn finish(
     api: &Api,
     call: &Call,
     write: &WriteOptions,
@@ -155,7 +155,7 @@ async fn finish(
     tracking::update(api, call, write, old, new);
     carry(new, old);
     let mut request = admission::Request::new(api, call, Operation::Update, write.is_dry_run);
-    admission::mutate(&mut request, new, Some(old)).await?;
+    admission::mutate(&mut request, new, Some(old))?;
     separate_status(call, new, old);
     if call.target.is_status() {
         (definition.prepare_status)(new, old);
@@ -168,7 +168,7 @@ async fn finish(
     }
     json::settle(new, definition.schema()).map_err(Status::internal)?;
     validate(call, new, old)?;
-    admission::validate(&request, new, Some(old)).await?;
+    admission::validate(&request, new, Some(old))?;
     json::settle_stored(new, definition.schema()).map_err(Status::internal)?;
     managed_fields::keep_times_if_unchanged(old, new);
     let finished = if should_delete(definition, new) {

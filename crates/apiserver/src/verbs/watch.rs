@@ -53,7 +53,7 @@ impl EventKind {
 }
 
 /// An event of the store.
-pub type StoreEvent = Arc<podo_store::Event<Stored>>;
+pub(crate) type StoreEvent = Arc<podo_store::Event<Stored>>;
 
 /// One thing that a watch says.
 #[derive(Debug)]

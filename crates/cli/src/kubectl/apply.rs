@@ -248,7 +248,7 @@ impl Applier<'_> {
             Ok(object) => Ok(Change::Server(object)),
             Err(fault) if fault.reason() == "Conflict" => {
                 let advice = "Please review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the `--force-conflicts` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts";
-                Err(Fault::refused(format!("{}\n{advice}", fault)))
+                Err(Fault::refused(format!("{fault}\n{advice}")))
             }
             Err(fault) => Err(fault),
         }

@@ -7,6 +7,7 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs};
+use super::rules::compact;
 use super::tabs::Tabs;
 use super::value::{Look, shown};
 
@@ -104,26 +105,23 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
         let (kind, in_target) =
             target.split_once('/').map_or((target.as_str(), None), |(k, n)| (k, Some(n)));
         let mut attributes = json!({"verb": verb, "namespace": namespace});
-        match ctx.discovery().await?.find(kind) {
-            Some(resource) => {
-                attributes["resource"] = resource.plural.clone().into();
-                attributes["group"] = resource.group.clone().into();
-                if !resource.is_namespaced && kind != "*" {
-                    attributes["namespace"] = "".into();
-                    ctx.warn_once(&format!(
-                        "resource '{}' is not namespace scoped{}\n",
-                        resource.plural,
-                        in_group(&resource.group)
-                    ));
-                }
+        if let Some(resource) = ctx.discovery().await?.find(kind) {
+            attributes["resource"] = resource.plural.clone().into();
+            attributes["group"] = resource.group.clone().into();
+            if !resource.is_namespaced && kind != "*" {
+                attributes["namespace"] = "".into();
+                ctx.warn_once(&format!(
+                    "resource '{}' is not namespace scoped{}\n",
+                    resource.plural,
+                    in_group(&resource.group)
+                ));
             }
-            None => {
-                let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
-                attributes["resource"] = resource.into();
-                attributes["group"] = group.into();
-                if kind != "*" {
-                    ctx.warn_once(&format!("the server doesn't have a resource type '{kind}'\n"));
-                }
+        } else {
+            let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+            attributes["resource"] = resource.into();
+            attributes["group"] = group.into();
+            if kind != "*" {
+                ctx.warn_once(&format!("the server doesn't have a resource type '{kind}'\n"));
             }
         }
         if let Some(name) = in_target.or(name.first().map(String::as_str)) {
@@ -167,38 +165,17 @@ async fn list(ctx: &Ctx, args: CanI) -> Outcome {
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         ctx.note(format!("warning: the list may be incomplete{why}"));
     }
-    let mut lines: Vec<String> = Vec::new();
-    let texts = |rule: &Value, pointer: &str| -> Vec<String> {
-        rule.list(pointer).iter().map(shown).collect()
-    };
-    for rule in answer.list("/status/resourceRules") {
-        let mut groups = texts(rule, "/apiGroups");
-        if groups.is_empty() {
-            groups.push(String::new());
-        }
-        for group in &groups {
-            for resource in texts(rule, "/resources") {
-                let name = super::discovery::with_group(&resource, group);
-                lines.push(format!(
-                    "{name}\t[]\t[{}]\t[{}]\n",
-                    texts(rule, "/resourceNames").join(" "),
-                    texts(rule, "/verbs").join(" ")
-                ));
-            }
+    let mut rules = answer.list("/status/resourceRules").to_vec();
+    for rule in &mut rules {
+        if rule.list("/apiGroups").is_empty() {
+            rule["apiGroups"] = json!([""]);
         }
     }
-    lines.sort();
-    let mut urls: Vec<String> = Vec::new();
-    for rule in answer.list("/status/nonResourceRules") {
-        for url in texts(rule, "/nonResourceURLs") {
-            urls.push(format!("\t[{url}]\t[]\t[{}]\n", texts(rule, "/verbs").join(" ")));
-        }
-    }
-    urls.sort();
+    rules.extend_from_slice(answer.list("/status/nonResourceRules"));
     let mut tabs = Tabs::table();
     if !args.no_headers {
         tabs.push("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
     }
-    lines.iter().chain(&urls).for_each(|line| tabs.push(line));
+    compact(&rules).iter().for_each(|line| tabs.push(&format!("{line}\n")));
     ctx.out(tabs.finish())
 }

@@ -86,7 +86,7 @@ impl Ctx {
 
     /// Writes text to standard output.
     pub(crate) fn out(&self, text: impl AsRef<[u8]>) -> Outcome {
-        self.output.borrow_mut().write_all(text.as_ref()).map_err(|error| closed(error))
+        self.output.borrow_mut().write_all(text.as_ref()).map_err(closed)
     }
 
     /// Writes a line to standard output.
@@ -97,7 +97,7 @@ impl Ctx {
 
     /// Hands over what was written: before waiting, and at the end.
     pub(crate) fn flush(&self) -> Outcome {
-        self.output.borrow_mut().flush().map_err(|error| closed(error))
+        self.output.borrow_mut().flush().map_err(closed)
     }
 
     /// Writes a line to standard error, after what was written to standard output.
@@ -226,9 +226,7 @@ impl Ctx {
                     .map(Duration::from_secs)
                     .or_else(|| parse_duration(text))
                     .ok_or_else(|| {
-                        Fault::refused(format!(
-                            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
-                        ))
+                        Fault::refused("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)".to_string())
                     })?,
             ),
         };

@@ -158,9 +158,9 @@ async fn to_pod(
     let packed = tokio::task::spawn_blocking(move || pack(&source, &base, Sender(sender)));
     let sink = async |channel, bytes: &[u8]| {
         if channel == Channel::Stderr {
-            ctx.note_raw(bytes)
+            ctx.note_raw(bytes);
         } else {
-            ctx.out(bytes)?
+            ctx.out(bytes)?;
         }
         Ok(())
     };

@@ -33,7 +33,9 @@ pub(crate) struct Explain {
 
 pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     let Some(path) = args.path else {
-        return Err(Fault::refused("You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources."));
+        return Err(Fault::refused(
+            "You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.",
+        ));
     };
     if args.output != "plaintext" {
         return Err(Fault::refused(format!("unrecognized format: {}", args.output)));

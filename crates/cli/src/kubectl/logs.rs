@@ -185,7 +185,9 @@ async fn find(
     let namespace = ctx.namespace()?;
     let found = ctx.call(Call::get(resource.object(Some(&namespace), name))).await;
     let object = found.map_err(|fault| match fault {
-        fault if fault.is_not_found() => Fault::refused(format!("error from server (NotFound): {fault} in namespace {namespace:?}")),
+        fault if fault.is_not_found() => Fault::refused(format!(
+            "error from server (NotFound): {fault} in namespace {namespace:?}"
+        )),
         fault => fault,
     })?;
     if resource.kind == "Pod" {

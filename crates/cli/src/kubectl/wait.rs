@@ -135,9 +135,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
 /// With no time to wait, kubectl says it otherwise.
 fn unmet(fault: Fault, limit: Duration) -> Fault {
     match fault {
-        Fault::Refused(text) if limit.is_zero() => {
-            Fault::Refused(text.replace("timed out waiting for the condition on", "condition not met for"))
-        }
+        Fault::Refused(text) if limit.is_zero() => Fault::Refused(
+            text.replace("timed out waiting for the condition on", "condition not met for"),
+        ),
         fault => fault,
     }
 }

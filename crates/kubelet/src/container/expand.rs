@@ -13,13 +13,12 @@ pub(crate) fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> St
         } else if let Some((name, after)) =
             rest.strip_prefix('(').and_then(|inner| inner.split_once(')'))
         {
-            match lookup(name) {
-                Some(value) => output.push_str(&value),
-                None => {
-                    output.push_str("$(");
-                    output.push_str(name);
-                    output.push(')');
-                }
+            if let Some(value) = lookup(name) {
+                output.push_str(&value);
+            } else {
+                output.push_str("$(");
+                output.push_str(name);
+                output.push(')');
             }
             rest = after;
         } else {

@@ -1,5 +1,7 @@
 //! `/etc/hosts` of a Pod, and its host name (Kubernetes v1.36 `pkg/kubelet/kubelet_pods.go`).
 
+use std::fmt::Write as _;
+
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 
 use crate::pod::PodView;
@@ -81,9 +83,9 @@ pub(crate) fn managed(ips: &[String], host: &HostName, aliases: &[k8s::HostAlias
     for ip in ips {
         let HostName { name, domain, .. } = host;
         if domain.is_empty() {
-            text.push_str(&format!("{ip}\t{name}\n"));
+            let _infallible = writeln!(text, "{ip}\t{name}");
         } else {
-            text.push_str(&format!("{ip}\t{name}.{domain}\t{name}\n"));
+            let _infallible = writeln!(text, "{ip}\t{name}.{domain}\t{name}");
         }
     }
     text.push_str(&alias_lines(aliases));
@@ -102,7 +104,7 @@ fn alias_lines(aliases: &[k8s::HostAlias]) -> String {
     let mut text = String::from("\n# Entries added by HostAliases.\n");
     for alias in aliases {
         let names = alias.hostnames.as_deref().unwrap_or_default().join("\t");
-        text.push_str(&format!("{}\t{names}\n", alias.ip));
+        let _infallible = writeln!(text, "{}\t{names}", alias.ip);
     }
     text
 }

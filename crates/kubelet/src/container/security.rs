@@ -95,9 +95,9 @@ pub(crate) struct SecurityInput<'a> {
 /// The container's and the Pod's contexts, the container's going first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Effective {
-    pub(crate) run_as_user: Option<i64>,
-    pub(crate) run_as_group: Option<i64>,
-    pub(crate) run_as_non_root: bool,
+    pub(crate) user: Option<i64>,
+    pub(crate) group: Option<i64>,
+    pub(crate) must_not_be_root: bool,
 }
 
 /// Merges the parts that both contexts have.
@@ -106,15 +106,12 @@ pub(crate) fn effective(pod: &PodView, container: &k8s::Container) -> Effective 
     let own = container.security_context.as_ref();
     let either = |from_own: Option<i64>, from_pod: Option<i64>| from_own.or(from_pod);
     Effective {
-        run_as_user: either(
-            own.and_then(|own| own.run_as_user),
-            of_pod.and_then(|all| all.run_as_user),
-        ),
-        run_as_group: either(
+        user: either(own.and_then(|own| own.run_as_user), of_pod.and_then(|all| all.run_as_user)),
+        group: either(
             own.and_then(|own| own.run_as_group),
             of_pod.and_then(|all| all.run_as_group),
         ),
-        run_as_non_root: own
+        must_not_be_root: own
             .and_then(|own| own.run_as_non_root)
             .or_else(|| of_pod.and_then(|all| all.run_as_non_root))
             .unwrap_or(false),
@@ -123,7 +120,7 @@ pub(crate) fn effective(pod: &PodView, container: &k8s::Container) -> Effective 
 
 /// The user that all containers of a Pod run as; `None` if they differ or do not say. Files of tokens belong to that user.
 pub(crate) fn common_user(pod: &PodView) -> Option<i64> {
-    let mut users = pod.containers().map(|(_, container)| effective(pod, container).run_as_user);
+    let mut users = pod.containers().map(|(_, container)| effective(pod, container).user);
     let first = users.next()??;
     users.all(|user| user == Some(first)).then_some(first)
 }
@@ -139,7 +136,7 @@ pub(crate) fn of_container(
     verify_non_root(pod, container, &effective, input.image_user)?;
     let own = container.security_context.as_ref();
     let is_privileged = own.and_then(|own| own.privileged) == Some(true);
-    let (run_as_user, run_as_username) = match (effective.run_as_user, input.image_user.uid) {
+    let (run_as_user, run_as_username) = match (effective.user, input.image_user.uid) {
         (Some(uid), _) | (None, Some(uid)) => (Some(uid), String::new()),
         (None, None) => (None, input.image_user.name.clone()),
     };
@@ -154,7 +151,7 @@ pub(crate) fn of_container(
         namespace_options: Some(namespaces(pod, role, input.target_id)),
         selinux_options: selinux(pod, own),
         run_as_user: run_as_user.map(int64),
-        run_as_group: effective.run_as_group.map(int64),
+        run_as_group: effective.group.map(int64),
         run_as_username,
         readonly_rootfs: own.and_then(|own| own.read_only_root_filesystem) == Some(true),
         supplemental_groups: groups,
@@ -206,15 +203,14 @@ fn verify_non_root(
     effective: &Effective,
     image_user: &ImageUser,
 ) -> Result<(), SecurityError> {
-    if !effective.run_as_non_root {
+    if !effective.must_not_be_root {
         return Ok(());
     }
     let (pod, container) = (pod.full_name(), container.name.clone());
-    match (effective.run_as_user, image_user.uid) {
+    match (effective.user, image_user.uid) {
         (Some(0), _) => Err(SecurityError::RunsAsRoot { pod, container }),
-        (Some(_), _) => Ok(()),
         (None, Some(0)) => Err(SecurityError::ImageRunsAsRoot { pod, container }),
-        (None, Some(_)) => Ok(()),
+        (Some(_), _) | (None, Some(_)) => Ok(()),
         (None, None) if image_user.name.is_empty() => {
             Err(SecurityError::ImageRunsAsRoot { pod, container })
         }

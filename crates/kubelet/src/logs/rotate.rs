@@ -17,11 +17,11 @@ use podo_base::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RotationPolicy {
     /// Rotate from this size on.
-    pub(crate) bytes_max: u64,
+    pub(crate) from_bytes: u64,
     /// Keep so many files, the one being written included.
-    pub(crate) files_max: usize,
+    pub(crate) keep_files: usize,
     /// Rotate from this age on.
-    pub(crate) age_max: Option<Duration>,
+    pub(crate) from_age: Option<Duration>,
 }
 
 /// The end of a file that is being compressed.
@@ -52,7 +52,7 @@ pub(crate) fn put_aside(
 ) -> io::Result<PathBuf> {
     let mut old = rotated(path)?;
     // The one that is put aside now and the one that is begun count as well.
-    let keep = policy.files_max.saturating_sub(2);
+    let keep = policy.keep_files.saturating_sub(2);
     let surplus = old.len().saturating_sub(keep);
     for path in old.drain(..surplus) {
         std::fs::remove_file(path)?;

@@ -129,7 +129,7 @@ fn last_words_are_the_ends_lines() {
 #[test]
 fn rotation_keeps_so_many_files_and_compresses_all_but_the_last_two() {
     let log = log("x");
-    let policy = RotationPolicy { bytes_max: 10, files_max: 4, age_max: None };
+    let policy = RotationPolicy { from_bytes: 10, keep_files: 4, from_age: None };
     let now = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
     assert!(!is_due(&log.path, policy, now(0)));
     for round in 0..6 {
@@ -145,5 +145,5 @@ fn rotation_keeps_so_many_files_and_compresses_all_but_the_last_two() {
         .collect();
     names.sort();
     assert_eq!(names.len(), 4, "{names:?}");
-    assert_eq!(names.iter().filter(|name| name.ends_with(".gz")).count(), 2, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.contains(".gz")).count(), 2, "{names:?}");
 }

@@ -48,7 +48,7 @@ pub(crate) fn compute(input: NodeInput<'_>) -> k8s::NodeStatus {
             operating_system: "linux".to_owned(),
             architecture: facts::architecture().to_owned(),
             swap: (machine.swap_bytes > 0)
-                .then(|| k8s::NodeSwapStatus { capacity: Some(machine.swap_bytes) }),
+                .then_some(k8s::NodeSwapStatus { capacity: Some(machine.swap_bytes) }),
         }),
         images: Some(input.images.clone()).filter(|images| !images.is_empty()),
         // Others write these.

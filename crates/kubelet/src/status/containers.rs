@@ -152,7 +152,7 @@ fn without_record(
     status.last_state.clone_from(&old.last_state);
     let id = old.container_id.as_deref().unwrap_or_default();
     if old_state.terminated.is_some() {
-        status.last_state = old.state.clone();
+        status.last_state.clone_from(&old.state);
     } else if old_state.running.is_some() {
         if input.pod.is_deleting() || input.is_over {
             status.state = Some(lost(id, DELETED));

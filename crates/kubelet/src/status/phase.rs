@@ -93,7 +93,6 @@ fn main_phase<'a>(
         };
     }
     match (pending, running, unknown, ended) {
-        (1.., _, _, _) => "Pending",
         (0, 1.., 0, _) => "Running",
         (0, 0, 0, 1..) if will_restart => "Running",
         (0, 0, 0, 1..) if succeeded == ended => "Succeeded",

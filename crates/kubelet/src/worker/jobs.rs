@@ -156,7 +156,7 @@ fn sandbox_config(
         .recursive(true)
         .mode(0o755)
         .create(&log_dir)
-        .map_err(|error| format!("cannot make log directory {log_dir:?}: {error}"))?;
+        .map_err(|error| format!("cannot make log directory {}: {error}", log_dir.display()))?;
     let host_name = host_name(ctx, pod)?;
     let resolver = ctx.resolver(pod);
     let input = SandboxInput {

@@ -225,16 +225,18 @@ impl Machine {
             }
             Outcome::Stopped { id, is_ok } => self.stopped(id, is_ok, now),
             Outcome::CleanedUp { is_ok } => {
-                self.stage = match is_ok {
-                    true => Stage::Resting,
-                    false => Stage::Cleaning { is_busy: false, not_before: Some(now.plus(RETRY)) },
+                self.stage = if is_ok {
+                    Stage::Resting
+                } else {
+                    Stage::Cleaning { is_busy: false, not_before: Some(now.plus(RETRY)) }
                 };
             }
             Outcome::Removed { is_ok } => {
                 let not_before = (!is_ok).then(|| now.plus(RETRY));
-                self.stage = match is_ok {
-                    true => Stage::Confirming { is_busy: false, not_before },
-                    false => Stage::Removing { is_busy: false, not_before },
+                self.stage = if is_ok {
+                    Stage::Confirming { is_busy: false, not_before }
+                } else {
+                    Stage::Removing { is_busy: false, not_before }
                 };
             }
             Outcome::Confirmed { is_ok } => {
@@ -248,21 +250,16 @@ impl Machine {
     }
 
     fn stopped(&mut self, id: String, is_ok: bool, now: Timestamp) {
-        match &mut self.stage {
-            Stage::Stopping(stopping) => {
-                if is_ok {
-                    self.memory.dead.insert(id);
-                } else {
-                    stopping.told.remove(&id);
-                    stopping.not_before = Some(now.plus(RETRY));
-                }
+        if is_ok {
+            self.memory.dead.insert(id.clone());
+        }
+        if let Stage::Stopping(stopping) = &mut self.stage {
+            if !is_ok {
+                stopping.told.remove(&id);
+                stopping.not_before = Some(now.plus(RETRY));
             }
-            _ => {
-                self.is_acting = false;
-                if is_ok {
-                    self.memory.dead.insert(id);
-                }
-            }
+        } else {
+            self.is_acting = false;
         }
     }
 
@@ -411,22 +408,21 @@ impl Machine {
         }
         let sandboxes = || view.observed.sandboxes.iter().map(|one| one.id.clone()).collect();
         let mut wake = None;
+        let mut is_due = |is_busy: &mut bool, not_before: Option<Timestamp>| {
+            is_due(is_busy, not_before, view.now, &mut wake)
+        };
         match &mut self.stage {
-            Stage::Cleaning { is_busy, not_before } => {
-                if is_due(is_busy, *not_before, view.now, &mut wake) {
-                    commands.push(Command::CleanUp { sandboxes: sandboxes() });
-                }
+            Stage::Cleaning { is_busy, not_before } if is_due(is_busy, *not_before) => {
+                commands.push(Command::CleanUp { sandboxes: sandboxes() });
             }
-            Stage::Removing { is_busy, not_before } => {
-                if is_due(is_busy, *not_before, view.now, &mut wake) {
-                    commands.push(Command::Remove { sandboxes: sandboxes() });
-                }
+            Stage::Removing { is_busy, not_before } if is_due(is_busy, *not_before) => {
+                commands.push(Command::Remove { sandboxes: sandboxes() });
             }
             Stage::Confirming { .. } if view.is_gone => self.stage = Stage::Ended,
-            Stage::Confirming { is_busy, not_before } if view.is_told => {
-                if is_due(is_busy, *not_before, view.now, &mut wake) {
-                    commands.push(Command::Confirm);
-                }
+            Stage::Confirming { is_busy, not_before }
+                if view.is_told && is_due(is_busy, *not_before) =>
+            {
+                commands.push(Command::Confirm);
             }
             _ => {}
         }

@@ -299,12 +299,11 @@ fn place<'a>(document: &'a mut Value, property: &str) -> Result<(&'a mut Value, 
         document[head] = Value::Array(Vec::new());
     }
     let list = document[head].as_array_mut().ok_or_else(wrong)?;
-    let at = match list.iter().position(|one| one["name"] == name) {
-        Some(at) => at,
-        None => {
-            list.push(serde_json::json!({"name": name, inner: {}}));
-            list.len() - 1
-        }
+    let at = if let Some(at) = list.iter().position(|one| one["name"] == name) {
+        at
+    } else {
+        list.push(serde_json::json!({"name": name, inner: {}}));
+        list.len() - 1
     };
     Ok((&mut list[at][inner], field.to_owned()))
 }

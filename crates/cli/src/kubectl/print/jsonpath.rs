@@ -74,9 +74,7 @@ impl JsonPath {
         let inner = source.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
         let inner = inner.unwrap_or(source);
         let wrong = || {
-            Fault::refused(format!(
-                "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{{name1.name2}}' or '{{.name1.name2}}'"
-            ))
+            Fault::refused("unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'".to_string())
         };
         if inner.is_empty() || inner.contains(['{', '}']) {
             return Err(wrong());

@@ -103,7 +103,11 @@ pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
         };
         let Some((number, revision)) = target else {
             return Err(match args.to_revision {
-                0 => Fault::refused(format!("no rollout history found for {} {}", item.resource.kind.to_lowercase(), quoted(&item.name))),
+                0 => Fault::refused(format!(
+                    "no rollout history found for {} {}",
+                    item.resource.kind.to_lowercase(),
+                    quoted(&item.name)
+                )),
                 wanted => {
                     Fault::refused(format!("unable to find specified revision {wanted} in history"))
                 }
@@ -117,12 +121,11 @@ pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
         }
         let mut object = item.object.clone();
         if dry_run != DryRun::Client {
-            let call = match &revision.patch {
-                Some(patch) => Call::patch(item.path(), STRATEGIC, patch),
-                None => {
-                    let patch = json!([{"op": "replace", "path": "/spec/template", "value": revision.template}]);
-                    Call::patch(item.path(), JSON_PATCH, &patch)
-                }
+            let call = if let Some(patch) = &revision.patch {
+                Call::patch(item.path(), STRATEGIC, patch)
+            } else {
+                let patch = json!([{"op": "replace", "path": "/spec/template", "value": revision.template}]);
+                Call::patch(item.path(), JSON_PATCH, &patch)
             };
             object = ctx.call(call.query("dryRun", dry_run.query())).await?;
         }
