@@ -172,7 +172,7 @@ impl Verb {
             Self::Auth(args) => auth::run(ctx, args).await,
             Self::Autoscale(args) => expose::autoscale(ctx, args).await,
             Self::ClusterInfo(args) => api_resources::cluster_info(ctx, args).await,
-            Self::Config(args) => config::run(ctx, args).await,
+            Self::Config(args) => config::run(ctx, args),
             Self::Cordon(args) => nodes::cordon(ctx, args, true).await,
             Self::Cp(args) => cp::run(ctx, args).await,
             Self::Create(args) => create::run(ctx, args).await,

@@ -81,7 +81,7 @@ pub struct KubeletConfig {
 
 impl KubeletConfig {
     /// The configuration of a node with upstream's defaults.
-    pub(crate) fn new(
+    pub fn new(
         node_name: impl Into<String>,
         node_ip: IpAddr,
         root_dir: PathBuf,

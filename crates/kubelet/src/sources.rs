@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use podo_api::k8s_openapi::Resource;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
+use podo_api::k8s_openapi::serde::de::DeserializeOwned;
 use podo_api::{Object, Status};
 use podo_base::{StopHandle, Tasks};
 use podo_client::informer::{self, Cache};
@@ -247,7 +248,7 @@ impl Sources {
     }
 }
 
-fn typed<T: podo_api::k8s_openapi::serde::de::DeserializeOwned>(
+fn typed<T: DeserializeOwned>(
     found: Found<Arc<Object>>,
 ) -> BTreeMap<String, Result<Option<T>, Status>> {
     let decode = |object: Arc<Object>| object.to::<T>().map_err(Status::internal);

@@ -16,7 +16,7 @@ pub(crate) fn sink(answers: Sender<Answer>) -> ProgressSink {
         let Progress::Downloading { layer, done_bytes, total_bytes } = progress else { return };
         let name: String =
             layer.to_string().trim_start_matches("sha256:").chars().take(12).collect();
-        let tenth = if total_bytes == 0 { 10 } else { done_bytes * 10 / total_bytes };
+        let tenth = (done_bytes * 10).checked_div(total_bytes).unwrap_or(10);
         if told.lock().insert(name.clone(), tenth) == Some(tenth) {
             return;
         }

@@ -224,7 +224,8 @@ impl Cluster {
     /// If it cannot be run.
     pub fn podo(&self, args: &[&str]) -> Ran {
         let mut command = Command::new(self.binary());
-        command.args(args).arg("--data-dir").arg(self.data_dir()).stdin(Stdio::null());
+        let (name, rest) = args.split_first().expect("a command");
+        command.arg(name).arg("--data-dir").arg(self.data_dir()).args(rest).stdin(Stdio::null());
         command.output().expect("podo can be run").into()
     }
 

@@ -146,7 +146,7 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
         }
         ctx.line(text)?;
     }
-    if is_allowed { Ok(()) } else { Err(Fault::Exit(1)) }
+    if is_allowed { Ok(()) } else { Err(Fault::exit(1)) }
 }
 
 fn in_group(group: &str) -> String {

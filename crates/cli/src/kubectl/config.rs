@@ -76,7 +76,7 @@ struct GetContexts {
     no_headers: bool,
 }
 
-pub(crate) async fn run(ctx: &Ctx, args: Config) -> Outcome {
+pub(crate) fn run(ctx: &Ctx, args: Config) -> Outcome {
     match args.verb {
         Verb::View(args) => view(ctx, &args),
         Verb::CurrentContext => current(ctx),

@@ -141,7 +141,7 @@ async fn to_pod(
     let is_folder = remote::run(ctx, &test, Input::None, false, async |_, _| Ok(())).await;
     let target = match is_folder {
         Ok(()) => format!("{}/{name}", target.trim_end_matches('/')),
-        Err(Fault::Exit(_) | Fault::Refused(_)) => target.trim_end_matches('/').to_owned(),
+        Err(Fault::Exit { .. } | Fault::Refused(_)) => target.trim_end_matches('/').to_owned(),
         Err(fault) => return Err(fault),
     };
     let (folder, base) = target.rsplit_once('/').unwrap_or((".", target.as_str()));

@@ -175,7 +175,7 @@ fn compare(ctx: &Ctx, folders: &Folders) -> Outcome {
     ctx.note_raw(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(()),
-        Some(1) => Err(Fault::Exit(1)),
+        Some(1) => Err(Fault::exit(1)),
         code => Err(Fault::refused(format!("{program:?} ended with {code:?}"))),
     }
 }

@@ -63,9 +63,14 @@ pub(crate) enum Fault {
     /// A stream to the server broke.
     #[error(transparent)]
     Stream(#[from] StreamError),
-    /// Ends with this code and says nothing more: the code of a remote command, or differences found.
-    #[error("exit code {0}")]
-    Exit(u8),
+    /// Ends with the code of a remote command, or because differences were found; the text is told at the very end.
+    #[error("{text}")]
+    Exit {
+        /// The exit code.
+        code: u8,
+        /// What is told; nothing if empty.
+        text: String,
+    },
     /// Several, each told on its own line.
     #[error("{} errors", .0.len())]
     Many(Vec<Fault>),
@@ -81,6 +86,11 @@ impl From<ConfigError> for Fault {
 }
 
 impl Fault {
+    /// An end with a code and nothing said.
+    pub(crate) fn exit(code: u8) -> Self {
+        Self::Exit { code, text: String::new() }
+    }
+
     /// A fault with a text after `error: `.
     pub(crate) fn refused(text: impl Into<String>) -> Self {
         Self::Refused(text.into())
@@ -134,7 +144,7 @@ impl Fault {
     /// The exit code of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Exit(code) => *code,
+            Self::Exit { code, .. } => *code,
             Self::Closed => 0,
             _ => 1,
         }
@@ -143,7 +153,9 @@ impl Fault {
     /// The lines for standard error, each ended; empty for those that are told by their exit code.
     pub(crate) fn report(&self) -> String {
         match self {
-            Self::Exit(_) | Self::Closed => String::new(),
+            Self::Closed => String::new(),
+            Self::Exit { text, .. } if text.is_empty() => String::new(),
+            Self::Exit { text, .. } => format!("{}\n", text.trim_end()),
             Self::Many(faults) => faults.iter().map(|fault| fault.line_of_many() + "\n").collect(),
             Self::Status(status) if status.s("/reason") == "Invalid" => invalid(status),
             _ => self.line() + "\n",

@@ -108,7 +108,7 @@ pub(crate) async fn run(
     tokio::time::timeout(DRAIN, drained).await.unwrap_or(Ok(()))?;
     socket.close().await;
     drop(raw);
-    ended.map_or(Ok(()), |status| outcome(ctx, &status))
+    ended.map_or(Ok(()), |status| outcome(&status))
 }
 
 /// Passes output on; the status, if that is what the frame holds.
@@ -132,7 +132,7 @@ async fn take(
     Ok(None)
 }
 
-fn outcome(ctx: &Ctx, status: &Value) -> Outcome {
+fn outcome(status: &Value) -> Outcome {
     if status.s("/status") == "Success" {
         return Ok(());
     }
@@ -140,8 +140,7 @@ fn outcome(ctx: &Ctx, status: &Value) -> Outcome {
     let code = causes.clone().find(|cause| cause.s("/reason") == "ExitCode");
     match code.and_then(|cause| cause.s("/message").parse::<u8>().ok()) {
         Some(code) if status.s("/reason") == "NonZeroExitCode" => {
-            ctx.note(format!("command terminated with exit code {code}"));
-            Err(Fault::Exit(code))
+            Err(Fault::Exit { code, text: format!("command terminated with exit code {code}") })
         }
         _ => Err(Fault::refused(status.s("/message"))),
     }

@@ -345,10 +345,10 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
             _ => Seen::NotYet,
         })
     });
-    exit_of(ctx, &ended.await?)
+    exit_of(&ended.await?)
 }
 
-fn exit_of(ctx: &Ctx, pod: &Value) -> Outcome {
+fn exit_of(pod: &Value) -> Outcome {
     let place = format!("{}/{}", pod.namespace(), pod.name());
     match pod.s("/status/phase") {
         "Succeeded" => Ok(()),
@@ -357,12 +357,12 @@ fn exit_of(ctx: &Ctx, pod: &Value) -> Outcome {
             let code = ended.map_or(0, |ended| ended.i("/exitCode"));
             match (ended, u8::try_from(code)) {
                 (Some(ended), Ok(code @ 1..)) => {
-                    ctx.note(format!(
+                    let text = format!(
                         "pod {place} terminated ({})\n{}",
                         ended.s("/reason"),
                         ended.s("/message")
-                    ));
-                    Err(Fault::Exit(code))
+                    );
+                    Err(Fault::Exit { code, text })
                 }
                 _ => Err(Fault::refused(format!("pod {place} failed with unknown exit code"))),
             }

@@ -367,8 +367,8 @@ async fn list(ctx: &Ctx, words: &[String], args: &Env) -> Outcome {
                 continue;
             }
             ctx.line(format!(
-                "# {}, container {name}",
-                item.label().replace('/', " ").replacen(' ', " ", 1)
+                "# {} {}, container {name}",
+                item.resource.kind, item.name
             ))?;
             for variable in container.list("/env") {
                 let own = variable.s("/name");

@@ -73,7 +73,7 @@ impl Tabs {
                 this += 1;
                 continue;
             }
-            self.print(lines, first, this, widths, out);
+            Self::print(lines, first, this, widths, out);
             first = this;
             let mut width = self.minimum;
             while this < end && column + 1 < lines[this].len() {
@@ -85,7 +85,7 @@ impl Tabs {
             widths.pop();
             first = this;
         }
-        self.print(lines, first, end, widths, out);
+        Self::print(lines, first, end, widths, out);
     }
 
     fn remember(&mut self, column: usize, width: usize) -> usize {
@@ -100,7 +100,6 @@ impl Tabs {
     }
 
     fn print(
-        &self,
         lines: &[Vec<&str>],
         first: usize,
         end: usize,
@@ -112,11 +111,7 @@ impl Tabs {
                 out.push_str(cell);
                 if let Some(width) = widths.get(column) {
                     let used = cell.chars().count();
-                    // A last cell has no padding, unless it is empty: then it is all padding.
-                    let is_padded = column + 1 < line.len() || cell.is_empty();
-                    if is_padded {
-                        out.extend(std::iter::repeat_n(' ', width.saturating_sub(used)));
-                    }
+                    out.extend(std::iter::repeat_n(' ', width.saturating_sub(used)));
                 }
             }
             if index + 1 < lines.len() {

@@ -39,9 +39,11 @@ pub(crate) fn is_due(path: &Path, policy: RotationPolicy, now: Timestamp) -> boo
         let since_epoch = at.duration_since(std::time::UNIX_EPOCH).ok()?;
         Some(Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).ok()?))
     });
-    let is_old =
-        policy.age_max.zip(born_at).is_some_and(|(age_max, born_at)| now.since(born_at) >= age_max);
-    metadata.len() >= policy.bytes_max || is_old
+    let is_old = policy
+        .from_age
+        .zip(born_at)
+        .is_some_and(|(from_age, born_at)| now.since(born_at) >= from_age);
+    metadata.len() >= policy.from_bytes || is_old
 }
 
 /// Puts a log aside: removes what is one too many, compresses what was put aside before, renames it. The runtime has to be told.

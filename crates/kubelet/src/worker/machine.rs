@@ -411,21 +411,23 @@ impl Machine {
         let mut is_due = |is_busy: &mut bool, not_before: Option<Timestamp>| {
             is_due(is_busy, not_before, view.now, &mut wake)
         };
-        match &mut self.stage {
-            Stage::Cleaning { is_busy, not_before } if is_due(is_busy, *not_before) => {
-                commands.push(Command::CleanUp { sandboxes: sandboxes() });
+        let command = match &mut self.stage {
+            Stage::Cleaning { is_busy, not_before } => {
+                is_due(is_busy, *not_before).then(|| Command::CleanUp { sandboxes: sandboxes() })
             }
-            Stage::Removing { is_busy, not_before } if is_due(is_busy, *not_before) => {
-                commands.push(Command::Remove { sandboxes: sandboxes() });
+            Stage::Removing { is_busy, not_before } => {
+                is_due(is_busy, *not_before).then(|| Command::Remove { sandboxes: sandboxes() })
             }
-            Stage::Confirming { .. } if view.is_gone => self.stage = Stage::Ended,
-            Stage::Confirming { is_busy, not_before }
-                if view.is_told && is_due(is_busy, *not_before) =>
-            {
-                commands.push(Command::Confirm);
+            Stage::Confirming { .. } if view.is_gone => {
+                self.stage = Stage::Ended;
+                None
             }
-            _ => {}
-        }
+            Stage::Confirming { is_busy, not_before } if view.is_told => {
+                is_due(is_busy, *not_before).then_some(Command::Confirm)
+            }
+            _ => None,
+        };
+        commands.extend(command);
         if let Some(at) = wake {
             self.wake(at);
         }

@@ -87,15 +87,13 @@ pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
         return Plan::act(Action::StopSandboxes(old));
     }
     match memory.volumes {
-        VolumeState::Unset => return Plan::act(Action::SetUpVolumes),
         VolumeState::Failed { not_before, .. } if now < not_before => {
             return Plan::wait(not_before);
         }
-        VolumeState::Failed { .. } => return Plan::act(Action::SetUpVolumes),
-        VolumeState::Set { refresh_at: Some(at) } if at <= now => {
+        VolumeState::Set { refresh_at } if refresh_at.is_none_or(|at| now < at) => {}
+        VolumeState::Unset | VolumeState::Failed { .. } | VolumeState::Set { .. } => {
             return Plan::act(Action::SetUpVolumes);
         }
-        VolumeState::Set { .. } => {}
     }
     let mut plan = match current {
         Some(sandbox) => plan_containers(input, sandbox),

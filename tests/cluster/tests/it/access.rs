@@ -185,7 +185,7 @@ fn nobody_grants_more_than_he_has() {
             "/api/v1/namespaces/default/serviceaccounts",
             &json!({"metadata": {"name": "clerk"}}),
         );
-        let rules = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]}]);
+        let rules = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["get", "list", "create", "update"]}]);
         it.create(ROLES, &json!({"metadata": {"name": "clerk"}, "rules": rules}));
         it.create(
             BINDINGS,

@@ -284,9 +284,8 @@ pub(super) fn delete(ctx: &Ctx, args: &Name, what: &str) -> Outcome {
 /// The place of a property such as `contexts.NAME.namespace`: names may hold dots, so known entries are tried first.
 fn place<'a>(document: &'a mut Value, property: &str) -> Result<(&'a mut Value, String), Fault> {
     let wrong = || Fault::refused(format!("unable to locate path {property:?}"));
-    let (head, rest) = match property.split_once('.') {
-        None => return Ok((document, property.to_owned())),
-        Some(parts) => parts,
+    let Some((head, rest)) = property.split_once('.') else {
+        return Ok((document, property.to_owned()));
     };
     let inner = match head {
         "clusters" => "cluster",

@@ -37,18 +37,18 @@ impl<'a> Document<'a> {
             .find(|schema| schema.list("/x-kubernetes-group-version-kind").contains(&wanted))
     }
 
-    fn reference(self, schema: &'a Value) -> Option<&'a str> {
+    fn reference(schema: &'a Value) -> Option<&'a str> {
         schema.get("$ref").and_then(Value::as_str)
     }
 
     fn resolve(self, schema: &'a Value) -> &'a Value {
-        let name = self.reference(schema).and_then(|reference| reference.rsplit('/').next());
+        let name = Self::reference(schema).and_then(|reference| reference.rsplit('/').next());
         let found = name.and_then(|name| self.root["components"]["schemas"].get(name));
         found.unwrap_or(schema)
     }
 
     /// The schema of a map's values.
-    fn values_of(self, schema: &'a Value) -> Option<&'a Value> {
+    fn values_of(schema: &'a Value) -> Option<&'a Value> {
         schema.get("additionalProperties").filter(|values| values.is_object())
     }
 
@@ -68,7 +68,7 @@ impl<'a> Document<'a> {
         let Some((field, rest)) = path.split_first() else {
             return Some(self.whole(resolved, depth));
         };
-        if let Some(reference) = self.reference(schema) {
+        if let Some(reference) = Self::reference(schema) {
             if seen.contains(&reference) {
                 return None;
             }
@@ -85,7 +85,7 @@ impl<'a> Document<'a> {
         if let Some(items) = resolved.get("items") {
             return self.follow(items, path, depth, seen);
         }
-        if let Some(values) = self.values_of(resolved) {
+        if let Some(values) = Self::values_of(resolved) {
             return self.follow(values, path, depth, seen);
         }
         let mut alternatives = resolved.list("/allOf").iter();
@@ -123,7 +123,7 @@ impl<'a> Document<'a> {
         for part in schema.list("/allOf") {
             self.description(part, out, level + 1);
         }
-        for part in [schema.get("items"), self.values_of(schema)].into_iter().flatten() {
+        for part in [schema.get("items"), Self::values_of(schema)].into_iter().flatten() {
             self.description(part, out, level + 1);
         }
     }
@@ -137,7 +137,7 @@ impl<'a> Document<'a> {
         out: &mut String,
     ) {
         let count = seen.len();
-        if let Some(reference) = self.reference(schema) {
+        if let Some(reference) = Self::reference(schema) {
             if seen.contains(&reference) {
                 return;
             }
@@ -155,7 +155,7 @@ impl<'a> Document<'a> {
         for part in resolved.list("/allOf") {
             self.fields(part, level, depth, seen, out);
         }
-        for part in [resolved.get("items"), self.values_of(resolved)].into_iter().flatten() {
+        for part in [resolved.get("items"), Self::values_of(resolved)].into_iter().flatten() {
             self.fields(part, level, depth, seen, out);
         }
         seen.truncate(count);
@@ -202,13 +202,13 @@ impl<'a> Document<'a> {
         if let Some(items) = schema.get("items") {
             return format!("[]{}", self.type_name(items));
         }
-        if let Some(values) = self.values_of(schema) {
+        if let Some(values) = Self::values_of(schema) {
             return format!("map[string]{}", self.type_name(values));
         }
         if let ([only], false) = (schema.list("/allOf"), schema.has("/properties")) {
             return self.type_name(only);
         }
-        if let Some(reference) = self.reference(schema) {
+        if let Some(reference) = Self::reference(schema) {
             let resolved = self.resolve(schema);
             return match resolved.s("/type") {
                 "" | "object" => reference.rsplit(['/', '.']).next().unwrap_or("Object").to_owned(),

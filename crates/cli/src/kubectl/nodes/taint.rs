@@ -76,7 +76,8 @@ fn parse(text: &str) -> Result<Wanted, Fault> {
     let (pair, effect) = text.rsplit_once(':').unwrap_or((text, ""));
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     let is_effect = matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute");
-    if !is_effect && !(is_removal && effect.is_empty()) {
+    let is_any = is_removal && effect.is_empty();
+    if !is_effect && !is_any {
         return Err(Fault::refused(format!(
             "invalid taint effect: {effect}, unsupported taint effect"
         )));

@@ -46,7 +46,7 @@ impl<'a> Run<'a> {
             Node::Print(pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
                 if pipeline.declares.is_empty() {
-                    self.out.push_str(&functions::printed(&value));
+                    self.out.push_str(&functions::printed(value.as_ref()));
                 }
             }
             Node::If(branches, other) => {

@@ -78,21 +78,21 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             Value::Object(map) => map.len().into(),
             other => return Err(format!("error calling len: len of type {other}")),
         },
-        "print" => given.iter().map(printed).collect::<Vec<_>>().join(" ").into(),
-        "println" => (given.iter().map(printed).collect::<Vec<_>>().join(" ") + "\n").into(),
+        "print" => given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ").into(),
+        "println" => (given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ") + "\n").into(),
         "printf" => {
             let Some(Value::String(format)) = first else { return Err(wrong()) };
             printf(&format, &given[1..]).into()
         }
         "base64decode" => {
-            let text = printed(&first);
+            let text = printed(first.as_ref());
             let bytes =
                 STANDARD.decode(text).map_err(|error| format!("base64 decode failed: {error}"))?;
             String::from_utf8_lossy(&bytes).into_owned().into()
         }
-        "base64encode" => STANDARD.encode(printed(&first)).into(),
-        "urlquery" => super::super::super::call::escaped(&printed(&first)).into(),
-        "html" => printed(&first)
+        "base64encode" => STANDARD.encode(printed(first.as_ref())).into(),
+        "urlquery" => super::super::super::call::escaped(&printed(first.as_ref())).into(),
+        "html" => printed(first.as_ref())
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;")
@@ -100,7 +100,7 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             .replace('\'', "&#39;")
             .into(),
         "js" => {
-            printed(&first).replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\"").into()
+            printed(first.as_ref()).replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\"").into()
         }
         other => return Err(format!("function {other:?} not defined")),
     }))
@@ -146,7 +146,7 @@ fn index(value: Option<Value>, keys: &[Option<Value>]) -> Result<Option<Value>, 
                 if found.is_none() {
                     return Err(format!(
                         "error calling index: index out of range: {}",
-                        printed(key)
+                        printed(key.as_ref())
                     ));
                 }
                 found
@@ -182,20 +182,20 @@ fn slice(value: Value, bounds: &[Option<Value>]) -> Result<Value, String> {
 }
 
 /// A value as Go's `%v` writes it.
-pub(super) fn printed(value: &Option<Value>) -> String {
+pub(super) fn printed(value: Option<&Value>) -> String {
     match value {
         None => "<no value>".into(),
         Some(Value::Null) => "<nil>".into(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
             let items: Vec<String> =
-                items.iter().map(|item| printed(&Some(item.clone()))).collect();
+                items.iter().map(|item| printed(Some(item))).collect();
             format!("[{}]", items.join(" "))
         }
         Some(Value::Object(map)) => {
             let pairs: Vec<String> = map
                 .iter()
-                .map(|(key, value)| format!("{key}:{}", printed(&Some(value.clone()))))
+                .map(|(key, value)| format!("{key}:{}", printed(Some(value))))
                 .collect();
             format!("map[{}]", pairs.join(" "))
         }
@@ -234,7 +234,7 @@ fn printf(format: &str, given: &[Option<Value>]) -> String {
                 Some((width, precision)) => (width.parse().unwrap_or(0), precision.parse().ok()),
                 None => (flags.trim_start_matches(['-', '+', '#', ' ']).parse().unwrap_or(0), None),
             };
-        let text = formatted(verb, value, precision);
+        let text = formatted(verb, value.as_ref(), precision);
         let pad: String =
             std::iter::repeat_n(' ', usize::saturating_sub(width, text.chars().count())).collect();
         if flags.starts_with('-') {
@@ -248,7 +248,7 @@ fn printf(format: &str, given: &[Option<Value>]) -> String {
     out
 }
 
-fn formatted(verb: char, value: &Option<Value>, precision: Option<usize>) -> String {
+fn formatted(verb: char, value: Option<&Value>, precision: Option<usize>) -> String {
     match (verb, value) {
         ('q', Some(Value::String(text))) => quoted(text),
         ('s' | 'v', Some(Value::String(text))) => match precision {
