@@ -137,6 +137,7 @@ fn sources() -> Result<Vec<PathBuf>, String> {
 fn is_test(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.contains("/tests/")
+        || text.contains("/testing/")
         || text.ends_with("tests.rs")
         || text.contains("/benches/")
         || text.contains("/examples/")

@@ -283,3 +283,13 @@ fn refusal(error: &clap::Error, command: &str) -> Refusal {
     };
     Refusal { text, exit_code: 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_has_no_two_flags_of_one_name() {
+        Cli::command().debug_assert();
+    }
+}

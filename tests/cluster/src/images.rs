@@ -17,7 +17,7 @@ use crate::program;
 use crate::registry::{Registry, Settings};
 
 /// Changes with what is in the images.
-const EDITION: u32 = 4;
+const EDITION: u32 = 5;
 
 /// What answers like the documents' `kubia`.
 const KUBIA: &str = "#!/bin/sh
@@ -137,6 +137,11 @@ fn all() -> io::Result<Vec<Named>> {
                 config(&["/start.sh", "image-entry"], &["image-arg"]),
             )?,
             names: &[("library/show", "1")],
+        },
+        Named {
+            // Serves what there is and writes nothing: it can hold a Pod's namespaces on a read-only root.
+            image: with(&base, None, config(&["httpd", "-f", "-p", "8080", "-h", "/etc"], &[]))?,
+            names: &[("library/pause-web", "1")],
         },
         Named {
             image: with(

@@ -366,10 +366,7 @@ async fn list(ctx: &Ctx, words: &[String], args: &Env) -> Outcome {
             if !fits(&args.containers, name) {
                 continue;
             }
-            ctx.line(format!(
-                "# {} {}, container {name}",
-                item.resource.kind, item.name
-            ))?;
+            ctx.line(format!("# {} {}, container {name}", item.resource.kind, item.name))?;
             for variable in container.list("/env") {
                 let own = variable.s("/name");
                 match variable.get("valueFrom") {

@@ -2,6 +2,9 @@
 //!
 //! Holds     the last cell of a line has no width; a column ends where a line has no such cell.
 
+#[cfg(test)]
+mod tests;
+
 /// How columns are laid out.
 #[derive(Debug, Clone)]
 pub(crate) struct Tabs {
@@ -99,13 +102,7 @@ impl Tabs {
         remembered[column]
     }
 
-    fn print(
-        lines: &[Vec<&str>],
-        first: usize,
-        end: usize,
-        widths: &[usize],
-        out: &mut String,
-    ) {
+    fn print(lines: &[Vec<&str>], first: usize, end: usize, widths: &[usize], out: &mut String) {
         for (index, line) in lines.iter().enumerate().take(end).skip(first) {
             for (column, cell) in line.iter().enumerate() {
                 out.push_str(cell);

@@ -1,5 +1,8 @@
 //! Ages and durations as kubectl writes and reads them.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use podo_base::{Clock, SystemClock, Timestamp};

@@ -49,7 +49,8 @@ fn the_hosts_binary_cannot_be_overwritten_through_proc_self_exe() {
 #[test]
 fn no_descriptor_of_the_host_leaks_into_a_container() {
     on_cluster(|it| {
-        let script = "for f in /proc/$$/fd/*; do echo \"${f##*/} $(readlink $f)\"; done; pwd";
+        // What the shell was given, its child has as well; the child opens one more: the directory that it lists.
+        let script = "ls -l /proc/self/fd | awk '/->/ {print $(NF-2), $NF}'; pwd";
         it.ready(&pod(
             "fds",
             json!({"containers": [shell("main", &format!("{script}; exec sleep 3600"))]}),
@@ -62,7 +63,8 @@ fn no_descriptor_of_the_host_leaks_into_a_container() {
                     && (target == "/dev/null"
                         || target.starts_with("pipe:")
                         || target.starts_with("socket:"));
-                assert!(is_stream, "{how}: {out}");
+                let is_own = number == "3" && target.ends_with("/fd");
+                assert!(is_stream || is_own, "{how}: {out}");
             }
             assert!(out.ends_with("/\n"), "{how}: the working directory is the root: {out}");
         }
@@ -212,7 +214,7 @@ fn a_link_in_place_of_the_termination_message_is_not_followed() {
 fn a_log_that_a_pod_replaced_by_a_link_is_not_read() {
     on_cluster(|it| {
         // A Pod that may write the node's log folder: by design mighty, yet its links must not be followed by others.
-        let logs = it.data_dir().join("log");
+        let logs = it.data_dir().join("log/pods");
         let victim = it.ready(&pod(
             "victim",
             json!({"containers": [shell("main", "echo mine; exec sleep 3600")]}),

@@ -137,7 +137,7 @@ fn s32_a_registry_with_credentials() {
 fn s32_images_are_pulled_exported_removed_and_imported_by_hand() {
     on_cluster(|it| {
         let mirror = format!("--registry-mirror=docker.io={}", it.registry.as_ref().unwrap().url());
-        it.podo(&["image", "pull", &mirror, "busybox:1.35"]).ok();
+        it.podo(&["image", &mirror, "pull", "busybox:1.35"]).ok();
         let archive = it.folder.join("busybox.tar");
         let path = archive.to_string_lossy();
         it.podo(&["image", "export", "busybox:1.35", "--output", &path]).ok();

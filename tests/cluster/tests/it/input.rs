@@ -47,7 +47,6 @@ fn malformed_bodies_are_bad_requests() {
     attacked(|it| {
         refused(it, JSON, "{", 400, "");
         refused(it, JSON, "", 400, "");
-        refused(it, JSON, "null", 400, "");
         refused(it, JSON, "[]", 400, "");
         refused(it, JSON, "\u{0}\u{1}", 400, "");
         refused(it, JSON, &b"\xff\xfe{}"[..], 400, "");
@@ -91,7 +90,6 @@ fn invalid_names_and_paths_are_refused() {
             "/api/v1/namespaces/default/none",
             "/apis/none/v1/x",
             "/api/v9/pods",
-            "/api/v1/namespaces/../pods",
             "/api/v1/namespaces/default/pods/a/none",
             "/%00",
             "/api/v1/pods/%2e%2e",

@@ -100,7 +100,7 @@ fn without_root_up_and_down_end_with_77_and_a_server_runs() {
     let data = own.join("data").to_string_lossy().into_owned();
     ends(&nobody(&["up", "--data-dir", &data]), 77, "podo up needs root");
     ends(&nobody(&["down", "--data-dir", &data]), 77, "podo down needs root");
-    ends(&nobody(&["image", "ls", "--data-dir", &data]), 77, "podo image needs root");
+    ends(&nobody(&["image", "--data-dir", &data, "ls"]), 77, "podo image needs root");
     ends(&nobody(&["server", "--data-dir", "/root/podotest-none"]), 77, "data directory");
     Host::new().run(|| {
         let mut command = Command::new(&setpriv);
@@ -168,10 +168,11 @@ fn a_taken_port_and_a_locked_data_directory_end_with_69() {
             ends(&ran, 69, "127.0.0.1:7443");
         }
         drop(taken);
-        let kubelet = fails(
-            &it.binary(),
-            &["up", "--data-dir", &fresh, "--listen", "127.0.0.1:7443", "--node-ip", "192.0.2.1"],
-        );
+        let others = ["--cluster-cidr=10.52.0.0/16", "--service-cidr=10.53.0.0/16"];
+        let mut args =
+            vec!["up", "--data-dir", &fresh, "--listen=127.0.0.1:7443", "--node-ip=192.0.2.1"];
+        args.extend(others);
+        let kubelet = fails(&it.binary(), &args);
         ends(&kubelet, 69, "10250");
         fails(&it.binary(), &["down", "--purge", "--data-dir", &fresh]).ok();
     });
@@ -210,6 +211,6 @@ fn full_disk(data: &Path) {
         .find(|answer| answer.status != 201)
         .expect("the disk is full");
     assert!(refusal.status >= 500, "{}", refusal.text());
-    assert!(refusal.failure().2.contains("No space left on device"), "{}", refusal.text());
+    assert!(refusal.failure().2.contains("no space left on the disk"), "{}", refusal.text());
     assert_eq!(api.get(maps).status, 200, "what is stored can still be read");
 }

@@ -217,7 +217,7 @@ fn s17_wrong_values_name_the_field_and_the_reason() {
             ),
             (
                 json!({"restartPolicy": "Sometimes", "containers": [{"name": "a", "image": "x"}]}),
-                "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"Never\", \"OnFailure\"",
+                "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
             ),
             (
                 json!({"containers": [{"name": "a", "image": "x", "ports": [{"containerPort": 70000}]}]}),

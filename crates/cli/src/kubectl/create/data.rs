@@ -240,8 +240,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Fault> {
 impl Sources {
     fn read(&self) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         let has_others = !self.from_file.is_empty() || !self.from_literal.is_empty();
-        if !self.from_env_file.is_empty() && has_others
-        {
+        if !self.from_env_file.is_empty() && has_others {
             return Err(Fault::refused(
                 "from-env-file cannot be combined with from-file or from-literal",
             ));

@@ -67,36 +67,9 @@ fn compare(left: Option<&Value>, right: Option<&Value>) -> Ordering {
         (Some(Value::String(left)), Some(Value::String(right))) => {
             match (left.parse::<podo_api::quantity::Quantity>(), right.parse()) {
                 (Ok(left), Ok(right)) => left.cmp(&right),
-                _ => natural(left, right),
+                _ => left.cmp(right),
             }
         }
         (Some(left), Some(right)) => left.s("").cmp(right.s("")),
-    }
-}
-
-/// Compares text so that runs of digits count as numbers: `a9` comes before `a10`.
-fn natural(left: &str, right: &str) -> Ordering {
-    let (mut left, mut right) = (left, right);
-    loop {
-        let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (a, b) = (digits(left), digits(right));
-        if a > 0 && b > 0 {
-            let (one, two) =
-                (left[..a].trim_start_matches('0'), right[..b].trim_start_matches('0'));
-            let order =
-                one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then_with(|| a.cmp(&b));
-            if order != Ordering::Equal {
-                return order;
-            }
-            (left, right) = (&left[a..], &right[b..]);
-            continue;
-        }
-        let (Some(one), Some(two)) = (left.chars().next(), right.chars().next()) else {
-            return left.len().cmp(&right.len());
-        };
-        if one != two {
-            return one.cmp(&two);
-        }
-        (left, right) = (&left[one.len_utf8()..], &right[two.len_utf8()..]);
     }
 }

@@ -78,8 +78,13 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             Value::Object(map) => map.len().into(),
             other => return Err(format!("error calling len: len of type {other}")),
         },
-        "print" => given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ").into(),
-        "println" => (given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ") + "\n").into(),
+        "print" => {
+            given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ").into()
+        }
+        "println" => {
+            (given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ") + "\n")
+                .into()
+        }
         "printf" => {
             let Some(Value::String(format)) = first else { return Err(wrong()) };
             printf(&format, &given[1..]).into()
@@ -99,9 +104,11 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             .replace('"', "&#34;")
             .replace('\'', "&#39;")
             .into(),
-        "js" => {
-            printed(first.as_ref()).replace('\\', "\\\\").replace('\'', "\\'").replace('"', "\\\"").into()
-        }
+        "js" => printed(first.as_ref())
+            .replace('\\', "\\\\")
+            .replace('\'', "\\'")
+            .replace('"', "\\\"")
+            .into(),
         other => return Err(format!("function {other:?} not defined")),
     }))
 }
@@ -188,15 +195,12 @@ pub(super) fn printed(value: Option<&Value>) -> String {
         Some(Value::Null) => "<nil>".into(),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
-            let items: Vec<String> =
-                items.iter().map(|item| printed(Some(item))).collect();
+            let items: Vec<String> = items.iter().map(|item| printed(Some(item))).collect();
             format!("[{}]", items.join(" "))
         }
         Some(Value::Object(map)) => {
-            let pairs: Vec<String> = map
-                .iter()
-                .map(|(key, value)| format!("{key}:{}", printed(Some(value))))
-                .collect();
+            let pairs: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", printed(Some(value)))).collect();
             format!("map[{}]", pairs.join(" "))
         }
         Some(other) => other.to_string(),

@@ -11,7 +11,8 @@ const DEPTH_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
     Word(String),
-    Field(String),
+    /// A field, and whether it follows another token without a space: then it is a field of that.
+    Field(String, bool),
     Variable(String),
     Literal(Value),
     Symbol(&'static str),
@@ -70,7 +71,9 @@ fn tokens(source: &str) -> Result<(Vec<Token>, &str, bool), String> {
     let mut tokens = Vec::new();
     let mut rest = source;
     loop {
-        rest = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        let is_attached = trimmed.len() == rest.len();
+        rest = trimmed;
         if let Some(after) = rest.strip_prefix("}}") {
             return Ok((tokens, after, false));
         }
@@ -97,7 +100,7 @@ fn tokens(source: &str) -> Result<(Vec<Token>, &str, bool), String> {
             }
             '.' => {
                 let end = word_end(&rest[1..]) + 1;
-                tokens.push(Token::Field(rest[1..end].to_owned()));
+                tokens.push(Token::Field(rest[1..end].to_owned(), is_attached));
                 rest = &rest[end..];
             }
             '$' => {
@@ -298,8 +301,8 @@ fn commands(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Vec<Vec<Te
             Token::Symbol(other) => return Err(format!("unexpected {other:?}")),
             Token::Literal(value) => Term::Literal(value.clone()),
             Token::Variable(name) => Term::Variable(name.clone()),
-            Token::Field(name) if name.is_empty() => Term::Dot,
-            Token::Field(name) => Term::Fields(Box::new(Term::Dot), vec![name.clone()]),
+            Token::Field(name, _) if name.is_empty() => Term::Dot,
+            Token::Field(name, _) => Term::Fields(Box::new(Term::Dot), vec![name.clone()]),
             Token::Word(word) => match word.as_str() {
                 "true" => Term::Literal(true.into()),
                 "false" => Term::Literal(false.into()),
@@ -309,7 +312,7 @@ fn commands(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Vec<Vec<Te
             },
         };
         let mut fields = Vec::new();
-        while let Some(Token::Field(name)) = tokens
+        while let Some(Token::Field(name, true)) = tokens
             .get(*at)
             .filter(|_| !matches!(term, Term::Dot | Term::Literal(_) | Term::Function(_)))
         {
