@@ -142,3 +142,6 @@ impl ObservedPod {
         });
     }
 }
+
+#[cfg(test)]
+pub(crate) mod words;

@@ -35,7 +35,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// Where state is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/podo", overrides_with = "data_dir")]
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/podo", overrides_with = "data_dir", global = true)]
     pub data_dir: PathBuf,
     /// A YAML file of settings: every flag's name is a key
     #[arg(long, value_name = "FILE", overrides_with = "config")]
@@ -158,7 +158,7 @@ pub(crate) struct ImageOptions {
     #[command(flatten)]
     pub common: Common,
     /// Pull images of a registry from another place: REGISTRY=URL, or URL for all
-    #[arg(long, value_name = "[REGISTRY=]URL")]
+    #[arg(long, value_name = "[REGISTRY=]URL", global = true)]
     pub registry_mirror: Vec<String>,
     /// What to do
     #[command(subcommand)]

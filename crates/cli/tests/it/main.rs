@@ -1,5 +1,8 @@
 //! kubectl against a server in the same process; where a real kubectl is at hand, it must say the same.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![expect(clippy::print_stderr, reason = "a comparison that is left out is told")]
+
 mod fake;
 
 use std::io::{self, Write};

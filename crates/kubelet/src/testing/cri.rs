@@ -173,7 +173,8 @@ impl FakeCri {
             made.status.state = v1::ContainerState::Exited.into();
             made.status.exit_code = exit_code;
             made.status.finished_at = now;
-            made.status.reason = if exit_code == 0 { "Completed" } else { "Error" }.to_owned();
+            let reason = if exit_code == 0 { "Completed" } else { "Error" };
+            reason.clone_into(&mut made.status.reason);
             made.sandbox_id.clone()
         };
         if tells {

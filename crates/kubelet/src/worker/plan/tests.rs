@@ -1,1 +1,221 @@
+use super::*;
+use crate::observed::words::observed;
+use serde_json::{Value, json};
 
+fn view(spec: Value) -> PodView {
+    let pod = json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": spec});
+    PodView::new(serde_json::from_value(pod).expect("a Pod"))
+}
+
+fn container(name: &str) -> Value {
+    json!({"name": name, "image": "i"})
+}
+
+/// Two init containers, a sidecar between them, two main containers.
+fn full() -> Value {
+    json!({
+        "initContainers": [container("i1"), {"name": "s", "image": "i", "restartPolicy": "Always"}, container("i2")],
+        "containers": [container("a"), container("b")]})
+}
+
+fn ready_memory() -> Memory {
+    let mut memory = Memory::default();
+    memory.note_volumes(None, true, Timestamp::default());
+    memory
+}
+
+fn show(plan: &Plan) -> String {
+    let action = match &plan.action {
+        None => "-".to_owned(),
+        Some(Action::SetUpVolumes) => "volumes".to_owned(),
+        Some(Action::StopSandboxes(ids)) => format!("stop {}", ids.join(" ")),
+        Some(Action::RunSandbox { attempt }) => format!("sandbox {attempt}"),
+        Some(Action::Start { name, restart_count, .. }) => format!("start {name} {restart_count}"),
+        Some(Action::Replace { id, .. }) => format!("replace {id}"),
+        Some(Action::Finish) => "finish".to_owned(),
+    };
+    let wake = plan.wake_at.map(|at| format!("; wake {}", at.as_seconds())).unwrap_or_default();
+    let crashed: Vec<&str> = plan.crashed.iter().map(|(name, _)| name.as_str()).collect();
+    let crashed =
+        if crashed.is_empty() { String::new() } else { format!("; crashed {}", crashed.join(" ")) };
+    format!("{action}{wake}{crashed}")
+}
+
+#[track_caller]
+fn check_with(spec: Value, lines: &[&str], memory: &Memory, now: i64, expected: &str) {
+    let plan = plan(PlanInput {
+        pod: &view(spec),
+        observed: &observed(lines),
+        memory,
+        probes: &Probes::default(),
+        old: &k8s::PodStatus::default(),
+        now: Timestamp::from_seconds(now),
+    });
+    assert_eq!(show(&plan), expected);
+}
+
+#[track_caller]
+fn check(spec: Value, lines: &[&str], expected: &str) {
+    check_with(spec, lines, &ready_memory(), 1000, expected);
+}
+
+#[test]
+fn first_volumes_then_a_sandbox() {
+    check_with(full(), &[], &Memory::default(), 0, "volumes");
+    check(full(), &[], "sandbox 0");
+}
+
+#[test]
+fn init_containers_run_one_after_the_other_and_a_sidecar_stays() {
+    check(full(), &["sandbox 0 ready"], "start i1 0");
+    check(full(), &["sandbox 0 ready", "i1 running"], "-");
+    check(full(), &["sandbox 0 ready", "i1 exited 0 at 9"], "start s 0");
+    let up = ["sandbox 0 ready", "i1 exited 0 at 9", "s running"];
+    check(full(), &up, "start i2 0");
+    let done = ["sandbox 0 ready", "i1 exited 0 at 9", "s running", "i2 exited 0 at 9"];
+    check(full(), &done, "start a 0");
+    let lines = [&done[..], &["a running"]].concat();
+    check(full(), &lines, "start b 0");
+    let lines = [&done[..], &["a running", "b running"]].concat();
+    check(full(), &lines, "-");
+}
+
+#[test]
+fn a_sidecar_that_ended_is_started_again_whatever_else_runs() {
+    let lines = [
+        "sandbox 0 ready",
+        "i1 exited 0 at 9",
+        "s exited 0 at 9",
+        "i2 exited 0 at 9",
+        "a running",
+        "b running",
+    ];
+    check(full(), &lines, "start s 1");
+}
+
+#[test]
+fn a_failed_init_container_is_tried_again_unless_the_policy_says_never() {
+    let lines = ["sandbox 0 ready", "i1 exited 1 at 9"];
+    check(full(), &lines, "start i1 1");
+    let mut never = full();
+    never["restartPolicy"] = json!("Never");
+    check(never, &lines, "finish");
+}
+
+#[test]
+fn the_pods_policy_says_who_is_started_again() {
+    let spec = |policy: &str| json!({"restartPolicy": policy, "containers": [container("a"), container("b")]});
+    let one_done = ["sandbox 0 ready", "a exited 0 at 9", "b running"];
+    let one_failed = ["sandbox 0 ready", "a exited 1 at 9", "b running"];
+    check(spec("Always"), &one_done, "start a 1");
+    check(spec("OnFailure"), &one_done, "-");
+    check(spec("OnFailure"), &one_failed, "start a 1");
+    check(spec("Never"), &one_failed, "-");
+    check(spec("Never"), &["sandbox 0 ready", "a exited 1 at 9", "b exited 0 at 9"], "finish");
+    check(spec("OnFailure"), &["sandbox 0 ready", "a exited 0 at 9", "b exited 0 at 9"], "finish");
+}
+
+#[test]
+fn restarts_wait_twice_as_long_each_time_and_start_over_after_a_good_time() {
+    let spec = || json!({"containers": [container("a")]});
+    let hash = labels::hash(&view(spec()).spec.containers[0]);
+    let mut memory = ready_memory();
+    let mut now = 100;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let ended = Timestamp::from_seconds(now);
+        let wait =
+            memory.restart_wait("a", &hash, ended, ended).map_or(0, |(wait, _)| wait.as_secs());
+        waits.push(wait);
+        now += i64::try_from(wait).expect("short");
+        memory.note_restart("a", &hash, ended, Timestamp::from_seconds(now));
+    }
+    assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);
+    let line = format!("a#8 exited 1 at {now}");
+    let lines = ["sandbox 0 ready", line.as_str()];
+    let expected = format!("-; wake {}; crashed a", now + 300);
+    check_with(spec(), &lines, &memory, now, &expected);
+    let later = now + 601;
+    let line = format!("a#8 exited 1 at {later}");
+    check_with(spec(), &["sandbox 0 ready", line.as_str()], &memory, later, "start a 9");
+}
+
+#[test]
+fn a_container_that_waits_says_so_as_upstream_does() {
+    let pod = view(json!({"containers": [container("a")]}));
+    let mut memory = ready_memory();
+    let at = Timestamp::from_seconds(100);
+    memory.note_restart("a", &labels::hash(&pod.spec.containers[0]), at, at);
+    let plan = plan(PlanInput {
+        pod: &pod,
+        observed: &observed(&["sandbox 0 ready", "a#1 exited 1 at 100"]),
+        memory: &memory,
+        probes: &Probes::default(),
+        old: &k8s::PodStatus::default(),
+        now: Timestamp::from_seconds(101),
+    });
+    let (_, waiting) = &plan.crashed[0];
+    assert_eq!(waiting.reason, "CrashLoopBackOff");
+    assert_eq!(waiting.message, "back-off 10s restarting failed container=a pod=p_n(u)");
+}
+
+#[test]
+fn a_lost_sandbox_is_made_again_and_everything_in_it_begins_anew() {
+    let lost = [
+        "sandbox 0 lost",
+        "i1 exited 0 at 9",
+        "s exited 137 at 9",
+        "i2 exited 0 at 9",
+        "a exited 137 at 9",
+        "b exited 137 at 9",
+    ];
+    check(full(), &lost, "stop s0");
+    let mut memory = ready_memory();
+    memory.stopped.insert("s0".to_owned());
+    check_with(full(), &lost, &memory, 1000, "sandbox 1");
+    let anew = [&lost[..], &["sandbox 1 ready"]].concat();
+    check_with(full(), &anew, &memory, 1000, "start i1 1");
+}
+
+#[test]
+fn a_container_whose_image_was_changed_is_replaced() {
+    let spec = || json!({"containers": [container("a"), container("b")]});
+    check(spec(), &["sandbox 0 ready", "a running old", "b running"], "replace a-0");
+    check(spec(), &["sandbox 0 ready", "a created", "b running"], "replace a-0");
+}
+
+#[test]
+fn a_container_that_could_not_be_started_does_not_hold_up_the_next() {
+    let mut memory = ready_memory();
+    let now = Timestamp::from_seconds(1000);
+    let waiting = Waiting { reason: "ErrImagePull".to_owned(), message: String::new() };
+    memory.note_failed("a", waiting, Timestamp::from_seconds(1010), None, now);
+    let spec = json!({"containers": [container("a"), container("b")]});
+    check_with(spec, &["sandbox 0 ready"], &memory, 1000, "start b 0; wake 1010");
+}
+
+#[test]
+fn an_ephemeral_container_is_started_once_even_while_the_pod_does_not_get_on() {
+    let mut spec = full();
+    spec["ephemeralContainers"] = json!([container("debug")]);
+    check(spec.clone(), &["sandbox 0 ready", "i1 running"], "start debug 0");
+    check(spec, &["sandbox 0 ready", "i1 running", "debug exited 1 at 9"], "-");
+}
+
+#[test]
+fn what_the_server_has_counted_goes_on_after_the_runtime_has_forgotten() {
+    let status = |name: &str| {
+        json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 4,
+            "containerID": "podo://x", "state": {"running": {}}})
+    };
+    let old = json!({"containerStatuses": [status("a")]});
+    let plan = plan(PlanInput {
+        pod: &view(json!({"containers": [container("a")]})),
+        observed: &observed(&["sandbox 0 ready"]),
+        memory: &ready_memory(),
+        probes: &Probes::default(),
+        old: &serde_json::from_value(old).expect("a status"),
+        now: Timestamp::from_seconds(1000),
+    });
+    assert_eq!(show(&plan), "start a 5");
+}
