@@ -35,7 +35,13 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Common {
     /// Where state is kept
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/podo", overrides_with = "data_dir", global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/podo",
+        overrides_with = "data_dir",
+        global = true
+    )]
     pub data_dir: PathBuf,
     /// A YAML file of settings: every flag's name is a key
     #[arg(long, value_name = "FILE", overrides_with = "config")]

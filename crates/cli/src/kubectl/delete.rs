@@ -133,17 +133,15 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
         return Ok(());
     }
     ctx.flush()?;
-    let deadline = Instant::now() + limit;
+    all_gone(ctx, &deleted, Instant::now() + limit).await
+}
+
+/// Waits until all objects are gone. Who may not look cannot wait, which is no failure.
+async fn all_gone(ctx: &Ctx, deleted: &[(&Item, Option<String>)], deadline: Instant) -> Outcome {
     for (item, uid) in deleted {
-        let gone = until_gone(
-            ctx,
-            &item.resource,
-            &item.namespace,
-            &item.name,
-            uid.as_deref(),
-            Some(deadline),
-        );
-        match gone.await {
+        let uid = uid.as_deref();
+        let deadline = Some(deadline);
+        match until_gone(ctx, &item.resource, &item.namespace, &item.name, uid, deadline).await {
             Err(fault) if matches!(fault.reason(), "Forbidden" | "MethodNotAllowed") => {}
             other => other?,
         }

@@ -32,7 +32,7 @@ fn images_are_listed_looked_up_and_removed() {
         let mut names: Vec<String> =
             listed.iter().flat_map(|image| image.repo_tags.clone()).collect();
         names.sort();
-        assert_eq!(names, [IMAGE, "podo.local/hello:1.2.3"]);
+        assert_eq!(names, [IMAGE, "podo.local/hello:1.2.3", "podo.local/hello:latest"]);
         let status = async |name: &str| {
             let request = ImageStatusRequest { image: Some(spec(name)), verbose: false };
             world.cri.image_status(request).await

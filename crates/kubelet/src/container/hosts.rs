@@ -139,7 +139,7 @@ mod tests {
     fn a_long_name_is_cut_and_a_full_name_that_is_too_long_is_refused() {
         let long = format!("{}-{}", "a".repeat(62), "b".repeat(20));
         assert_eq!(name(&long, json!({"containers": []})).expect("a name").name, "a".repeat(62));
-        let spec = json!({"containers": [], "hostname": "h".repeat(40), "subdomain": "sub",
+        let spec = json!({"containers": [], "hostname": "h".repeat(41), "subdomain": "sub",
             "setHostnameAsFQDN": true});
         let error = name("p", spec).expect_err("too long").to_string();
         assert!(

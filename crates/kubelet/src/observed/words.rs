@@ -44,7 +44,7 @@ pub(crate) fn observed(lines: &[&str]) -> ObservedPod {
             "unknown" => RunState::Unknown,
             other => panic!("{other:?} is no state"),
         };
-        let number = |at: usize| words.get(at).map_or(0, |word| word.parse().expect("a number"));
+        let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(0);
         pod.containers.push(ObservedContainer {
             id: format!("{name}-{count}"),
             sandbox_id: sandbox.clone(),

@@ -17,6 +17,8 @@ const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 #[test]
 fn forwarding_is_turned_on_once_and_reported() {
     let world = World::new();
+    // A namespace begins with what its host has.
+    world.node.run(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "0")).unwrap().unwrap();
     let network = world.open(world.config("forward", "10.42.0.0/24"));
     let changed = network.ensure().unwrap().changed_settings;
     let names: Vec<&str> = changed.iter().map(|change| change.name.as_str()).collect();

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome};
+use super::super::value::Look;
 use super::{Common, int_or_string};
 
 /// Create a service
@@ -75,47 +76,49 @@ pub(super) struct ExternalName {
 
 impl Service {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
-        let (object, kind, common) = match self {
-            Self::ClusterIp(args) => {
-                let is_headless = args.clusterip.as_deref() == Some("None");
-                if args.tcp.is_empty() && !is_headless {
-                    return Err(Fault::refused("at least one tcp port specifier must be provided"));
-                }
-                let mut object = service(&args.name, "ClusterIP", ports(&args.tcp)?);
-                if let Some(address) = args.clusterip {
-                    object["spec"]["clusterIP"] = address.into();
-                }
-                (object, "ClusterIP", args.common)
-            }
-            Self::NodePort(args) => {
-                need_port(&args.tcp)?;
-                let mut object = service(&args.name, "NodePort", ports(&args.tcp)?);
-                if let Some(port) = args.node_port {
-                    for own in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
-                        own["nodePort"] = port.into();
-                    }
-                }
-                (object, "NodePort", args.common)
-            }
+        let (object, common) = match self {
+            Self::ClusterIp(args) => (cluster_ip(&args)?, args.common),
+            Self::NodePort(args) => (node_port(&args)?, args.common),
             Self::LoadBalancer(args) => {
                 need_port(&args.tcp)?;
-                (
-                    service(&args.name, "LoadBalancer", ports(&args.tcp)?),
-                    "LoadBalancer",
-                    args.common,
-                )
+                (service(&args.name, "LoadBalancer", ports(&args.tcp)?), args.common)
             }
-            Self::ExternalName(args) => {
-                let Some(external) = args.external_name else {
-                    return Err(Fault::refused("required flag(s) \"external-name\" not set"));
-                };
-                let mut object = service(&args.name, "ExternalName", ports(&args.tcp)?);
-                object["spec"]["externalName"] = external.into();
-                (object, "ExternalName", args.common)
-            }
+            Self::ExternalName(args) => (external_name(&args)?, args.common),
         };
-        common.submit(ctx, object, Some(&format!("failed to create {kind} service:"))).await
+        let words = format!("failed to create {} service:", object.s("/spec/type"));
+        common.submit(ctx, object, Some(&words)).await
     }
+}
+
+fn cluster_ip(args: &ClusterIp) -> Result<Value, Fault> {
+    if args.clusterip.as_deref() != Some("None") {
+        need_port(&args.tcp)?;
+    }
+    let mut object = service(&args.name, "ClusterIP", ports(&args.tcp)?);
+    if let Some(address) = &args.clusterip {
+        object["spec"]["clusterIP"] = address.clone().into();
+    }
+    Ok(object)
+}
+
+fn node_port(args: &NodePort) -> Result<Value, Fault> {
+    need_port(&args.tcp)?;
+    let mut object = service(&args.name, "NodePort", ports(&args.tcp)?);
+    if let Some(port) = args.node_port {
+        for own in object["spec"]["ports"].as_array_mut().into_iter().flatten() {
+            own["nodePort"] = port.into();
+        }
+    }
+    Ok(object)
+}
+
+fn external_name(args: &ExternalName) -> Result<Value, Fault> {
+    let Some(external) = &args.external_name else {
+        return Err(Fault::refused("required flag(s) \"external-name\" not set"));
+    };
+    let mut object = service(&args.name, "ExternalName", ports(&args.tcp)?);
+    object["spec"]["externalName"] = external.clone().into();
+    Ok(object)
 }
 
 fn need_port(tcp: &[String]) -> Result<(), Fault> {

@@ -25,9 +25,37 @@ pub(super) fn source(page: &mut Page, volume: &Value) {
     let Some((kind, own)) = found else {
         return page.line(1, "<unknown>");
     };
+    match kind.as_str() {
+        "downwardAPI" => downward(page, own),
+        "projected" => projected(page, own),
+        kind => {
+            for (label, value) in rows(kind, own) {
+                page.pair(2, label, value);
+            }
+            if kind == "csi" {
+                page.map("    ", "VolumeAttributes", own.get("volumeAttributes"));
+            }
+        }
+    }
+}
+
+fn downward(page: &mut Page, own: &Value) {
+    page.pair(2, "Type", "DownwardAPI (a volume populated by information about the pod)");
+    page.line(2, "Items:");
+    for item in own.list("/items") {
+        for field in ["/fieldRef/fieldPath", "/resourceFieldRef/resource"] {
+            if item.has(field) {
+                page.line(3, format!("{} -> {}", item.s(field), item.s("/path")));
+            }
+        }
+    }
+}
+
+/// The labels and values of a kind of volume.
+fn rows(kind: &str, own: &Value) -> Vec<(&'static str, String)> {
     let text = |pointer: &str| own.at(pointer).map(shown).unwrap_or_default();
     let flag = |pointer: &str| own.b(pointer).to_string();
-    let rows: Vec<(&str, String)> = match kind.as_str() {
+    match kind {
         "hostPath" => vec![
             ("Type", "HostPath (bare host directory volume)".into()),
             ("Path", text("/path")),
@@ -80,30 +108,11 @@ pub(super) fn source(page: &mut Page, volume: &Value) {
             rows.push(("ReadOnly", flag("/readOnly")));
             rows
         }
-        "downwardAPI" => {
-            page.pair(2, "Type", "DownwardAPI (a volume populated by information about the pod)");
-            page.line(2, "Items:");
-            for item in own.list("/items") {
-                for field in ["/fieldRef/fieldPath", "/resourceFieldRef/resource"] {
-                    if item.has(field) {
-                        page.line(3, format!("{} -> {}", item.s(field), item.s("/path")));
-                    }
-                }
-            }
-            return;
-        }
-        "projected" => return projected(page, own),
         "ephemeral" => vec![(
             "Type",
             "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)".into(),
         )],
-        _ => vec![("Type", kind.clone())],
-    };
-    for (label, value) in rows {
-        page.pair(2, label, value);
-    }
-    if kind == "csi" {
-        page.map("    ", "VolumeAttributes", own.get("volumeAttributes"));
+        _ => vec![("Type", kind.to_owned())],
     }
 }
 

@@ -78,6 +78,14 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             Value::Object(map) => map.len().into(),
             other => return Err(format!("error calling len: len of type {other}")),
         },
+        name => texts(name, &given)?,
+    }))
+}
+
+/// The functions whose result is text.
+fn texts(name: &str, given: &[Option<Value>]) -> Result<Value, String> {
+    let first = given.first().cloned().flatten();
+    Ok(match name {
         "print" => {
             given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ").into()
         }
@@ -86,7 +94,9 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
                 .into()
         }
         "printf" => {
-            let Some(Value::String(format)) = first else { return Err(wrong()) };
+            let Some(Value::String(format)) = first else {
+                return Err("printf wants a format".into());
+            };
             printf(&format, &given[1..]).into()
         }
         "base64decode" => {
@@ -110,7 +120,7 @@ pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value
             .replace('"', "\\\"")
             .into(),
         other => return Err(format!("function {other:?} not defined")),
-    }))
+    })
 }
 
 pub(super) fn is_true(value: Option<&Value>) -> bool {
