@@ -1,6 +1,6 @@
 //! The annotation in which `apply` keeps the configuration that it applied last.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::print::json;
 use super::value::{Look, at_mut, object_mut};
@@ -14,13 +14,16 @@ pub(crate) fn read(object: &Value) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
+/// A configuration without the annotation; like one that was applied, it has a map of annotations, be it empty.
+pub(crate) fn without(object: &Value) -> Value {
+    let mut object = object.clone();
+    object_mut(at_mut(&mut object, &["metadata", "annotations"])).remove(KEY);
+    object
+}
+
 /// Writes a configuration into its own annotation, without what the annotation said before.
 pub(crate) fn write(object: &mut Value) {
-    let annotations = at_mut(object, &["metadata", "annotations"]);
-    object_mut(annotations).remove(KEY);
-    if annotations.is_null() {
-        *annotations = Value::Object(Map::new());
-    }
+    *object = without(object);
     let text = json::compact(object) + "\n";
     at_mut(object, &["metadata", "annotations"])[KEY] = text.into();
 }

@@ -117,8 +117,7 @@ async fn merged(ctx: &Ctx, args: &Diff, item: &Item, live: &Value) -> Result<Val
         let call = Call::patch(item.path(), APPLY, &item.object).query("force", force);
         return ctx.call(dry(call)).await;
     }
-    let mut modified = item.object.clone();
-    applied::write(&mut modified);
+    let modified = applied::without(&item.object);
     if live.is_null() {
         return ctx
             .call(dry(Call::post(item.resource.collection(Some(&item.namespace)), &modified)))

@@ -82,10 +82,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
         ));
     }
     if args.command.is_empty() {
-        return Err(Fault::usage(
-            "exec",
-            "you must specify at least one command for the container",
-        ));
+        return Err(Fault::refused("you must specify at least one command for the container"));
     }
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &words, limit).await?;

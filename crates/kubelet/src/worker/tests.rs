@@ -198,14 +198,16 @@ async fn a_pod_that_starts_quickly_is_written_once() {
     assert_eq!(sandbox.linux.expect("given").cgroup_parent, "/kubepods/besteffort/poduid-p");
 
     node.stop().await;
+    let mut events = node.events();
+    events.sort();
     assert_eq!(
-        node.events(),
+        events,
         [
-            "Pulled Container image \"i:1\" already present on machine and can be accessed by the pod",
             "Created Container created",
+            "Created Container created",
+            "Pulled Container image \"i:1\" already present on machine and can be accessed by the pod",
+            "Pulled Container image \"i:1\" already present on machine and can be accessed by the pod",
             "Started Container started",
-            "Pulled Container image \"i:1\" already present on machine and can be accessed by the pod",
-            "Created Container created",
             "Started Container started",
         ]
     );
