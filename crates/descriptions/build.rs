@@ -38,7 +38,7 @@ fn sources() -> PathBuf {
     let cargo = std::env::var_os("CARGO").expect("cargo sets CARGO");
     let target = std::env::var("TARGET").expect("cargo sets TARGET");
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &target])
+        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target])
         .current_dir(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo metadata runs");

@@ -294,9 +294,13 @@ fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u3
         [&old.container_statuses, &old.init_container_statuses, &old.ephemeral_container_statuses];
     let status = all.into_iter().flatten().flatten().find(|status| status.name == name);
     // The runtime has forgotten those before, as after a restart of the machine: the server has counted them.
-    status
-        .filter(|status| status.container_id.is_some() || status.last_state.is_some())
-        .map_or(0, |status| u32::try_from(status.restart_count).unwrap_or(0) + 1)
+    let has_run = |status: &&k8s::ContainerStatus| {
+        // A container that never ended has an empty `lastState`, not none.
+        let last = status.last_state.as_ref().and_then(|last| last.terminated.as_ref());
+        status.container_id.is_some() || last.is_some()
+    };
+    let count = status.filter(has_run).map(|status| u32::try_from(status.restart_count));
+    count.map_or(0, |count| count.unwrap_or(0) + 1)
 }
 
 #[cfg(test)]
