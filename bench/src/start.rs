@@ -79,7 +79,9 @@ fn api_ready(began: Instant) -> f64 {
         match answer {
             Ok(answer) if answer.status == 200 => return milliseconds(began),
             _ if began.elapsed() > PATIENCE => panic!("the API was not ready: {answer:?}"),
-            _ => api.block_on(tokio::time::sleep(std::time::Duration::from_millis(1))),
+            _ => api.block_on(async {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }),
         }
     }
 }

@@ -44,10 +44,6 @@ pub enum Reason {
     ImagePull,
     /// The registry refused who was asking: `ErrImagePull`.
     ImagePullDenied,
-    /// The registry cannot be reached: `RegistryUnavailable`.
-    RegistryUnavailable,
-    /// The content is not what its digest says: `SignatureValidationFailed`.
-    ImageIntegrity,
     /// The name cannot be an image's: `InvalidImageName`.
     InvalidImageName,
     /// An image volume cannot be mounted: `ImageVolumeMountFailed`.
@@ -67,8 +63,6 @@ impl Reason {
         Some(match self {
             Self::Unspecified => return None,
             Self::ImagePull | Self::ImagePullDenied => "ErrImagePull",
-            Self::RegistryUnavailable => "RegistryUnavailable",
-            Self::ImageIntegrity => "SignatureValidationFailed",
             Self::InvalidImageName => "InvalidImageName",
             Self::ImageVolumeMount => "ImageVolumeMountFailed",
             Self::RecursiveReadOnly => "RROUnsupported",

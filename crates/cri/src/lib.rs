@@ -17,6 +17,7 @@ pub use container_events::{ContainerEvents, RuntimeEvent};
 pub use error::{Code, CriError, Reason};
 pub use podo::{CriConfig, OpenError, PodoCri};
 pub use podo_image::{Credential, Keyring};
+pub use podo_runtime::LogLimit;
 pub use runtime_service::{Answer, Cri, PullOptions, PullProgress};
 pub use streams::{
     Duplex, ExecStreams, ExitFuture, PortStream, ReadStream, TerminalSize, WriteStream,

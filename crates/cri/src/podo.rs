@@ -142,7 +142,19 @@ impl PodoCri {
     /// Opens a node's runtime: finds what runs, takes away what an earlier process left unfinished. The caller holds the lock
     /// of the data directory. Needs a tokio runtime.
     pub async fn open(config: CriConfig) -> Result<Arc<Self>, OpenError> {
-        let opened = tokio::task::spawn_blocking(move || restore::open(config)).await;
+        Self::opened(move || restore::open(config)).await
+    }
+
+    /// Opens what an earlier process left, for [`Self::teardown`] only: it works whatever became of the host meanwhile, and
+    /// whichever addresses the instance had. The caller holds the lock of the data directory. Needs a tokio runtime.
+    pub async fn open_to_remove(config: CriConfig) -> Result<Arc<Self>, OpenError> {
+        Self::opened(move || restore::open_to_remove(config)).await
+    }
+
+    async fn opened(
+        open: impl FnOnce() -> Result<Arc<Node>, OpenError> + Send + 'static,
+    ) -> Result<Arc<Self>, OpenError> {
+        let opened = tokio::task::spawn_blocking(open).await;
         let node = opened.map_err(|_| OpenError::Interrupted)??;
         Ok(Arc::new(Self { node }))
     }

@@ -10,6 +10,12 @@ use podo_base::BackoffPolicy;
 /// The version that a node reports as its kubelet's.
 pub const KUBELET_VERSION: &str = "v1.36.2";
 
+/// The size from which a container's log is rotated, in bytes (Kubernetes v1.36 `containerLogMaxSize`).
+pub const LOG_FILE_BYTES_MAX: u64 = 10 << 20;
+
+/// How many files of one container's log are kept (Kubernetes v1.36 `containerLogMaxFiles`).
+pub const LOG_FILES_MAX: u16 = 5;
+
 /// How long a container that keeps ending waits for its next start (Kubernetes v1.36: 10 s doubling to 5 min, forgotten after 10 min).
 pub(crate) const RESTART_BACKOFF: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_secs(10),
@@ -56,7 +62,7 @@ pub struct KubeletConfig {
     /// The size from which a container's log is rotated, in bytes.
     pub log_file_bytes_max: u64,
     /// How many files of one container's log are kept, the one being written included.
-    pub log_files_max: usize,
+    pub log_files_max: u16,
     /// Also rotate logs that are older than this.
     pub log_rotation_age: Option<Duration>,
     /// The use of the image filesystem from which images are removed, in percent; 100 turns it off.
@@ -103,8 +109,8 @@ impl KubeletConfig {
             is_seccomp_default: false,
             allowed_unsafe_sysctls: Vec::new(),
             parallel_pulls: 5,
-            log_file_bytes_max: 10 << 20,
-            log_files_max: 5,
+            log_file_bytes_max: LOG_FILE_BYTES_MAX,
+            log_files_max: LOG_FILES_MAX,
             log_rotation_age: None,
             image_gc_high_percent: 85,
             image_gc_low_percent: 80,

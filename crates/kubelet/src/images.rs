@@ -220,7 +220,7 @@ impl Images {
             Err(error) => {
                 let message = format!("Failed to pull image {image:?}: {error}");
                 self.recorder.warning(request.subject.clone(), "Failed", message);
-                let (reason, message) = pull_problem(image, &error);
+                let (reason, message) = pull_problem(&error);
                 let last = format!("{reason}: {message}");
                 let wait = {
                     let mut failures = self.failures.lock();
@@ -290,18 +290,8 @@ fn error_of(reason: &'static str, message: String) -> ImageError {
 }
 
 /// A pull's failure as containers show it.
-fn pull_problem(image: &str, error: &CriError) -> (&'static str, String) {
+fn pull_problem(error: &CriError) -> (&'static str, String) {
     match error.reason() {
-        Reason::RegistryUnavailable => (
-            "RegistryUnavailable",
-            format!("image pull failed for {image} because the registry is unavailable: {error}"),
-        ),
-        Reason::ImageIntegrity => (
-            "SignatureValidationFailed",
-            format!(
-                "image pull failed for {image} because the signature validation failed: {error}"
-            ),
-        ),
         Reason::InvalidImageName => ("InvalidImageName", error.to_string()),
         _ => ("ErrImagePull", error.to_string()),
     }

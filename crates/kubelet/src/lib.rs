@@ -28,7 +28,7 @@ pub mod testing;
 mod volumes;
 mod worker;
 
-pub use config::{KUBELET_VERSION, KubeletConfig};
+pub use config::{KUBELET_VERSION, KubeletConfig, LOG_FILE_BYTES_MAX, LOG_FILES_MAX};
 pub use context::Repairs;
 pub use handle::{ContainerRef, FindError, KubeletHandle};
 pub use kubelet::{Kubelet, StartError};

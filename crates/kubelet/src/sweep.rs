@@ -52,7 +52,7 @@ pub(crate) async fn run(ctx: Arc<Context>, stop: Stop) {
 pub(crate) async fn rotate_logs(ctx: Arc<Context>, stop: Stop) {
     let policy = RotationPolicy {
         from_bytes: ctx.config.log_file_bytes_max,
-        keep_files: ctx.config.log_files_max,
+        keep_files: usize::from(ctx.config.log_files_max),
         from_age: ctx.config.log_rotation_age,
     };
     while stop.sleep(LOGS_PERIOD).await {

@@ -412,19 +412,27 @@ impl Worker {
             }
             Command::Confirm => self.others.push(Box::pin(jobs::confirm(job))),
             Command::TellBackOff { name } => {
-                let role = job.pod.container(&name).map_or(Role::Main, |(role, _)| role);
-                let subject = Subject::container(&job.pod, role, &name);
                 let message = format!(
                     "Back-off restarting failed container {name} in pod {}",
                     job.pod.full_name()
                 );
-                self.ctx.recorder.warning(subject, "BackOff", message);
+                self.ctx.recorder.warning(subject_of(&job.pod, &name), "BackOff", message);
             }
+            Command::TellPullBackOff { name } => self.tell_pull_back_off(&name),
             Command::TellDeadline(verdict) => {
                 let subject = Subject::pod(&job.pod);
                 self.ctx.recorder.normal(subject, &verdict.reason, verdict.message);
             }
         }
+    }
+
+    fn tell_pull_back_off(&self, name: &str) {
+        let container = self.pod.container(name).map(|(_, container)| container);
+        let image = container.and_then(|container| container.image.as_deref()).unwrap_or_default();
+        let subject = subject_of(&self.pod, name);
+        let message = format!("Back-off pulling image {image:?}");
+        self.ctx.recorder.normal(subject.clone(), "BackOff", message);
+        self.ctx.recorder.warning(subject, "Failed", "Error: ImagePullBackOff");
     }
 
     fn act(&mut self, job: Job, action: Action) {
@@ -466,6 +474,12 @@ impl Worker {
             target_id: target.map(|record| record.id.clone()).unwrap_or_default(),
         }
     }
+}
+
+/// What an event about a container of a Pod is about.
+fn subject_of(pod: &PodView, container: &str) -> Subject {
+    let role = pod.container(container).map_or(Role::Main, |(role, _)| role);
+    Subject::container(pod, role, container)
 }
 
 /// Waits for a future that may not be there; then for ever.

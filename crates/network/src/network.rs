@@ -219,11 +219,17 @@ impl Network {
         self.measure_mtu(&mut socket)?;
         self.refuse_taken_addresses(&mut socket)?;
         // Rules before the first route: no packet is ever passed on unguarded.
-        let owners: Vec<Ipv4Addr> =
-            self.state.lock().pool.owners().map(|(_, address)| address).collect();
-        let has_kept_host_ports = self.firewall.ensure(&owners)?;
+        let has_kept_host_ports = self.ensure_rules()?;
         socket.execute(&[route::replace(&self.refusing_route())]).map_err(NetworkError::Routes)?;
         Ok(Ensured { changed_settings, has_kept_host_ports })
+    }
+
+    /// The part of [`Self::ensure`] that [`Self::detach`] and [`Self::teardown`] stand on, which a reboot may have taken: the
+    /// packet rules. Says whether host ports that stood before still stand.
+    pub fn ensure_rules(&self) -> Result<bool, NetworkError> {
+        let owners: Vec<Ipv4Addr> =
+            self.state.lock().pool.owners().map(|(_, address)| address).collect();
+        Ok(self.firewall.ensure(&owners)?)
     }
 
     /// Gives the namespace at `netns` an address and a link to the host.
@@ -349,13 +355,7 @@ impl Network {
     pub fn teardown(&self) -> Result<(), NetworkError> {
         self.settle()?;
         self.endpoints.sweep(&BTreeSet::new())?; // Before the rules: nothing is ever unguarded.
-        let refusing = route::delete(&self.refusing_route());
-        match self.route_socket()?.execute(&[refusing]) {
-            Err(error) if error.code() != Some(Errno::SRCH) => {
-                return Err(NetworkError::Routes(error));
-            }
-            _ => {}
-        }
+        self.remove_refusing_routes()?;
         self.firewall.remove()?;
         self.remove_pins(|_| true)?;
         self.state.lock().pool.reconcile(&BTreeSet::new())?;
@@ -421,6 +421,22 @@ impl Network {
     /// Addresses without endpoint: refused at once rather than sent to the outside.
     fn refusing_route(&self) -> Route {
         Route::unreachable(self.config.pod_cidr, self.instance.number())
+    }
+
+    /// Whatever network the instance had when it made them.
+    fn remove_refusing_routes(&self) -> Result<(), NetworkError> {
+        let mut socket = self.route_socket()?;
+        let routes = route::list(&mut socket).map_err(NetworkError::Routes)?;
+        let number = self.instance.number();
+        for route in routes.iter().filter(|route| route.is_unreachable && route.metric == number) {
+            match socket.execute(&[route::delete(route)]) {
+                Err(error) if error.code() != Some(Errno::SRCH) => {
+                    return Err(NetworkError::Routes(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn refuse_taken_addresses(&self, socket: &mut Socket) -> Result<(), NetworkError> {

@@ -1,5 +1,6 @@
 //! `podo down`: ends the process of an instance and removes everything that it put into the kernel.
 
+use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::node_config::{self, CriParts};
 
-/// How long the process may take to give the instance up after everything is removed.
-const END: Duration = Duration::from_secs(30);
+/// How long the process may take to remove everything and to give the instance up: each of its parts has a bound of its own.
+const END: Duration = Duration::from_secs(120);
 
 /// Runs the command.
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
@@ -39,7 +40,7 @@ pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
 }
 
 /// Volumes in memory are mounts that outlive the process.
-fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
     let failed = |what: &str, error: std::io::Error| {
         Failure::new(Class::Unavailable, format!("cannot unmount {what}: {error}"))
     };
@@ -94,18 +95,20 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
     }
     let executable =
         std::env::current_exe().map_err(|error| Failure::of(Class::Unavailable, &error))?;
-    let address = std::net::Ipv4Addr::LOCALHOST;
+    // Which addresses the instance had does not matter for taking it away.
+    let addresses = (Ipv4Addr::new(10, 42, 0, 0), 16);
     let config = node_config::cri(&CriParts {
         instance,
         executable,
         mirrors: &[],
         pause_image: None,
-        pod_cidr: (std::net::Ipv4Addr::new(10, 42, 0, 0), 24),
-        cluster_cidr: (std::net::Ipv4Addr::new(10, 42, 0, 0), 16),
-        address,
+        pod_cidr: addresses,
+        cluster_cidr: addresses,
+        address: Ipv4Addr::LOCALHOST,
     })?;
-    let cri =
-        PodoCri::open(config).await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let cri = PodoCri::open_to_remove(config)
+        .await
+        .map_err(|error| Failure::of(Class::Unavailable, &error))?;
     cri.teardown().await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
     cri.shutdown().await;
     match std::fs::remove_dir_all(&instance.run_dir) {

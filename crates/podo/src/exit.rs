@@ -48,6 +48,11 @@ impl Failure {
         Self::new(class, Chain(error).to_string())
     }
 
+    /// The sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// The same failure with what to do about it.
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

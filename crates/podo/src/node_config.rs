@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use podo_cri::CriConfig;
+use podo_cri::{CriConfig, LogLimit};
 use podo_image::registry::{Mirror, RegistryConfig};
+use podo_kubelet::{LOG_FILE_BYTES_MAX, LOG_FILES_MAX};
 
 use crate::exit::{Class, Failure};
 use crate::instance::Instance;
@@ -46,6 +47,7 @@ pub(crate) fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
         pod_cidr: range(parts.pod_cidr)?,
         cluster_cidr: range(parts.cluster_cidr)?,
         node_addresses: vec![parts.address],
+        log_limit: Some(LogLimit { file_bytes_max: LOG_FILE_BYTES_MAX, files_max: LOG_FILES_MAX }),
         mtu: None,
     })
 }

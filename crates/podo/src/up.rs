@@ -16,6 +16,7 @@ use podo_kubelet::{Kubelet, KubeletConfig};
 
 use crate::config::UpOptions;
 use crate::control::{self, EndHandle};
+use crate::down;
 use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::manager::Manager;
@@ -25,8 +26,8 @@ use crate::server::{self, ControlPlaneParts};
 /// How long tasks may go on when the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The cluster's DNS server.
-const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 43, 0, 10);
+/// Which of the Services' addresses is the cluster's DNS server's.
+const CLUSTER_DNS_INDEX: u32 = 10;
 
 /// A node that runs.
 struct NodeParts {
@@ -54,13 +55,16 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let kubeconfig = server::kubeconfig_path(&options.common.data_dir);
     crate::say(&format!("kubeconfig {}", kubeconfig.display()));
     let client = admin(&control_plane);
-    let applied = manifests::apply(&client, &kubeconfig, &options.filename).await;
-    if let Err(failure) = &applied {
-        crate::tell(&format!("error: {failure}"));
-    }
+    let applying = async {
+        if let Err(failure) = manifests::apply(&client, &kubeconfig, &options.filename).await {
+            crate::tell(&format!("error: {failure}"));
+        }
+        std::future::pending::<()>().await;
+    };
     let ended = end.stop();
     let mut is_removed = options.ephemeral;
     let fault = tokio::select! {
+        () = applying => None,
         () = server::asked_to_end() => None,
         () = ended.requested() => {
             is_removed = true;
@@ -71,7 +75,7 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
         end = control_plane.api_tasks.first_exit() => Some(end),
     };
     // Whoever waits on the control socket for the end hears it when everything else has ended.
-    stop(node, control_plane, is_removed).await;
+    stop(node, control_plane, is_removed.then_some(&instance)).await;
     control.stop(DRAIN).await;
     drop(lock);
     match fault {
@@ -80,10 +84,19 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     }
 }
 
-async fn stop(node: NodeParts, control_plane: ControlPlaneParts, is_removed: bool) {
+/// Stops everything, and takes what the instance put into the kernel away if it is given.
+async fn stop(node: NodeParts, control_plane: ControlPlaneParts, removed: Option<&Instance>) {
     node.tasks.stop(DRAIN).await;
-    if is_removed && let Err(error) = node.cri.teardown().await {
-        crate::tell(&format!("Warning: not everything could be removed: {error}"));
+    if let Some(instance) = removed {
+        if let Err(error) = node.cri.teardown().await {
+            crate::tell(&format!("Warning: not everything could be removed: {error}"));
+        }
+        if let Err(failure) = down::unmount_beneath(&instance.data_dir) {
+            crate::tell(&format!(
+                "Warning: not everything could be removed: {}",
+                failure.message()
+            ));
+        }
     }
     node.cri.shutdown().await;
     control_plane.tasks.stop(DRAIN).await;
@@ -109,7 +122,7 @@ async fn start_node(
     let user = User::authenticated(format!("system:node:{name}"), &groups);
     let client = server::client_of(&control_plane.started.api, user, "kubelet");
     let mut tasks = Tasks::new("node");
-    let config = kubelet_config(options, instance, &name, address);
+    let config = kubelet_config(options, instance, &name, address)?;
     let runtime: Arc<dyn Cri> = Arc::clone(&cri) as Arc<dyn Cri>;
     let kubelet = Kubelet::start(config, client, runtime, Arc::clone(&control_plane.clock))
         .await
@@ -214,11 +227,12 @@ fn kubelet_config(
     instance: &Instance,
     name: &str,
     address: Ipv4Addr,
-) -> KubeletConfig {
-    let (cluster, _) = server::cidr(&options.control_plane.cluster_cidr)
-        .unwrap_or((Ipv4Addr::new(10, 42, 0, 0), 16));
-    KubeletConfig {
-        cluster_dns: vec![IpAddr::V4(CLUSTER_DNS)],
+) -> Result<KubeletConfig, Failure> {
+    let (cluster, _) = server::cidr(&options.control_plane.cluster_cidr)?;
+    let (services, _) = server::cidr(&options.control_plane.service_cidr)?;
+    let cluster_dns = Ipv4Addr::from(u32::from(services).saturating_add(CLUSTER_DNS_INDEX));
+    Ok(KubeletConfig {
+        cluster_dns: vec![IpAddr::V4(cluster_dns)],
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         max_pods: options.node.max_pods,
         kubelet_port: options.node.kubelet_port,
@@ -230,5 +244,5 @@ fn kubelet_config(
             instance.data_dir.join("kubelet"),
             instance.data_dir.join("log"),
         )
-    }
+    })
 }

@@ -10,6 +10,7 @@
 mod births;
 mod container;
 mod exits;
+mod log;
 mod output;
 mod peers;
 mod removal;

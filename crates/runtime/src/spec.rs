@@ -12,7 +12,7 @@ mod process;
 mod resources;
 mod sandbox;
 
-pub use container::{ContainerSpec, Stdin};
+pub use container::{ContainerSpec, LogLimit, Stdin};
 pub use mount::{Mount, MountKind, MountSource, Overlay, Propagation, ReadOnly, Rootfs};
 pub use process::{ExecSpec, ProcessSpec, ResourceLimit, UserSpec, WindowSize};
 pub use resources::{Device, DeviceKind, DeviceRule, Resources};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use podo_image::registry::RegistryConfig;
 use podo_network::{Ipv4Cidr, NetworkError, Reconciled};
-use podo_runtime::RuntimeError;
+use podo_runtime::{LogLimit, RuntimeError};
 
 /// What a node's runtime is opened with. Complete and immutable.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct CriConfig {
     pub cluster_cidr: Ipv4Cidr,
     /// Addresses of all nodes, this one's first.
     pub node_addresses: Vec<std::net::Ipv4Addr>,
+    /// How large a container's log may grow; none if the caller rotates it.
+    pub log_limit: Option<LogLimit>,
     /// Largest packet on a sandbox's link; that of the link to the outside if not given.
     pub mtu: Option<u32>,
 }

@@ -13,6 +13,9 @@ use crate::v1;
 /// Exit code of a container whose real one nobody knows, as containerd gives it.
 const UNKNOWN_EXIT_CODE: i32 = 255;
 
+/// Exit code of a container whose program could not be started, as containerd gives it.
+const START_ERROR_EXIT_CODE: i32 = 128;
+
 /// A container.
 pub(super) struct Container {
     pub(super) record: ContainerRecord,
@@ -48,14 +51,14 @@ impl Life {
 
 /// How an exit is shown.
 pub(super) fn end_of(exit: &ExitRecord, started_at: i64) -> End {
-    let (reason, message) = match &exit.start_failure {
-        Some(fault) => ("StartError", fault.message.clone()),
-        None if exit.is_oom_killed() => ("OOMKilled", String::new()),
-        None if exit.exit_code == 0 => ("Completed", String::new()),
-        None => ("Error", String::new()),
+    let (reason, exit_code, message) = match &exit.start_failure {
+        Some(fault) => ("StartError", START_ERROR_EXIT_CODE, fault.message.clone()),
+        None if exit.is_oom_killed() => ("OOMKilled", exit.exit_code, String::new()),
+        None if exit.exit_code == 0 => ("Completed", 0, String::new()),
+        None => ("Error", exit.exit_code, String::new()),
     };
     End {
-        exit_code: exit.exit_code,
+        exit_code,
         reason: reason.to_owned(),
         message,
         finished_at: exit.finished_at_ns,

@@ -130,6 +130,7 @@ impl Node {
             devices: devices::devices(&config.devices)?,
             resources: resources::resources(&limits),
             log: log_path(sandbox, config)?,
+            log_limit: self.config.log_limit,
             stdin: match (config.stdin, config.stdin_once) {
                 (false, _) => Stdin::Null,
                 (true, false) => Stdin::Open,

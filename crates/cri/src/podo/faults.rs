@@ -74,8 +74,8 @@ pub(super) fn of_pull(error: &PullError) -> CriError {
     let (code, reason) = match error.kind() {
         PullErrorKind::NotFound => (Code::NotFound, Reason::ImagePull),
         PullErrorKind::Unauthorized => (Code::Unauthenticated, Reason::ImagePullDenied),
-        PullErrorKind::Unavailable => (Code::Unavailable, Reason::RegistryUnavailable),
-        PullErrorKind::Integrity => (Code::Internal, Reason::ImageIntegrity),
+        PullErrorKind::Unavailable => (Code::Unavailable, Reason::ImagePull),
+        PullErrorKind::Integrity => (Code::Internal, Reason::ImagePull),
         PullErrorKind::BadImage => (Code::InvalidArgument, Reason::ImagePull),
         PullErrorKind::Node => (Code::Internal, Reason::ImagePull),
     };

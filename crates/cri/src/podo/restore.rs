@@ -28,9 +28,29 @@ use super::spec::sandbox as spec;
 use super::table::Table;
 use super::{EVENTS_MAX, Node};
 
-/// Opens a node.
+/// Opens a node to work on it: puts the host in order and listens to what lives.
 pub(super) fn open(config: CriConfig) -> Result<Arc<Node>, OpenError> {
-    let (network, has_kept_host_ports) = open_network(&config)?;
+    let network = open_network(&config)?;
+    let ensured = network.ensure()?;
+    for change in &ensured.changed_settings {
+        tracing::info!(?change, "setting of the host was changed");
+    }
+    let node = find(config, network)?;
+    node.resume(ensured.has_kept_host_ports);
+    Ok(node)
+}
+
+/// Opens a node to take it away: the host stays as it is. Everything goes by the instance's name, so the addresses that it was
+/// set up with need not be known.
+pub(super) fn open_to_remove(config: CriConfig) -> Result<Arc<Node>, OpenError> {
+    let network = open_network(&config)?;
+    network.ensure_rules()?;
+    let node = find(config, network)?;
+    node.listen_to_all();
+    Ok(node)
+}
+
+fn find(config: CriConfig, network: Network) -> Result<Arc<Node>, OpenError> {
     let images = open_images(&config)?;
     let launcher = Launcher::new(&config.executable, config.run_dir.join("sandboxes"))?;
     let mut node = Node {
@@ -52,13 +72,11 @@ pub(super) fn open(config: CriConfig) -> Result<Arc<Node>, OpenError> {
     if !repaired.is_clean() {
         tracing::warn!(?repaired, "leftovers of an earlier process were taken away");
     }
-    let node = Arc::new(node);
-    node.resume(has_kept_host_ports);
-    Ok(node)
+    Ok(Arc::new(node))
 }
 
-fn open_network(config: &CriConfig) -> Result<(Network, bool), OpenError> {
-    let network = Network::open(NetworkConfig {
+fn open_network(config: &CriConfig) -> Result<Network, OpenError> {
+    Ok(Network::open(NetworkConfig {
         instance: config.instance.clone(),
         run_dir: config.run_dir.clone(),
         state_dir: config.data_dir.join("network"),
@@ -66,12 +84,7 @@ fn open_network(config: &CriConfig) -> Result<(Network, bool), OpenError> {
         cluster_cidr: config.cluster_cidr,
         node_addresses: config.node_addresses.clone(),
         mtu: config.mtu,
-    })?;
-    let ensured = network.ensure()?;
-    for change in &ensured.changed_settings {
-        tracing::info!(?change, "setting of the host was changed");
-    }
-    Ok((network, ensured.has_kept_host_ports))
+    })?)
 }
 
 fn open_images(config: &CriConfig) -> Result<ImageService, OpenError> {
@@ -265,17 +278,24 @@ impl Node {
         Ok(())
     }
 
-    /// Listens to what lives, then reads its state once more: what happened between is not missed.
+    /// Goes on with what lives.
     fn resume(self: &Arc<Self>, has_kept_host_ports: bool) {
+        self.listen_to_all();
+        for sandbox in self.table.sandboxes() {
+            if !has_kept_host_ports && sandbox.is_ready() && sandbox.netns.is_some() {
+                self.restore_host_ports(&sandbox);
+            }
+        }
+    }
+
+    /// Listens to what lives, then reads its state once more: what happened between is not missed.
+    fn listen_to_all(self: &Arc<Self>) {
         for sandbox in self.table.sandboxes() {
             if let Err(error) = self.watch_sandbox(&sandbox) {
                 tracing::warn!(sandbox = sandbox.id(), %error, "events cannot be listened to");
             }
             for container in sandbox.containers() {
                 self.catch_up(&sandbox, &container);
-            }
-            if !has_kept_host_ports && sandbox.is_ready() && sandbox.netns.is_some() {
-                self.restore_host_ports(&sandbox);
             }
         }
     }

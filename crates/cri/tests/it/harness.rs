@@ -209,6 +209,7 @@ pub(crate) fn config(base: &Path, name: &str) -> CriConfig {
         pod_cidr: "10.42.7.0/24".parse().unwrap(),
         cluster_cidr: "10.42.0.0/16".parse().unwrap(),
         node_addresses: vec!["192.0.2.1".parse().unwrap()],
+        log_limit: None,
         mtu: None,
     }
 }

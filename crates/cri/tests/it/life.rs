@@ -200,7 +200,7 @@ fn a_missing_program_is_a_start_error() {
             assert!(error.message().contains(text), "{error}");
             let status = world.status(&id).await;
             assert_eq!(status.state, ContainerState::Exited as i32);
-            assert_eq!((status.exit_code, status.reason.as_str()), (code, "StartError"));
+            assert_eq!((status.exit_code, status.reason.as_str()), (128, "StartError"));
             assert!(status.message.contains(text), "{}", status.message);
             let again = world.start(&id).await.unwrap_err();
             assert_eq!(again.code(), Code::FailedPrecondition);

@@ -123,14 +123,6 @@ impl PullError {
         }
     }
 
-    /// The waiting reason of Kubernetes v1.36 for a container whose image this is.
-    pub fn reason(&self) -> &'static str {
-        match self.kind() {
-            PullErrorKind::Unavailable => "RegistryUnavailable",
-            _ => "ErrImagePull",
-        }
-    }
-
     /// The error with all its causes, as one line in containerd's words.
     pub fn message(&self) -> String {
         crate::registry::chain(self)

@@ -13,7 +13,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 
 use super::line::Entry;
-use super::{LogError, LogRequest, LogStreams, file};
+use super::{LogError, LogRequest, LogStreams, file, rotate};
 
 /// How much is read at once, and about how much a piece holds.
 const PIECE_BYTES: usize = 64 << 10;
@@ -151,18 +151,34 @@ impl LogStream {
         Ok(false)
     }
 
-    /// Goes on in the new file if the log was rotated; true if so.
+    /// Goes on in the next file if the log was rotated; true if so.
     fn reopen_if_rotated(&mut self) -> bool {
         if self.follow.is_none() {
             return false;
         }
-        let Ok(new) = file::open(&self.source.log_dir, &self.source.path) else { return false };
+        let Some(next) = self.next_file() else { return false };
+        self.file = next;
+        true
+    }
+
+    /// The file after the one that is read, which may have been put aside as well by now.
+    fn next_file(&self) -> Option<File> {
         let inode = |file: &File| file.metadata().map(|metadata| metadata.ino()).ok();
-        let is_new = inode(&new) != inode(&self.file);
-        if is_new {
-            self.file = new;
+        let (own, log_dir) = (inode(&self.file), &self.source.log_dir);
+        let newest = file::open(log_dir, &self.source.path).ok()?;
+        if inode(&newest) == own {
+            return None;
         }
-        is_new
+        let aside = rotate::put_aside_before(&self.source.path).ok()?.into_iter().rev();
+        let mut next = newest;
+        for path in aside {
+            match file::open(log_dir, &path) {
+                Ok(file) if inode(&file) == own => return Some(next),
+                Ok(file) => next = file,
+                Err(_) => break, // Removed or compressed meanwhile: what is left is read.
+            }
+        }
+        Some(next)
     }
 
     async fn wait(&mut self) {

@@ -53,6 +53,9 @@ pub(crate) fn put_aside(
     now: Timestamp,
 ) -> io::Result<PathBuf> {
     let mut old = rotated(path)?;
+    for unfinished in old.extract_if(.., |path| has_end(path, TEMPORARY)) {
+        std::fs::remove_file(unfinished)?;
+    }
     // The one that is put aside now and the one that is begun count as well.
     let keep = policy.keep_files.saturating_sub(2);
     let surplus = old.len().saturating_sub(keep);
@@ -70,7 +73,14 @@ pub(crate) fn put_aside(
     Ok(aside)
 }
 
-/// The files put aside before, the oldest first; leftovers of a compression that did not end are removed.
+/// The files that were put aside and can be read as they are, the oldest first.
+pub(super) fn put_aside_before(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = rotated(path)?;
+    found.retain(|path| !has_end(path, COMPRESSED) && !has_end(path, TEMPORARY));
+    Ok(found)
+}
+
+/// The files put aside before, the oldest first.
 fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
@@ -79,11 +89,9 @@ fn rotated(path: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix));
-        if !is_one {
-            continue;
+        if is_one {
+            found.push(entry.path());
         }
-        let path = entry.path();
-        if has_end(&path, TEMPORARY) { std::fs::remove_file(path)? } else { found.push(path) }
     }
     found.sort();
     Ok(found)

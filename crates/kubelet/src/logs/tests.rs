@@ -102,9 +102,16 @@ async fn a_followed_log_goes_on_through_a_rotation_until_its_container_ends() {
     std::fs::rename(&log.path, log.path.with_extension("log.1")).expect("renamed");
     log.append("2026-01-01T00:00:03Z stdout F three\n");
     assert_eq!(next().await.as_deref(), Some("three\n"));
-    log.append("2026-01-01T00:00:04Z stdout F four\n");
-    end.send(()).expect("followed");
+    // Twice between two reads: nothing is passed over.
+    for (extension, entry) in [("log.2", "four"), ("log.3", "five")] {
+        std::fs::rename(&log.path, log.path.with_extension(extension)).expect("renamed");
+        log.append(&format!("2026-01-01T00:00:04Z stdout F {entry}\n"));
+    }
     assert_eq!(next().await.as_deref(), Some("four\n"));
+    assert_eq!(next().await.as_deref(), Some("five\n"));
+    log.append("2026-01-01T00:00:04Z stdout F six\n");
+    end.send(()).expect("followed");
+    assert_eq!(next().await.as_deref(), Some("six\n"));
     assert_eq!(next().await, None);
 }
 

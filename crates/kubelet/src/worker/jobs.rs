@@ -331,7 +331,7 @@ fn mounts(
         let sub_path = sub_path(mount, environment)?;
         let mut made = v1::Mount {
             container_path: absolute(&mount.mount_path),
-            readonly: mount.read_only == Some(true),
+            readonly: mount.read_only == Some(true) || is_always_read_only(pod, &mount.name),
             propagation: propagation(mount),
             recursive_read_only: matches!(mount.recursive_read_only.as_deref(), Some("Enabled")),
             ..v1::Mount::default()
@@ -360,6 +360,16 @@ fn mounts(
         mounts.push(file_mount(&path, message_path));
     }
     Ok(mounts)
+}
+
+/// Whether a volume shows what the API says, which nobody may write (Kubernetes v1.36: the attributes of the volume plug-ins).
+fn is_always_read_only(pod: &PodView, volume: &str) -> bool {
+    pod.volume(volume).is_some_and(|volume| {
+        volume.config_map.is_some()
+            || volume.secret.is_some()
+            || volume.downward_api.is_some()
+            || volume.projected.is_some()
+    })
 }
 
 /// A mount's path in the container; one that is not absolute counts from the root.

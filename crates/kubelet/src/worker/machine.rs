@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Confirm,
     /// A container waits for the end of its back-off, from now on.
     TellBackOff { name: String },
+    /// The pull of a container's image failed a while ago and waits for the next attempt.
+    TellPullBackOff { name: String },
     /// Tell that the Pod has lived too long.
     TellDeadline(Verdict),
 }
@@ -265,8 +267,10 @@ impl Machine {
 
     /// What to do now.
     pub(crate) fn step(&mut self, view: View<'_>) -> Vec<Command> {
-        let mut commands = Vec::new();
-        self.wake_at = self.memory.age(view.now);
+        let aged = self.memory.age(view.now).into_iter();
+        let mut commands: Vec<Command> =
+            aged.map(|name| Command::TellPullBackOff { name }).collect();
+        self.wake_at = self.memory.ages_at();
         if self.stage == Stage::Syncing {
             self.sync(view, &mut commands);
         }

@@ -125,10 +125,7 @@ impl Memory {
     pub(crate) fn forget_failures(&mut self) {
         // Pulls keep their back-off, which no config map shortens.
         let is_pull = |waiting: &Waiting| {
-            matches!(
-                waiting.reason.as_str(),
-                "ErrImagePull" | "ImagePullBackOff" | "RegistryUnavailable"
-            )
+            matches!(waiting.reason.as_str(), "ErrImagePull" | "ImagePullBackOff")
         };
         let waiting = &self.waiting;
         self.not_before.retain(|name, _| waiting.get(name).is_some_and(is_pull));
@@ -137,19 +134,16 @@ impl Memory {
         }
     }
 
-    /// Turns what is old news into what is so now, and says when there will be more of it.
-    pub(crate) fn age(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let due: Vec<String> = self
-            .later
-            .iter()
-            .filter(|(_, (at, _))| *at <= now)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            if let Some((_, waiting)) = self.later.remove(&name) {
-                self.waiting.insert(name, waiting);
-            }
-        }
+    /// Turns what is old news into what is so now; returns the containers that it is about.
+    pub(crate) fn age(&mut self, now: Timestamp) -> Vec<String> {
+        let due = self.later.extract_if(.., |_, (at, _)| *at <= now);
+        let due: Vec<(String, Waiting)> = due.map(|(name, (_, waiting))| (name, waiting)).collect();
+        self.waiting.extend(due.iter().cloned());
+        due.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// When there will be more for [`Self::age`].
+    pub(crate) fn ages_at(&self) -> Option<Timestamp> {
         self.later.values().map(|(at, _)| *at).min()
     }
 

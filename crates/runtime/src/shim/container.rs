@@ -1,12 +1,12 @@
 //! Containers: making, starting, executing in them, joining their streams.
 
-use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::EventFlags;
 
 use super::births::{Birth, BirthKind, duplicate};
-use super::output::{Output, StreamName, open_log};
+use super::log::Log;
+use super::output::{Output, StreamName};
 use super::peers::{Answer, ReplyTo};
 use super::sandbox::shm_path;
 use super::{Exec, Shim, Source, watch};
@@ -33,8 +33,7 @@ pub(super) struct Container {
     pub(super) cgroup: Cgroup,
     pub(super) tty: bool,
     stdin_mode: Stdin,
-    log_path: Option<std::path::PathBuf>,
-    pub(super) log: Option<File>,
+    pub(super) log: Option<Log>,
     pub(super) outputs: Vec<Output>,
     /// Where its standard input is written: a pipe, or its terminal.
     pub(super) stdin: Option<OwnedFd>,
@@ -101,9 +100,10 @@ impl Shim {
         let name = if spec.cgroup.is_empty() { &spec.id } else { &spec.cgroup };
         let cgroup = Cgroup::new(&self.layout, format!("{}/{name}", sandbox.spec.cgroup));
         let log = match &spec.log {
-            Some(path) => {
-                Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?)
-            }
+            Some(path) => Some(
+                Log::open(path, spec.log_limit)
+                    .at(FaultKind::Kernel, format!("open the log {path:?}"))?,
+            ),
             None => None,
         };
         let made = cgroup
@@ -129,7 +129,6 @@ impl Shim {
                 cgroup,
                 tty: spec.tty,
                 stdin_mode: spec.stdin,
-                log_path: spec.log.clone(),
                 log,
                 outputs: Vec::new(),
                 stdin: None,
@@ -421,9 +420,8 @@ impl Shim {
 
     pub(super) fn reopen_log(&mut self, id: &str) -> Answer {
         let container = self.containers.get_mut(id).ok_or_else(|| Fault::missing(id))?;
-        if let Some(path) = &container.log_path {
-            container.log =
-                Some(open_log(path).at(FaultKind::Kernel, format!("open the log {path:?}"))?);
+        if let Some(log) = &mut container.log {
+            log.reopen().at(FaultKind::Kernel, "open the log again")?;
         }
         Ok((Reply::Done, Vec::new()))
     }

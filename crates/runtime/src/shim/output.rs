@@ -3,16 +3,14 @@
 //! A client that does not read holds the container's stream up, as a terminal does, but only for a while; then it is
 //! let go. The log is never skipped.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::container::Container;
+use super::log::Log;
 use super::{Shim, Source, watch};
 use crate::clock;
 use crate::log_format::LineCutter;
@@ -94,7 +92,7 @@ impl Output {
     }
 
     /// Takes what there is, up to `reads_max` chunks; `false` at the stream's end.
-    fn take(&mut self, log: &mut Option<File>, reads_max: usize) -> bool {
+    fn take(&mut self, log: &mut Option<Log>, reads_max: usize) -> bool {
         let mut chunk = [0_u8; CHUNK_BYTES];
         for _ in 0..reads_max {
             let Some((fd, _)) = &self.source else { return false };
@@ -106,10 +104,10 @@ impl Output {
                 Err(_) => return false, // A terminal whose last user has ended gives EIO.
             };
             let chunk = &chunk[..count];
-            if let Some(file) = log {
+            if let Some(log) = log {
                 let mut entries = Vec::with_capacity(count + count / 4 + 64);
                 self.cutter.push(chunk, clock::now_ns(), &mut entries);
-                let _ = file.write_all(&entries); // A full disk costs log lines, not the container.
+                let _ = log.write(&entries); // A full disk costs log lines, not the container.
             }
             self.clients.retain_mut(|client| client.offer(chunk));
             if self.clients.iter().any(|client| !client.pending.is_empty()) {
@@ -120,15 +118,8 @@ impl Output {
     }
 }
 
-/// Opens a log to append to. The last component may not be a link: others may be able to write in its directory.
-pub(super) fn open_log(path: &Path) -> io::Result<File> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?.into())
-}
-
 impl Container {
-    fn output(&mut self, name: StreamName) -> Option<(&mut Output, &mut Option<File>)> {
+    fn output(&mut self, name: StreamName) -> Option<(&mut Output, &mut Option<Log>)> {
         let log = &mut self.log;
         self.outputs.iter_mut().find(|output| output.name == name).map(|output| (output, log))
     }
@@ -192,8 +183,8 @@ impl Shim {
         };
         let mut entries = Vec::new();
         output.cutter.finish(clock::now_ns(), &mut entries);
-        if let Some(file) = log.as_mut().filter(|_| !entries.is_empty()) {
-            let _ = file.write_all(&entries);
+        if let Some(log) = log.as_mut().filter(|_| !entries.is_empty()) {
+            let _ = log.write(&entries);
         }
         if let Some((_, token)) = output.source.take() {
             self.sources.remove(&token);

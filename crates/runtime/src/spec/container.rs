@@ -37,6 +37,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// File for standard output and error, in the CRI log format. None discards what no attached client reads.
     pub log: Option<PathBuf>,
+    /// How large the log may grow; none if somebody else cares.
+    pub log_limit: Option<LogLimit>,
     /// What standard input is.
     pub stdin: Stdin,
     /// Standard streams are one terminal.
@@ -45,6 +47,15 @@ pub struct ContainerSpec {
     pub stop_signal: i32,
     /// The caller's own data, given back by [`crate::list`].
     pub annotations: BTreeMap<String, String>,
+}
+
+/// How large a log may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimit {
+    /// A file that would grow beyond this is put aside; one entry may be larger.
+    pub file_bytes_max: u64,
+    /// Files kept, the one being written included; at least 1.
+    pub files_max: u16,
 }
 
 /// What a container's standard input is.

@@ -179,7 +179,6 @@ fn anonymous_requests_see_health_and_version_only() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn nobody_grants_more_than_he_has() {
     on_cluster(|it| {
         it.create(

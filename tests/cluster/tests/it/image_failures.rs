@@ -111,7 +111,6 @@ fn is_fit(what: &str) -> bool {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good() {
     if !is_fit("spoiled layers") {
         return;
@@ -212,7 +211,6 @@ fn s22_layers_that_reach_out_of_their_folder_change_nothing_on_the_host() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s22_a_missing_tag_and_a_dead_registry() {
     with_cluster(Options::default(), |it| {
         fails(it, "missing", "busybox:none", "busybox:none");

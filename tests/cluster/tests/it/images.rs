@@ -69,7 +69,6 @@ fn s24_always_asks_the_registry_and_if_not_present_and_never_do_not() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s32_short_names_are_of_docker_io_library_and_digests_are_kept() {
     on_cluster(|it| {
         let first = it.ready(&with("short", "busybox", "Always"));
@@ -136,7 +135,6 @@ fn s32_a_registry_with_credentials() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s32_images_are_pulled_exported_removed_and_imported_by_hand() {
     on_cluster(|it| {
         let mirror = format!("--registry-mirror=docker.io={}", it.registry.as_ref().unwrap().url());

@@ -14,7 +14,6 @@ use serde_json::json;
 use crate::pods::{http_answer, ip};
 
 #[test]
-#[ignore = "does not pass yet"]
 fn two_instances_run_side_by_side_and_one_goes_without_the_other() {
     with_cluster(Options::default(), |it| {
         let folder = podo_cluster_tests::cluster::folder();
@@ -82,7 +81,6 @@ fn usage_errors_end_with_64() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn without_root_up_and_down_end_with_77_and_a_server_runs() {
     let Some(setpriv) = program("setpriv").filter(|_| rustix::process::geteuid().is_root()) else {
         return skip("not root", "needs root and setpriv");
@@ -153,7 +151,6 @@ impl Drop for Server {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn a_taken_port_and_a_locked_data_directory_end_with_69() {
     with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
         let data = it.data_dir().to_string_lossy().into_owned();
@@ -182,7 +179,6 @@ fn a_taken_port_and_a_locked_data_directory_end_with_69() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn a_full_disk_is_a_clear_error_and_no_crash() {
     if !rustix::process::geteuid().is_root() {
         return skip("full disk", "needs root");

@@ -139,7 +139,6 @@ fn below(bound: u64) -> u64 {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn kill_nine_under_load_loses_nothing() {
     let (kills, writers, pods) = (
         number("PODO_TEST_KILLS", 10),
@@ -165,11 +164,11 @@ fn kill_nine_under_load_loses_nothing() {
             watcher.spawn(follow(load.clone(), revision(&from), Arc::clone(&end)));
         });
         for _ in 0..kills {
-            load.block_on(tokio::time::sleep(Duration::from_millis(below(400))));
+            load.block_on(async { tokio::time::sleep(Duration::from_millis(below(400))).await });
             it.kill();
             it.restart();
         }
-        load.block_on(tokio::time::sleep(Duration::from_millis(300)));
+        load.block_on(async { tokio::time::sleep(Duration::from_millis(300)).await });
         stop.store(true, Ordering::Release);
         let mut all = Seen::default();
         let finished = load.block_on(async { tasks.join_all().await });

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use crate::on_cluster;
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s23_restart_policies() {
     on_cluster(|it| {
         let with_policy = |name: &str, policy: &str, script: &str| {
@@ -34,7 +33,6 @@ fn s23_restart_policies() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s23_back_off_begins_at_ten_seconds_and_doubles() {
     on_cluster(|it| {
         it.create_pod(&pod("back-off", json!({"containers": [shell("main", "exit 1")]})));
@@ -54,7 +52,6 @@ fn s23_back_off_begins_at_ten_seconds_and_doubles() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s25_init_containers_run_in_order_each_to_success() {
     on_cluster(|it| {
         let shared = |container: Value| {

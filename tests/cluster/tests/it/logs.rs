@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::on_cluster;
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s30_logs_of_each_container_its_last_run_and_its_end() {
     on_cluster(|it| {
         let counts = shell(
@@ -75,7 +74,6 @@ fn s30_a_followed_log_ends_with_its_container() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s30_long_lines_and_bytes_that_are_no_text_come_back_as_they_were_written() {
     on_cluster(|it| {
         let script = "head -c 100000 /dev/zero | tr '\\0' x; echo; printf '\\377\\001end'; echo; echo -n unfinished";
@@ -90,7 +88,6 @@ fn s30_long_lines_and_bytes_that_are_no_text_come_back_as_they_were_written() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s30_logs_are_rotated_at_ten_mebibytes() {
     on_cluster(|it| {
         // 26 MB in lines of 64 bytes; the disk keeps at most five files of ten.

@@ -108,7 +108,6 @@ fn s12_s13_a_minimal_manifest_reads_back_with_every_default() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s12_s14_status_names_images_and_containers_in_full() {
     on_cluster(|it| {
         let made = it.ready(&pod("full", json!({"containers": [idle("main")]})));
@@ -208,7 +207,6 @@ fn s17_bad_manifests_are_refused_and_nothing_is_stored() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s17_wrong_values_name_the_field_and_the_reason() {
     on_cluster(|it| {
         let bad: [(Value, &str); 4] = [

@@ -87,7 +87,6 @@ fn s02_containers_of_a_pod_share_network_uts_and_ipc() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s02_posix_shared_memory_works_between_containers_of_a_pod() {
     on_cluster(|it| {
         it.ready(&two("memory"));
@@ -97,7 +96,6 @@ fn s02_posix_shared_memory_works_between_containers_of_a_pod() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s02_a_port_used_twice_in_a_pod_fails_in_the_second_container_as_on_one_host() {
     on_cluster(|it| {
         let first = shell("first", "exec httpd -f -p 8080 -h /tmp");
@@ -175,7 +173,6 @@ fn s04_a_pause_process_holds_the_namespaces_while_containers_come_and_go() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s04_an_image_can_be_put_in_the_place_of_the_pause_process() {
     let options = Options {
         args: vec!["--pod-infra-container-image=docker.io/library/pause-web:1".into()],
@@ -192,7 +189,6 @@ fn s04_an_image_can_be_put_in_the_place_of_the_pause_process() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s05_a_volume_is_shared_between_containers_at_different_paths_and_read_only_per_mount() {
     on_cluster(|it| {
         let writer =
@@ -256,7 +252,6 @@ fn s06_a_sidecar_that_ends_is_started_again_while_the_main_container_goes_on() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s07_pods_and_the_node_reach_each_other_without_translation() {
     on_cluster(|it| {
         let server = shell("main", "exec httpd -f -vv -p 7000 -h /tmp 2>&1");

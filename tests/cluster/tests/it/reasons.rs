@@ -91,7 +91,6 @@ fn s22_image_reasons() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s22_containers_that_cannot_be_configured_or_started() {
     on_cluster(|it| {
         let missing_map = json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "a"}}}]});
@@ -167,7 +166,6 @@ fn s22_terminating_and_scheduling_gated() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s22_a_pod_past_its_deadline_fails() {
     on_cluster(|it| {
         let ended = it

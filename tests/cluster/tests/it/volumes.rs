@@ -102,7 +102,6 @@ fn s46_host_path_with_its_types() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s46_config_maps_and_secrets_as_files_with_modes_items_and_updates() {
     on_cluster(|it| {
         it.create(MAPS, &json!({"metadata": {"name": "map"}, "data": {"a": "one", "b": "two"}, "binaryData": {"c": "AP8="}}));
@@ -145,7 +144,6 @@ fn s46_config_maps_and_secrets_as_files_with_modes_items_and_updates() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s46_an_update_of_a_volume_is_seen_whole_or_not_at_all() {
     on_cluster(|it| {
         it.create(
@@ -195,7 +193,6 @@ fn s46_downward_api_and_projected_volumes() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s46_config_and_secrets_as_environment() {
     on_cluster(|it| {
         it.create(MAPS, &json!({"metadata": {"name": "env"}, "data": {"A": "1", "B": "2"}}));

@@ -21,7 +21,7 @@ fn an_end_is_named_by_its_cause() {
     let fault = Fault { kind: FaultKind::ProgramNotFound, message: "exec: \"x\": gone".into() };
     check(
         ExitRecord { start_failure: Some(fault), ..exit(127) },
-        "127 StartError \"exec: \\\"x\\\": gone\"",
+        "128 StartError \"exec: \\\"x\\\": gone\"",
     );
 }
 

@@ -28,6 +28,7 @@ fn show(command: &Command) -> String {
         Command::Remove { .. } => "remove".to_owned(),
         Command::Confirm => "confirm".to_owned(),
         Command::TellBackOff { name } => format!("tell back-off {name}"),
+        Command::TellPullBackOff { name } => format!("tell pull back-off {name}"),
         Command::TellDeadline(_) => "tell deadline".to_owned(),
     }
 }
@@ -55,6 +56,19 @@ impl Life {
     fn apply(&mut self, outcome: Outcome) {
         self.machine.apply(outcome, Timestamp::from_seconds(1000));
     }
+}
+
+#[test]
+fn a_failed_pull_is_told_as_back_off_after_a_while_and_once() {
+    let mut life = life(json!({"containers": [{"name": "a", "image": "i"}]}));
+    let waiting = |reason: &str| Waiting { reason: reason.into(), message: String::new() };
+    let (failed, later) = (waiting("ErrImagePull"), waiting("ImagePullBackOff"));
+    let at = Timestamp::from_seconds;
+    life.machine.memory.note_failed("a", failed, at(110), Some(later.clone()), at(100));
+    assert_eq!(life.step(101, &["sandbox 0 ready"]), "");
+    assert_eq!(life.step(102, &["sandbox 0 ready"]), "tell pull back-off a");
+    assert_eq!(life.machine.memory.waiting["a"], later);
+    assert_eq!(life.step(103, &["sandbox 0 ready"]), "");
 }
 
 fn two_sidecars() -> Value {

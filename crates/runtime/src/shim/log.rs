@@ -1,0 +1,174 @@
+//! A container's log: appended to, and put aside by the shim itself once it is full, so that it is bounded whoever else is
+//! alive and however fast the container writes.
+//!
+//! Files of one container: `0.log` is written; `0.log.20261006-001709123456789` was put aside then.
+//!
+//! Holds always
+//! - Neither the file nor its directory is reached through a link: others may be able to write there.
+//! - An entry is in one file, whole.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+
+use crate::clock;
+use crate::spec::LogLimit;
+
+/// A container's log.
+pub(super) struct Log {
+    path: PathBuf,
+    limit: Option<LogLimit>,
+    file: File,
+    size_bytes: u64,
+}
+
+impl Log {
+    /// Opens a log to append to; it is made if it is not there.
+    pub(super) fn open(path: &Path, limit: Option<LogLimit>) -> io::Result<Self> {
+        let file = open_in(&folder(path)?, name(path)?)?;
+        let size_bytes = file.metadata()?.len();
+        Ok(Self { path: path.to_owned(), limit, file, size_bytes })
+    }
+
+    /// Goes on in the file that has the name now: somebody else has put the old one aside.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        *self = Self::open(&self.path, self.limit)?;
+        Ok(())
+    }
+
+    /// Appends whole entries.
+    pub(super) fn write(&mut self, entries: &[u8]) -> io::Result<()> {
+        let length = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+        let is_full = |limit: &LogLimit| {
+            self.size_bytes > 0 && self.size_bytes.saturating_add(length) > limit.file_bytes_max
+        };
+        if let Some(limit) = self.limit.filter(is_full) {
+            self.put_aside(limit)?;
+        }
+        self.file.write_all(entries)?;
+        self.size_bytes = self.size_bytes.saturating_add(length);
+        Ok(())
+    }
+
+    fn put_aside(&mut self, limit: LogLimit) -> io::Result<()> {
+        let (folder, name) = (folder(&self.path)?, name(&self.path)?);
+        let mut aside = name.as_bytes().to_vec();
+        aside.extend_from_slice(format!(".{}", stamp(clock::now_ns())).as_bytes());
+        match rustix::fs::renameat(&folder, name, &folder, OsStr::from_bytes(&aside)) {
+            // Somebody else has put it aside meanwhile.
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.file = open_in(&folder, name)?;
+        self.size_bytes = 0;
+        prune(&folder, name, usize::from(limit.files_max).saturating_sub(1))
+    }
+}
+
+fn folder(path: &Path) -> io::Result<OwnedFd> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
+}
+
+fn name(path: &Path) -> io::Result<&OsStr> {
+    path.file_name().ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn open_in(folder: &OwnedFd, name: &OsStr) -> io::Result<File> {
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o640))?.into())
+}
+
+/// Removes the oldest files that were put aside, so that so many are kept.
+fn prune(folder: &OwnedFd, name: &OsStr, keep: usize) -> io::Result<()> {
+    let prefix = [name.as_bytes(), b"."].concat();
+    let mut aside = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_bytes().starts_with(&prefix) {
+            aside.push(OsString::from(OsStr::from_bytes(entry.file_name().to_bytes())));
+        }
+    }
+    aside.sort();
+    let surplus = aside.len().saturating_sub(keep);
+    for name in aside.drain(..surplus) {
+        rustix::fs::unlinkat(folder, name, AtFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// A moment as the end of a file's name, in the order of time: `20261006-001709123456789`.
+fn stamp(ns: i64) -> String {
+    let mut text = Vec::new();
+    clock::write_rfc3339(ns, &mut text);
+    text.iter()
+        .filter_map(|byte| match byte {
+            b'T' => Some('-'),
+            b'0'..=b'9' => Some(char::from(*byte)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_full_log_is_put_aside_and_the_oldest_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        std::fs::write(folder.path().join("other.log"), "").unwrap();
+        let limit = LogLimit { file_bytes_max: 10, files_max: 3 };
+        let mut log = Log::open(&path, Some(limit)).unwrap();
+        for entry in ["first\n", "second\n", "third\n", "fourth\n", "fifth\n"] {
+            log.write(entry.as_bytes()).unwrap();
+        }
+        let names = names(folder.path());
+        assert_eq!(names.len(), 4, "{names:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "fifth\n");
+        let kept: Vec<String> = names[1..3]
+            .iter()
+            .map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap())
+            .collect();
+        assert_eq!(kept, ["third\n", "fourth\n"]);
+    }
+
+    #[test]
+    fn an_entry_larger_than_a_file_stays_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
+        Log::open(&path, Some(limit)).unwrap().write(b"longer\n").unwrap();
+        assert_eq!(names(folder.path()), ["0.log"]);
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_log_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, folder.path().join("0.log")).unwrap();
+        assert!(Log::open(&folder.path().join("0.log"), None).is_err());
+    }
+
+    #[test]
+    fn names_sort_by_time() {
+        assert_eq!(stamp(1_475_713_209_669_794_202), "20161006-002009669794202");
+    }
+}
