@@ -313,8 +313,9 @@ impl Workers {
             }
             // One Pod's worker must not take its neighbours along.
             tracing::error!(?object, "pod worker panicked and will begin again");
-            this.ctx.registry.remove(&object.uid);
+            // Meanwhile it keeps its place: what nobody has a place for is removed from the node.
             if stop.sleep(PANIC_RETRY).await {
+                this.ctx.registry.remove(&object.uid);
                 let newest = this.ctx.pods.get(&object.namespace, &object.name);
                 if let Some(newest) = newest.filter(|newest| newest.uid == object.uid) {
                     this.add(&newest);

@@ -62,6 +62,8 @@ pub(crate) struct Worker {
     observed: ObservedPod,
     probes: Probes,
     is_gone: bool,
+    /// Whether the runtime has told its state: nothing is decided before.
+    has_looked: bool,
     needs_look: bool,
     look_at: Option<Timestamp>,
     is_released: bool,
@@ -138,6 +140,7 @@ impl Worker {
             observed: ObservedPod::default(),
             probes: Probes::default(),
             is_gone: false,
+            has_looked: false,
             needs_look: true,
             look_at: None,
             is_released: false,
@@ -242,6 +245,9 @@ impl Worker {
         if self.needs_look || self.look_at.is_some_and(|at| at <= self.now()) {
             self.look().await;
         }
+        if !self.has_looked {
+            return;
+        }
         let mut status = self.status();
         // Each step may allow the next; there are as many as stages at most.
         for _ in 0..8 {
@@ -276,6 +282,7 @@ impl Worker {
         match self.ctx.runtime.observe(self.pod.uid(), &self.observed).await {
             Ok(observed) => {
                 self.observed = observed;
+                self.has_looked = true;
                 self.needs_look = false;
                 self.look_at = None;
             }

@@ -258,6 +258,19 @@ impl Cgroup {
     }
 }
 
+impl OomWatch {
+    /// Takes note of what has happened: until then the descriptor stays ready. A v2 file is ready from the start, and until it
+    /// is read through this descriptor.
+    pub(crate) fn take(&self) {
+        let mut buffer = [0_u8; 512];
+        let _ = if self.is_v2 {
+            rustix::io::pread(&self.fd, &mut buffer, 0)
+        } else {
+            rustix::io::read(&self.fd, &mut buffer[..8])
+        };
+    }
+}
+
 /// Denies the cgroup v2 directory every device but the standard ones, by a program in the kernel.
 pub fn attach_default_devices(directory: &Path) -> io::Result<()> {
     device::apply_v2(directory, &crate::defaults::device_rules())

@@ -41,11 +41,16 @@ pub(crate) fn of_container(
     node_memory_bytes: i64,
 ) -> v1::LinuxContainerResources {
     let cpu_limit = pod::limit(container, "cpu").map_or(0, |limit| limit.milli_value());
+    let memory_limit = pod::limit(container, "memory").map_or(0, |limit| limit.value());
     v1::LinuxContainerResources {
         cpu_period: QUOTA_PERIOD,
         cpu_quota: cpu_quota(cpu_limit),
         cpu_shares: cpu_shares(pod::request(container, "cpu").milli_value()),
-        memory_limit_in_bytes: pod::limit(container, "memory").map_or(0, |limit| limit.value()),
+        memory_limit_in_bytes: memory_limit,
+        // `NoSwap`: memory and swap together are no more than memory.
+        memory_swap_limit_in_bytes: memory_limit,
+        // On v2 a container runs out of memory as a whole (`singleProcessOOMKill` off).
+        unified: [("memory.oom.group".to_owned(), "1".to_owned())].into(),
         oom_score_adj: oom_score(pod, role, container, node_memory_bytes),
         hugepage_limits: hugepages(container),
         ..v1::LinuxContainerResources::default()

@@ -41,16 +41,20 @@ pub(super) fn check_path(path: &str) -> Result<(), VolumeError> {
 /// Brings a folder to `payload`. Nothing is written if it is there already.
 pub(super) fn write(root: &Path, payload: &Payload, group: Option<u32>) -> Result<(), VolumeError> {
     payload.keys().try_for_each(|path| check_path(path))?;
-    let old = std::fs::read_link(root.join(DATA)).ok().map(|name| root.join(name));
+    let old = std::fs::read_link(root.join(DATA)).ok().filter(|name| is_version(name));
+    let old = old.map(|name| root.join(name));
     let is_current = old.as_deref().is_some_and(|old| is_same(old, payload, group));
     if !is_current {
         swap(root, payload, group).map_err(VolumeError::io("write files below", root))?;
     }
-    set_links(root, payload).map_err(VolumeError::io("set links in", root))?;
-    if let (false, Some(old)) = (is_current, old) {
-        std::fs::remove_dir_all(&old).map_err(VolumeError::io("remove", &old))?;
-    }
-    Ok(())
+    tidy(root, payload).map_err(VolumeError::io("set links in", root))
+}
+
+/// Whether a link's text is what [`swap`] makes it: it decides what is removed, so it may lead nowhere else.
+fn is_version(name: &Path) -> bool {
+    let mut parts = name.components();
+    let is_plain = matches!(parts.next(), Some(Component::Normal(_))) && parts.next().is_none();
+    is_plain && name.to_str().is_some_and(|name| name.starts_with("..") && name != DATA)
 }
 
 /// Whether a version holds exactly these files.
@@ -105,8 +109,8 @@ fn swap(root: &Path, payload: &Payload, group: Option<u32>) -> io::Result<()> {
     std::fs::rename(&new, root.join(DATA))
 }
 
-/// Makes the links that people see, and removes those whose files are gone.
-fn set_links(root: &Path, payload: &Payload) -> io::Result<()> {
+/// Makes the links that people see; removes those whose files are gone, and versions that do not count.
+fn tidy(root: &Path, payload: &Payload) -> io::Result<()> {
     let wanted: BTreeSet<&str> =
         payload.keys().map(|path| path.split('/').next().unwrap_or(path)).collect();
     for name in &wanted {
@@ -115,12 +119,18 @@ fn set_links(root: &Path, payload: &Payload) -> io::Result<()> {
             symlink(Path::new(DATA).join(name), &link)?;
         }
     }
+    let current = std::fs::read_link(root.join(DATA))?;
     for entry in std::fs::read_dir(root)? {
-        let name = entry?.file_name();
-        let is_ours =
-            name.to_str().is_some_and(|name| name.starts_with("..") || wanted.contains(name));
-        if !is_ours {
-            std::fs::remove_file(root.join(name))?;
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_wanted = name.to_str().is_some_and(|name| wanted.contains(name))
+            || name == DATA
+            || Path::new(&name) == current;
+        match entry.file_type()?.is_dir() {
+            _ if is_wanted => {}
+            // The version before, or one that was begun and never finished.
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
         }
     }
     Ok(())

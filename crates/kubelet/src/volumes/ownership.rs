@@ -45,11 +45,3 @@ pub(super) fn open_to_group(path: &Path, group: u32, is_read_only: bool) -> io::
     }
     Ok(())
 }
-
-/// Whether a folder is already open to a group, so that nothing below needs to be looked at.
-pub(super) fn is_open_to_group(path: &Path, group: u32) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| {
-        let wanted = WRITABLE | FOLDER;
-        metadata.gid() == group && metadata.mode() & wanted == wanted
-    })
-}

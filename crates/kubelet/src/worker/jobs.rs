@@ -118,13 +118,8 @@ async fn fetch(ctx: &Context, pod: &PodView) -> Fetched {
 pub(crate) async fn stop_sandboxes(job: Job, ids: Vec<String>) -> Outcome {
     let message = "Pod sandbox changed, it will be killed and re-created.";
     job.ctx.recorder.normal(Subject::pod(&job.pod), "SandboxChanged", message);
-    for id in &ids {
-        if let Err(error) = job.ctx.runtime.stop_sandbox(id).await {
-            let message = format!("error killing pod: failed to \"KillPodSandbox\": {error}");
-            job.ctx.recorder.warning(Subject::pod(&job.pod), "FailedKillPod", message);
-        }
-    }
-    Outcome::SandboxesStopped(ids)
+    let stopped = stop_all(&job, &ids).await;
+    Outcome::SandboxesStopped { is_ok: stopped.len() == ids.len(), ids: stopped }
 }
 
 /// Makes a sandbox.
@@ -143,7 +138,7 @@ pub(crate) async fn run_sandbox(job: Job, attempt: u32) -> Outcome {
         let message = format!("Failed to create pod sandbox: {error}");
         ctx.recorder.warning(Subject::pod(&pod), "FailedCreatePodSandBox", message);
     }
-    Outcome::Sandbox { is_ok: made.is_ok() }
+    Outcome::Sandbox
 }
 
 fn sandbox_config(
@@ -213,9 +208,13 @@ async fn try_start(ctx: &Context, pod: &PodView, start: Start) -> Result<(), Sta
     let started = bounded(CALL_TIMEOUT, ctx.runtime.cri().start_container(request)).await;
     started.map_err(|error| {
         failed("Failed", error.message());
-        let failed = Failed { reason: "RunContainerError", message: error.to_string() };
-        // It has ended, and waits as any container that ended does.
-        StartFailure { retry_in: Duration::ZERO, ..failed.into() }
+        let failed =
+            StartFailure::from(Failed { reason: "RunContainerError", message: error.to_string() });
+        match error.reason() {
+            // It has ended, and waits as any container that ended does.
+            Reason::StartError { .. } => StartFailure { retry_in: Duration::ZERO, ..failed },
+            _ => failed,
+        }
     })?;
     ctx.recorder.normal(subject, "Started", "Container started");
     Ok(())
@@ -414,10 +413,8 @@ fn write_hosts(ctx: &Context, pod: &PodView, ips: &[String]) -> Result<PathBuf, 
     };
     let path = ctx.config.pod_dir(pod.uid()).join("etc-hosts");
     let write = || -> std::io::Result<()> {
-        // The same file for all containers: those that run see it change.
-        if std::fs::read_to_string(&path).is_ok_and(|found| found == text) {
-            return Ok(());
-        }
+        // The same file for all containers: those that run see it change. They may have written any amount into it, so it is not
+        // read (CVE-2020-8557).
         std::fs::write(&path, &text)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
     };
@@ -454,23 +451,30 @@ pub(crate) async fn stop(
     Outcome::Stopped { id, is_ok: stopped.is_ok() }
 }
 
-/// Stops the sandboxes and takes the volumes down.
+/// Stops the sandboxes, then takes the volumes down: while something of the Pod is alive it could put links in the way.
 pub(crate) async fn clean_up(job: Job, sandboxes: Vec<String>) -> Outcome {
+    if stop_all(&job, &sandboxes).await.len() < sandboxes.len() {
+        return Outcome::CleanedUp { is_ok: false };
+    }
     let Job { ctx, pod } = job;
-    let stop =
-        futures_util::future::join_all(sandboxes.iter().map(|id| ctx.runtime.stop_sandbox(id)));
-    let (stopped, volumes) = tokio::join!(stop, ctx.volumes.tear_down(pod.uid()));
-    let mut is_ok = true;
-    for error in stopped.into_iter().filter_map(Result::err) {
-        is_ok = false;
-        let message = format!("error killing pod: failed to \"KillPodSandbox\": {error}");
-        ctx.recorder.warning(Subject::pod(&pod), "FailedKillPod", message);
-    }
-    if let Err(error) = volumes {
-        is_ok = false;
+    let volumes = ctx.volumes.tear_down(pod.uid()).await.inspect_err(|error| {
         tracing::warn!(pod = pod.full_name(), %error, "volumes not taken down");
-    }
-    Outcome::CleanedUp { is_ok }
+    });
+    Outcome::CleanedUp { is_ok: volumes.is_ok() }
+}
+
+/// Stops sandboxes; returns those that are stopped.
+async fn stop_all(job: &Job, ids: &[String]) -> Vec<String> {
+    let Job { ctx, pod } = job;
+    let stops = ids.iter().map(async |id| match ctx.runtime.stop_sandbox(id).await {
+        Ok(()) => Some(id.clone()),
+        Err(error) => {
+            let message = format!("error killing pod: failed to \"KillPodSandbox\": {error}");
+            ctx.recorder.warning(Subject::pod(pod), "FailedKillPod", message);
+            None
+        }
+    });
+    futures_util::future::join_all(stops).await.into_iter().flatten().collect()
 }
 
 /// Removes every trace of a Pod from the node.

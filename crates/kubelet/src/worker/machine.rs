@@ -55,10 +55,10 @@ pub(crate) enum Command {
 pub(crate) enum Outcome {
     /// Volumes were set up, or not.
     Volumes { refresh_at: Option<Timestamp>, is_ok: bool },
-    /// A sandbox was made, or not.
-    Sandbox { is_ok: bool },
-    /// Old sandboxes were stopped.
-    SandboxesStopped(Vec<String>),
+    /// A sandbox was made, or not: the runtime says which.
+    Sandbox,
+    /// Old sandboxes were stopped, all or some.
+    SandboxesStopped { ids: Vec<String>, is_ok: bool },
     /// A container was started, or not.
     Started { name: String, failure: Option<StartFailure> },
     /// A container was stopped, or not.
@@ -201,13 +201,16 @@ impl Machine {
                 self.is_acting = false;
                 self.memory.note_volumes(refresh_at, is_ok, now);
             }
-            Outcome::Sandbox { is_ok } => {
+            Outcome::Sandbox => {
                 self.is_acting = false;
-                self.memory.note_sandbox(is_ok, now);
+                self.memory.note_sandbox(now);
             }
-            Outcome::SandboxesStopped(ids) => {
+            Outcome::SandboxesStopped { ids, is_ok } => {
                 self.is_acting = false;
                 self.memory.stopped.extend(ids);
+                if !is_ok {
+                    self.memory.note_sandbox(now);
+                }
             }
             Outcome::Started { name, failure } => {
                 self.is_acting = false;
@@ -287,7 +290,7 @@ impl Machine {
 
     fn sync(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
         let is_over = matches!(view.old.phase.as_deref(), Some("Succeeded" | "Failed"));
-        let is_late = self.deadline(view, commands);
+        let is_late = !is_over && self.deadline(view, commands);
         if view.is_gone || view.pod.is_deleting() || is_over || is_late {
             return self.begin_stopping(view, commands);
         }
@@ -407,7 +410,8 @@ impl Machine {
 
     fn wind_down(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
         let is_leaving = view.is_gone || view.pod.is_deleting();
-        if self.stage == Stage::Resting && is_leaving {
+        // Who removes the containers removes what the status is made from.
+        if self.stage == Stage::Resting && is_leaving && view.is_told {
             self.stage = Stage::Removing { is_busy: false, not_before: None };
         }
         let sandboxes = || view.observed.sandboxes.iter().map(|one| one.id.clone()).collect();

@@ -170,12 +170,13 @@ impl Memory {
         self.sandbox.map(|(at, _)| at).filter(|at| now < *at)
     }
 
-    /// Notes whether a sandbox could be made.
-    pub(crate) fn note_sandbox(&mut self, is_ok: bool, now: Timestamp) {
-        self.sandbox = (!is_ok).then(|| {
-            let wait =
-                self.sandbox.map_or(SETUP_WAIT_MIN, |(_, wait)| (wait * 2).min(SETUP_WAIT_MAX));
-            (now.plus(wait), wait)
-        });
+    /// Notes that a sandbox was tried. The next one waits longer, be it that this one could not be made or that it will not
+    /// live long; only after one has lived well beyond the wait is that forgotten.
+    pub(crate) fn note_sandbox(&mut self, now: Timestamp) {
+        let wait = match self.sandbox {
+            Some((at, wait)) if now.since(at) <= wait => (wait * 2).min(SETUP_WAIT_MAX),
+            _ => SETUP_WAIT_MIN,
+        };
+        self.sandbox = Some((now.plus(wait), wait));
     }
 }

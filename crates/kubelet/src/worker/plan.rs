@@ -83,8 +83,9 @@ pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
         .filter(|sandbox| sandbox.is_ready || is_inhabited(observed, sandbox) || current.is_none())
         .map(|sandbox| sandbox.id.clone())
         .collect();
+    let sandbox_at = memory.sandbox_not_before(now);
     if !old.is_empty() {
-        return Plan::act(Action::StopSandboxes(old));
+        return sandbox_at.map_or_else(|| Plan::act(Action::StopSandboxes(old)), Plan::wait);
     }
     match memory.volumes {
         VolumeState::Failed { not_before, .. } if now < not_before => {
@@ -97,7 +98,7 @@ pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
     }
     let mut plan = match current {
         Some(sandbox) => plan_containers(input, sandbox),
-        None => match memory.sandbox_not_before(now) {
+        None => match sandbox_at {
             Some(at) => Plan::wait(at),
             None => Plan::act(Action::RunSandbox { attempt: next_attempt(observed) }),
         },
@@ -167,7 +168,14 @@ fn need(
 ) -> Need {
     let name = container.name.as_str();
     let Some(record) = input.observed.latest_in(&sandbox.id, name) else {
-        return Need::Start { after: None };
+        // What has ended for good does not run again in another sandbox; init containers do.
+        let is_over = role == Role::Main
+            && exit_of(input, name).is_some_and(|code| !input.pod.restarts(role, container, code));
+        if is_over {
+            return Need::Nothing;
+        }
+        let ended = input.observed.latest(name).filter(|last| last.state == RunState::Exited);
+        return Need::Start { after: ended.map(|last| last.finished_at) };
     };
     match record.state {
         // Made and never started: whoever made it was stopped in between.

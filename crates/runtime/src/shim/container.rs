@@ -295,6 +295,7 @@ impl Shim {
             return;
         };
         let flags = if oom.is_v2 { EventFlags::PRI } else { EventFlags::IN };
+        oom.take();
         let token = self.token(Source::Oom(id.to_owned()));
         let _ = watch(&self.epoll, oom.fd.as_fd(), token, flags);
         if let Some(container) = self.containers.get_mut(id) {

@@ -144,8 +144,8 @@ impl Shim {
 
     pub(super) fn memory_ran_out(&mut self, id: &str) {
         if let Some(container) = self.containers.get_mut(id) {
-            if let Some((watch, _)) = container.oom.as_ref().filter(|(watch, _)| !watch.is_v2) {
-                let _ = rustix::io::read(&watch.fd, &mut [0_u8; 8]);
+            if let Some((watch, _)) = &container.oom {
+                watch.take();
             }
             container.oom_looks = OOM_LOOKS;
         }

@@ -170,7 +170,7 @@ fn a_pull_is_given_up_but_a_sandbox_in_the_making_is_awaited() {
     assert_eq!(making.step(1000, &[]), "RunSandbox");
     making.delete(30);
     assert_eq!(making.step(1001, &[]), "");
-    making.apply(Outcome::Sandbox { is_ok: true });
+    making.apply(Outcome::Sandbox);
     assert_eq!(making.step(1001, &["sandbox 0 ready"]), "clean up");
 }
 
