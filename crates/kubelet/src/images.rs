@@ -6,6 +6,8 @@
 
 pub(crate) mod gc;
 mod name;
+pub(crate) mod pull_records;
+pub(crate) mod pull_secrets;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,16 +16,16 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use podo_api::duration::GoDuration;
 use podo_base::{Backoff, Clock};
-use podo_cri::{CriError, Keyring, PullOptions, Reason, v1};
+use podo_cri::{CriError, PullOptions, Reason, v1};
 use tokio::sync::Semaphore;
 
+use self::pull_records::PullRecords;
+use self::pull_secrets::PullSecret;
 use crate::config::IMAGE_BACKOFF;
-use crate::container::env::Fetched;
 use crate::container::security::ImageUser;
 use crate::events::{Recorder, Subject};
 use crate::pod::PodView;
 use crate::runtime::{CALL_TIMEOUT, Runtime, bounded};
-use crate::sources::pull_secrets;
 
 /// A pull that makes no end in this time is given up.
 const PULL_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -83,8 +85,8 @@ pub(crate) struct ImageRequest<'a> {
     pub(crate) image: &'a str,
     /// When to pull.
     pub(crate) policy: PullPolicy,
-    /// Credentials.
-    pub(crate) keyring: Keyring,
+    /// The Pod's credentials.
+    pub(crate) secrets: &'a [PullSecret],
 }
 
 /// How long a problem that is not a pull's waits for the next look.
@@ -96,6 +98,7 @@ pub(crate) struct Images {
     recorder: Recorder,
     clock: Arc<dyn Clock>,
     permits: Semaphore,
+    records: PullRecords,
     failures: Mutex<HashMap<(String, String), Failure>>,
     used: Mutex<HashMap<String, podo_base::Timestamp>>,
 }
@@ -118,12 +121,14 @@ impl Images {
         runtime: Runtime,
         recorder: Recorder,
         clock: Arc<dyn Clock>,
+        records: PullRecords,
         parallel: usize,
     ) -> Self {
         Self {
             runtime,
             recorder,
             clock,
+            records,
             permits: Semaphore::new(parallel.max(1)),
             failures: Mutex::default(),
             used: Mutex::default(),
@@ -149,6 +154,10 @@ impl Images {
                 _ => error_of("ImageInspectError", message),
             }
         })?;
+        let repository = name::repository(&full);
+        let present = present.filter(|present| {
+            self.records.allows(&full, &repository, &present.reference, request.secrets)
+        });
         match (present, request.policy) {
             (Some(present), PullPolicy::IfNotPresent | PullPolicy::Never) => {
                 let message = format!(
@@ -165,7 +174,7 @@ impl Images {
                 Err(error_of("ErrImageNeverPull", message))
             }
             (_, PullPolicy::Always) | (None, PullPolicy::IfNotPresent) => {
-                self.pull(request, &full).await
+                self.pull(request, &full, &repository).await
             }
         }
     }
@@ -184,6 +193,7 @@ impl Images {
         &self,
         request: ImageRequest<'_>,
         full: &str,
+        repository: &str,
     ) -> Result<PresentImage, ImageError> {
         let image = request.image;
         let key = (request.pod.uid().to_owned(), image.to_owned());
@@ -204,7 +214,7 @@ impl Images {
             "Pulling",
             format!("Pulling image {image:?}"),
         );
-        match self.pull_now(&request, full).await {
+        match self.pull_now(&request, full, repository).await {
             Ok((present, size, pulled_in)) => {
                 let waited = self.clock.monotonic().saturating_duration_since(started);
                 let message = format!(
@@ -247,22 +257,59 @@ impl Images {
         &self,
         request: &ImageRequest<'_>,
         full: &str,
+        repository: &str,
     ) -> Result<(PresentImage, u64, Duration), CriError> {
         let Ok(_permit) = self.permits.acquire().await else {
             return Err(CriError::new(podo_cri::Code::Cancelled, "the node agent is stopping"));
         };
         let started = self.clock.monotonic();
-        let message =
-            v1::PullImageRequest { image: Some(spec(full)), ..v1::PullImageRequest::default() };
-        let options = PullOptions { keyring: request.keyring.clone(), progress: None };
-        let pulled = bounded(PULL_TIMEOUT, self.runtime.cri().pull_image(message, options)).await?;
+        self.records.begin(full).map_err(|error| CriError::internal(&error))?;
+        let pulled = self.pull_by_any(request.secrets, full, repository).await;
+        let (reference, secret) = match pulled {
+            Ok(pulled) => pulled,
+            Err(error) => {
+                self.records.fail(full).map_err(|error| CriError::internal(&error))?;
+                return Err(error);
+            }
+        };
         let took = self.clock.monotonic().saturating_duration_since(started);
-        let image = match self.image(&pulled.image_ref).await? {
+        let image = match self.image(&reference).await? {
             Some(image) => image,
             None => self.image(full).await?.ok_or_else(|| CriError::not_found("image", full))?,
         };
+        self.records
+            .succeed(full, repository, &image.id, secret)
+            .map_err(|error| CriError::internal(&error))?;
         let size = image.size;
         Ok((present(image), size, took))
+    }
+
+    /// Pulls by the first secret that opens the registry, or without any if none is for it.
+    async fn pull_by_any<'a>(
+        &self,
+        secrets: &'a [PullSecret],
+        full: &str,
+        repository: &str,
+    ) -> Result<(String, Option<&'a PullSecret>), CriError> {
+        let fits = |secret: &&PullSecret| !secret.keyring.lookup(repository).is_empty();
+        let mut attempts: Vec<Option<&PullSecret>> =
+            secrets.iter().filter(fits).map(Some).collect();
+        if attempts.is_empty() {
+            attempts.push(None);
+        }
+        let mut last = None;
+        for secret in attempts {
+            let message =
+                v1::PullImageRequest { image: Some(spec(full)), ..v1::PullImageRequest::default() };
+            let keyring = secret.map(|secret| secret.keyring.clone()).unwrap_or_default();
+            let options = PullOptions { keyring, progress: None };
+            let pull = self.runtime.cri().pull_image(message, options);
+            match bounded(PULL_TIMEOUT, pull).await {
+                Ok(pulled) => return Ok((pulled.image_ref, secret)),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| CriError::not_found("image", full)))
     }
 
     /// Forgets a Pod's back-offs.
@@ -300,25 +347,4 @@ fn pull_problem(error: &CriError) -> (&'static str, String) {
 fn in_millis(length: Duration) -> GoDuration {
     let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     GoDuration::from(Duration::from_millis(millis))
-}
-
-/// The credentials of a Pod's pull secrets, and the names of those that are missing or make no sense.
-pub(crate) fn keyring(pod: &PodView, fetched: &Fetched) -> (Keyring, Vec<String>) {
-    let mut keyring = Keyring::new();
-    let mut missing = Vec::new();
-    for name in pull_secrets(pod) {
-        let data = fetched.secret(name).ok().flatten().and_then(|secret| secret.data.as_ref());
-        let bytes = |key: &str| data.and_then(|data| data.get(key)).map(|bytes| &bytes.0);
-        let added = if let Some(text) = bytes(".dockerconfigjson") {
-            keyring.add_config_json(text).is_ok()
-        } else if let Some(text) = bytes(".dockercfg") {
-            keyring.add_dockercfg(text).is_ok()
-        } else {
-            false
-        };
-        if !added {
-            missing.push(name.to_owned());
-        }
-    }
-    (keyring, missing)
 }

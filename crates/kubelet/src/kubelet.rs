@@ -21,6 +21,7 @@ use crate::context::{Context, Repairs};
 use crate::events::{Recorder, Writer};
 use crate::handle::KubeletHandle;
 use crate::images::Images;
+use crate::images::pull_records::PullRecords;
 use crate::node::facts::MachineFacts;
 use crate::pods::Registry;
 use crate::runtime::Runtime;
@@ -107,10 +108,14 @@ impl Kubelet {
         };
         let tokens = Tokens::new(client.clone(), Arc::clone(&clock));
         let host_resolver = std::fs::read_to_string(&config.resolv_conf).unwrap_or_default();
+        let path = config.root_dir.join("image_manager");
+        let records =
+            PullRecords::open(&path).map_err(|source| StartError::Folder { path, source })?;
         let images = Images::new(
             runtime.clone(),
             recorder.clone(),
             Arc::clone(&clock),
+            records,
             config.parallel_pulls,
         );
         let ctx = Context {

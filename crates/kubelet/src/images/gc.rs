@@ -1,7 +1,7 @@
 //! Removing images when their file system fills up: the one that was used longest ago first (Kubernetes v1.36 image GC).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use podo_base::Timestamp;
 use podo_cri::{CriError, v1};
@@ -81,7 +81,11 @@ impl Images {
     ) -> Result<(), CriError> {
         let cri = self.runtime.cri();
         let in_use = self.in_use().await?;
+        let listed_at = Instant::now();
         let list = bounded(CALL_TIMEOUT, cri.list_images(v1::ListImagesRequest::default())).await?;
+        let is_there = |id: &str| list.images.iter().any(|image| image.id == id);
+        let kept = self.records.retain(is_there, listed_at);
+        kept.map_err(|error| CriError::internal(&error))?;
         let now = self.clock.now();
         let candidates: Vec<Candidate> = {
             let mut used = self.used.lock();

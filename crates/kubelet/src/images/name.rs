@@ -51,6 +51,19 @@ pub(super) fn with_default_tag(name: &str) -> Result<String, NameError> {
     Ok(if tag.is_none() && digest.is_none() { format!("{name}:latest") } else { name.to_owned() })
 }
 
+/// The registry and path of a checked name, without tag and digest: `docker.io/library/busybox` for `busybox:1`.
+pub(super) fn repository(name: &str) -> String {
+    let rest = name.split_once('@').map_or(name, |(rest, _)| rest);
+    let last = rest.rfind('/').map_or(0, |at| at + 1);
+    let tag = rest.get(last..).and_then(|end| end.find(':')).map_or(rest.len(), |at| last + at);
+    let path = rest.get(..tag).unwrap_or(rest);
+    match path.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => path.to_owned(),
+        Some(_) => format!("docker.io/{path}"),
+        None => format!("docker.io/library/{path}"),
+    }
+}
+
 fn has_uppercase(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_uppercase())
 }
@@ -106,6 +119,18 @@ mod tests {
             (digest.as_str(), digest.as_str()),
         ] {
             assert_eq!(with_default_tag(name).as_deref(), Ok(expected), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_repository_is_the_name_in_full_without_tag_and_digest() {
+        for (name, expected) in [
+            ("busybox:1.36", "docker.io/library/busybox"),
+            ("luksa/kubia:latest", "docker.io/luksa/kubia"),
+            ("localhost:5000/a/b:1", "localhost:5000/a/b"),
+            ("registry.example/a:1@sha256:00", "registry.example/a"),
+        ] {
+            assert_eq!(repository(name), expected, "{name}");
         }
     }
 

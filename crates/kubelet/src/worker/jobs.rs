@@ -23,10 +23,11 @@ use crate::container::sandbox::{self, SandboxInput};
 use crate::container::security::SecurityInput;
 use crate::context::Context;
 use crate::events::Subject;
-use crate::images::{self, ImageError, ImageRequest, PresentImage, PullPolicy};
+use crate::images::pull_secrets::pull_secrets;
+use crate::images::{ImageError, ImageRequest, PresentImage, PullPolicy};
 use crate::pod::{PodView, Role};
 use crate::runtime::{CALL_TIMEOUT, bounded};
-use crate::sources::{Wanted, pull_secrets};
+use crate::sources::Wanted;
 use crate::status::Waiting;
 use crate::volumes::VolumeInput;
 
@@ -240,7 +241,7 @@ async fn get_images(
     container: &k8s::Container,
     fetched: &Fetched,
 ) -> Result<ContainerImages, ImageError> {
-    let (keyring, missing) = images::keyring(pod, fetched);
+    let (secrets, missing) = pull_secrets(pod, fetched);
     if !missing.is_empty() {
         let message = format!(
             "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
@@ -248,13 +249,12 @@ async fn get_images(
         );
         ctx.recorder.warning(Subject::pod(pod), "FailedToRetrieveImagePullSecret", message);
     }
-    debug_assert!(missing.len() <= pull_secrets(pod).count(), "only what was asked for is missing");
     let request = |image, policy: Option<&str>| ImageRequest {
         pod,
         subject: Subject::container(pod, role, &container.name),
         image,
         policy: PullPolicy::parse(policy),
-        keyring: keyring.clone(),
+        secrets: &secrets,
     };
     let mut mounted: Vec<(String, PresentImage)> = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {

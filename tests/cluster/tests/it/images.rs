@@ -95,7 +95,6 @@ fn pull_secret(name: &str, server: &str, password: &str) -> Value {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s32_a_registry_with_credentials() {
     with_cluster(Options { is_private: true, ..Options::default() }, |it| {
         let secrets = "/api/v1/namespaces/default/secrets";
