@@ -15,3 +15,4 @@ pub(crate) mod sandbox;
 pub(crate) mod security;
 pub(crate) mod services;
 pub(crate) mod termination;
+pub(crate) mod user_namespace;

@@ -15,6 +15,7 @@ use crate::config::KubeletConfig;
 use crate::container::dns::{ClusterDns, Resolver, resolver};
 use crate::container::downward::NodeFacts;
 use crate::container::services;
+use crate::container::user_namespace::{IdRange, UserNamespaces};
 use crate::events::{Recorder, Subject};
 use crate::images::Images;
 use crate::pod::PodView;
@@ -51,6 +52,7 @@ pub(crate) struct Context {
     pub(crate) runtime: Runtime,
     pub(crate) images: Images,
     pub(crate) volumes: Volumes,
+    pub(crate) user_namespaces: UserNamespaces,
     pub(crate) sources: Sources,
     pub(crate) recorder: Recorder,
     pub(crate) registry: Arc<Registry>,
@@ -95,6 +97,11 @@ impl Context {
         let services: Vec<k8s::Service> =
             objects.iter().filter_map(|object| object.to().ok()).collect();
         Ok(services::variables(&services, pod.namespace(), links))
+    }
+
+    /// A Pod's range of user ids, if it has a user namespace.
+    pub(crate) fn id_range(&self, pod: &PodView) -> std::io::Result<Option<IdRange>> {
+        pod.has_user_namespace().then(|| self.user_namespaces.of(pod.uid())).transpose()
     }
 
     /// A Pod's resolver configuration.

@@ -17,6 +17,7 @@ use crate::config::KubeletConfig;
 use crate::container::dns::Resolver;
 use crate::container::downward::NodeFacts;
 use crate::container::labels;
+use crate::container::user_namespace::UserNamespaces;
 use crate::context::{Context, Repairs};
 use crate::events::{Recorder, Writer};
 use crate::handle::KubeletHandle;
@@ -111,6 +112,9 @@ impl Kubelet {
         let path = config.root_dir.join("image_manager");
         let records =
             PullRecords::open(&path).map_err(|source| StartError::Folder { path, source })?;
+        let path = config.root_dir.join("pods");
+        let user_namespaces =
+            UserNamespaces::open(&path).map_err(|source| StartError::Folder { path, source })?;
         let images = Images::new(
             runtime.clone(),
             recorder.clone(),
@@ -121,6 +125,7 @@ impl Kubelet {
         let ctx = Context {
             client: client.clone(),
             images,
+            user_namespaces,
             volumes: Volumes::new(config.root_dir.clone(), mounter, tokens),
             sources: Sources::new(client, notify),
             recorder,

@@ -149,6 +149,11 @@ impl PodView {
         self.spec.host_network == Some(true)
     }
 
+    /// Whether its users are not the host's.
+    pub(crate) fn has_user_namespace(&self) -> bool {
+        self.spec.host_users == Some(false)
+    }
+
     /// The init containers.
     pub(crate) fn init_containers(&self) -> &[k8s::Container] {
         self.spec.init_containers.as_deref().unwrap_or_default()

@@ -8,6 +8,7 @@ use podo_cri::v1;
 use super::dns::Resolver;
 use super::hosts::HostName;
 use super::security::SecurityError;
+use super::user_namespace::IdRange;
 use super::{labels, resources, security};
 use crate::pod::PodView;
 
@@ -26,6 +27,8 @@ pub(crate) struct SandboxInput<'a> {
     pub(crate) cgroup_root: &'a str,
     /// Where the node's seccomp profiles are.
     pub(crate) seccomp_root: &'a Path,
+    /// The Pod's range of user ids, if it has a user namespace.
+    pub(crate) id_range: Option<IdRange>,
 }
 
 /// The sandbox of a Pod.
@@ -50,7 +53,7 @@ pub(crate) fn config(
         annotations: pod.pod.metadata.annotations.clone().unwrap_or_default(),
         linux: Some(v1::LinuxPodSandboxConfig {
             cgroup_parent: resources::cgroup_parent(pod, input.cgroup_root),
-            security_context: Some(security::of_sandbox(pod, input.seccomp_root)?),
+            security_context: Some(security::of_sandbox(pod, input.seccomp_root, input.id_range)?),
             sysctls: sysctls(pod),
             overhead: None,
             resources: Some(resources::of_pod(pod)),

@@ -7,6 +7,7 @@ use std::path::Path;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_cri::v1;
 
+use super::user_namespace::IdRange;
 use crate::pod::{PodView, Role};
 
 /// What of `/proc` and `/sys` containers do not see unless they ask for it.
@@ -86,6 +87,8 @@ pub(crate) struct SecurityInput<'a> {
     pub(crate) image_user: &'a ImageUser,
     /// The container whose processes an ephemeral one sees; empty if none.
     pub(crate) target_id: &'a str,
+    /// The Pod's range of user ids, if it has a user namespace.
+    pub(crate) id_range: Option<IdRange>,
     /// Where the node's seccomp profiles are.
     pub(crate) seccomp_root: &'a Path,
     /// Whether containers that say nothing get the runtime's default profile.
@@ -140,7 +143,9 @@ pub(crate) fn of_container(
         (Some(uid), _) | (None, Some(uid)) => (Some(uid), String::new()),
         (None, None) => (None, input.image_user.name.clone()),
     };
-    let is_unmasked = own.and_then(|own| own.proc_mount.as_deref()) == Some("Unmasked");
+    // The kernel's settings are the host's wherever root inside is root outside.
+    let is_unmasked = own.and_then(|own| own.proc_mount.as_deref()) == Some("Unmasked")
+        && input.id_range.is_some();
     let paths = |list: &[&str]| -> Vec<String> {
         if is_unmasked { Vec::new() } else { list.iter().map(|path| (*path).to_owned()).collect() }
     };
@@ -148,7 +153,7 @@ pub(crate) fn of_container(
     Ok(v1::LinuxContainerSecurityContext {
         capabilities: own.and_then(|own| own.capabilities.as_ref()).map(capabilities),
         privileged: is_privileged,
-        namespace_options: Some(namespaces(pod, role, input.target_id)),
+        namespace_options: Some(namespaces(pod, role, input.target_id, input.id_range)),
         selinux_options: selinux(pod, own),
         run_as_user: run_as_user.map(int64),
         run_as_group: effective.group.map(int64),
@@ -168,11 +173,13 @@ pub(crate) fn of_container(
 pub(crate) fn of_sandbox(
     pod: &PodView,
     seccomp_root: &Path,
+    id_range: Option<IdRange>,
 ) -> Result<v1::LinuxSandboxSecurityContext, SecurityError> {
     let of_pod = pod.spec.security_context.as_ref();
     let input = SecurityInput {
         image_user: &ImageUser::default(),
         target_id: "",
+        id_range,
         seccomp_root,
         is_seccomp_default: true,
     };
@@ -180,7 +187,7 @@ pub(crate) fn of_sandbox(
         container.security_context.as_ref().and_then(|own| own.privileged) == Some(true)
     });
     Ok(v1::LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces(pod, Role::Main, "")),
+        namespace_options: Some(namespaces(pod, Role::Main, "", id_range)),
         selinux_options: selinux(pod, None),
         run_as_user: of_pod.and_then(|all| all.run_as_user).map(int64),
         run_as_group: of_pod.and_then(|all| all.run_as_group).map(int64),
@@ -230,7 +237,12 @@ fn capabilities(from: &k8s::Capabilities) -> v1::Capability {
 }
 
 /// What of the Pod, the node or the container a container's namespaces are.
-pub(crate) fn namespaces(pod: &PodView, role: Role, target_id: &str) -> v1::NamespaceOption {
+pub(crate) fn namespaces(
+    pod: &PodView,
+    role: Role,
+    target_id: &str,
+    id_range: Option<IdRange>,
+) -> v1::NamespaceOption {
     let mode = |is_host: bool, otherwise: v1::NamespaceMode| {
         if is_host { v1::NamespaceMode::Node } else { otherwise }
     };
@@ -249,9 +261,16 @@ pub(crate) fn namespaces(pod: &PodView, role: Role, target_id: &str) -> v1::Name
         pid: pid.into(),
         ipc: mode(pod.spec.host_ipc == Some(true), v1::NamespaceMode::Pod).into(),
         target_id: if has_target { target_id.to_owned() } else { String::new() },
-        userns_options: Some(v1::UserNamespace {
-            mode: v1::NamespaceMode::Node.into(),
-            ..v1::UserNamespace::default()
+        userns_options: Some(match id_range {
+            Some(range) => v1::UserNamespace {
+                mode: v1::NamespaceMode::Pod.into(),
+                uids: range.mappings(),
+                gids: range.mappings(),
+            },
+            None => v1::UserNamespace {
+                mode: v1::NamespaceMode::Node.into(),
+                ..v1::UserNamespace::default()
+            },
         }),
     }
 }
@@ -345,6 +364,7 @@ mod tests {
         let input = SecurityInput {
             image_user,
             target_id: "",
+            id_range: None,
             seccomp_root: Path::new("/seccomp"),
             is_seccomp_default: false,
         };

@@ -155,7 +155,9 @@ fn sandbox_config(
         .map_err(|error| format!("cannot make log directory {}: {error}", log_dir.display()))?;
     let host_name = host_name(ctx, pod)?;
     let resolver = ctx.resolver(pod);
+    let id_range = ctx.id_range(pod).map_err(|error| format!("no user namespace: {error}"))?;
     let input = SandboxInput {
+        id_range,
         attempt,
         log_dir: &log_dir,
         host_name: &host_name,
@@ -303,6 +305,7 @@ async fn configure(
         security: SecurityInput {
             image_user: &images.own.user,
             target_id: &start.target_id,
+            id_range: ctx.id_range(pod).map_err(|error| Failed::config(&error))?,
             seccomp_root: &seccomp_root,
             is_seccomp_default: ctx.config.is_seccomp_default,
         },
@@ -357,6 +360,12 @@ fn mounts(
     if !message_path.is_empty() && !is_mounted(&mounts, message_path) {
         let path = make_message_file(ctx, pod, start).map_err(|error| Failed::config(&error))?;
         mounts.push(file_mount(&path, message_path));
+    }
+    if let Some(range) = ctx.id_range(pod).map_err(|error| Failed::config(&error))? {
+        // What root owns outside belongs to the Pod's root inside.
+        for mount in mounts.iter_mut().filter(|mount| mount.image.is_none()) {
+            (mount.uid_mappings, mount.gid_mappings) = (range.mappings(), range.mappings());
+        }
     }
     Ok(mounts)
 }
@@ -502,9 +511,12 @@ pub(crate) async fn remove_traces(
             tracing::warn!(uid, sandbox = id, %error, "sandbox not removed");
         }
     }
-    if let Err(error) = ctx.volumes.remove_all(uid).await {
-        is_ok = false;
-        tracing::warn!(uid, %error, "pod folder not removed");
+    match ctx.volumes.remove_all(uid).await {
+        Ok(()) => ctx.user_namespaces.release(uid),
+        Err(error) => {
+            is_ok = false;
+            tracing::warn!(uid, %error, "pod folder not removed");
+        }
     }
     if !name.is_empty() {
         let logs = ctx.config.pod_log_dir(namespace, name, uid);

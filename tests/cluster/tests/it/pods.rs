@@ -153,6 +153,55 @@ fn s03_a_pod_shares_its_pid_namespace_on_request() {
 }
 
 #[test]
+fn s03_a_pod_has_users_of_its_own_on_request() {
+    on_cluster(|it| {
+        it.create(
+            "/api/v1/namespaces/default/configmaps",
+            &json!({"metadata": {"name": "map"}, "data": {"a": "read"}}),
+        );
+        let made = |name: &str| {
+            let mounts =
+                json!([{"name": "v", "mountPath": "/v"}, {"name": "m", "mountPath": "/m"}]);
+            let main = also(idle("main"), json!({"volumeMounts": mounts}));
+            pod(
+                name,
+                json!({"hostUsers": false, "containers": [main], "volumes": [
+                {"name": "v", "emptyDir": {}}, {"name": "m", "configMap": {"name": "map"}}]}),
+            )
+        };
+        let mut ranges = Vec::new();
+        for name in ["one", "two"] {
+            it.ready(&made(name));
+            let map = it.exec(name, "main", "cat /proc/self/uid_map");
+            let numbers: Vec<u32> =
+                map.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+            assert!(numbers[0] == 0 && numbers[1] >= 65_536 && numbers[2] == 65_536, "{map}");
+            ranges.push(numbers[1]);
+            // Root inside writes what the Pod was given, and reads what the API says.
+            let script =
+                "id -u; echo x > /v/file; stat -c %u /v/file; cat /m/a; cat /etc/hosts | head -n 1";
+            let printed = it.exec(name, "main", script);
+            assert_eq!(printed, "0\n0\nread# Kubernetes-managed hosts file.\n");
+            // Settings of the whole machine are not root's there.
+            let kernel = it.exec(
+                name,
+                "main",
+                "echo x > /proc/sys/kernel/core_pattern 2>/dev/null || echo no",
+            );
+            assert_eq!(kernel, "no\n");
+        }
+        assert_ne!(ranges[0], ranges[1], "two Pods have the same users");
+        let processes = leaks::processes(&[&it.instance()]);
+        let owner = |pid: u32| {
+            fs::metadata(format!("/proc/{pid}"))
+                .map(|data| std::os::unix::fs::MetadataExt::uid(&data))
+        };
+        let owners: Vec<u32> = processes.into_iter().filter_map(|pid| owner(pid).ok()).collect();
+        assert!(ranges.iter().all(|range| owners.contains(range)), "{ranges:?} {owners:?}");
+    });
+}
+
+#[test]
 fn s04_a_pause_process_holds_the_namespaces_while_containers_come_and_go() {
     on_cluster(|it| {
         let script = "readlink /proc/self/ns/net; read go < /dev/null; exit 1";
