@@ -140,10 +140,10 @@ impl Cgroup {
         }
     }
 
-    /// Its processes, in whichever hierarchy has them.
+    /// Its processes and those of the cgroups that were made in it, in whichever hierarchy has them.
     pub fn processes(&self) -> Vec<i32> {
         let mut pids: Vec<i32> = Vec::new();
-        for directory in self.directories() {
+        for directory in self.directories().flat_map(tree) {
             let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
             pids.extend(
                 text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0),
@@ -187,22 +187,18 @@ impl Cgroup {
 
     /// Removes it where it is empty; `false` while a process or a child cgroup is left in one.
     pub fn try_remove(&self) -> io::Result<bool> {
-        let mut is_gone = true;
-        for directory in self.directories() {
-            match fs::remove_dir(&directory) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => is_gone = false,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(is_gone)
+        remove_all(self.directories())
+    }
+
+    /// The same with the cgroups that its own processes made in it, as a container may that has a writable `/sys/fs/cgroup`.
+    pub(crate) fn try_remove_tree(&self) -> io::Result<bool> {
+        remove_all(self.directories().flat_map(tree))
     }
 
     /// Kills what is in it and removes it; gives up with `EBUSY` after two seconds.
     pub fn remove(&self) -> io::Result<()> {
         for _ in 0..REMOVE_ROUNDS_MAX {
-            if self.try_remove()? {
+            if self.try_remove_tree()? {
                 return Ok(());
             }
             self.kill();
@@ -269,6 +265,38 @@ impl OomWatch {
             rustix::io::read(&self.fd, &mut buffer[..8])
         };
     }
+}
+
+/// How deep cgroups in a container's cgroup are looked for.
+const TREE_DEPTH_MAX: usize = 64;
+
+/// A cgroup's directory and those in it, the deepest first.
+fn tree(directory: PathBuf) -> Vec<PathBuf> {
+    fn add(directory: PathBuf, depth: usize, found: &mut Vec<PathBuf>) {
+        let children = fs::read_dir(&directory).into_iter().flatten().flatten();
+        for child in children.filter(|_| depth < TREE_DEPTH_MAX) {
+            if child.file_type().is_ok_and(|kind| kind.is_dir()) {
+                add(child.path(), depth + 1, found);
+            }
+        }
+        found.push(directory);
+    }
+    let mut found = Vec::new();
+    add(directory, 0, &mut found);
+    found
+}
+
+fn remove_all(directories: impl Iterator<Item = PathBuf>) -> io::Result<bool> {
+    let mut is_gone = true;
+    for directory in directories {
+        match fs::remove_dir(&directory) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => is_gone = false,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(is_gone)
 }
 
 /// Denies the cgroup v2 directory every device but the standard ones, by a program in the kernel.

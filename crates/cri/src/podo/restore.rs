@@ -147,12 +147,12 @@ impl Node {
                 continue;
             };
             let own = containers.remove(&id).unwrap_or_default();
-            self.find_sandbox(record, own, health, state, repaired)?;
+            self.find_sandbox(record, own, health, state, repaired);
         }
         // Their run directory went with the last boot.
         for (id, record) in sandboxes {
             let own = containers.remove(&id).unwrap_or_default();
-            self.find_sandbox(record, own, Health::OtherBoot, None, repaired)?;
+            self.find_sandbox(record, own, Health::OtherBoot, None, repaired);
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Node {
         health: Health,
         state: Option<SandboxState>,
         repaired: &mut Repaired,
-    ) -> Result<(), OpenError> {
+    ) {
         let id = record.id.clone();
         let is_ended = state.as_ref().is_none_or(|state| state.exited.is_some());
         let runtime = match health {
@@ -195,10 +195,11 @@ impl Node {
             repaired.containers += 1;
             self.remove_orphan(&sandbox, &container, repaired);
         }
-        if !is_alive {
-            podo_runtime::purge(&self.runtime_dir(), &id)?;
+        // One that cannot be purged must not keep the others from being found; it is tried again when it is removed.
+        if !is_alive && let Err(error) = podo_runtime::purge(&self.runtime_dir(), &id) {
+            repaired.leaks += 1;
+            tracing::warn!(sandbox = id, error = %podo_base::Chain(&error), "dead sandbox not purged");
         }
-        Ok(())
     }
 
     fn remove_orphan(&self, sandbox: &Sandbox, container: &str, repaired: &mut Repaired) {

@@ -8,6 +8,7 @@
 //! no attribute of the archive reaches overlayfs itself (`trusted.*` is dropped: a redirect in a
 //! layer could point anywhere below).
 
+use std::collections::{BTreeMap, btree_map};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,6 +35,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
 /// aufs keeps its own records under this prefix; they mean nothing to others.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
+
+/// Bytes of paths of directories whose times are kept for the end: several times what large images have.
+const DIRECTORY_TIME_BYTES_MAX: usize = 64 << 20;
 
 /// What a layer came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +93,14 @@ pub fn unpack(
     let hasher = Hasher::new(diff.algorithm());
     let mut metered = Metered { inner, hasher, left: limits.unpacked_bytes, cancel };
     let tree = Tree::create(root, parents, limits)?;
-    let mut unpacker = Unpacker { tree, limits, bytes: 0, inodes: 1, directory_times: Vec::new() };
+    let mut unpacker = Unpacker {
+        tree,
+        limits,
+        bytes: 0,
+        inodes: 1,
+        directory_times: BTreeMap::new(),
+        directory_time_bytes: 0,
+    };
     unpacker.run(Reader::new(&mut metered, limits))?;
     let got = metered.hasher.finish();
     if got != *diff {
@@ -106,7 +117,9 @@ struct Unpacker<'a> {
     bytes: u64,
     inodes: u64,
     /// Set at the end, since making what is inside a directory changes its time.
-    directory_times: Vec<(Vec<u8>, Timestamps)>,
+    directory_times: BTreeMap<Vec<u8>, Timestamps>,
+    /// What their paths take.
+    directory_time_bytes: usize,
 }
 
 impl Unpacker<'_> {
@@ -155,7 +168,7 @@ impl Unpacker<'_> {
         }
         let root = self.tree.root();
         set_attributes(&root.dir, entry)?;
-        self.directory_times.push((Vec::new(), times(entry)));
+        self.note_times(Vec::new(), entry);
         Ok(())
     }
 
@@ -186,7 +199,7 @@ impl Unpacker<'_> {
         if was == Standing::Whiteout {
             set_opaque(&made)?; // Hidden below and made anew: what was below stays hidden.
         }
-        self.directory_times.push((made.path, times(entry)));
+        self.note_times(made.path, entry);
         Ok(())
     }
 
@@ -277,6 +290,21 @@ impl Unpacker<'_> {
             // Whiteouts concern the layers below; what this layer brings itself stays.
             Standing::Directory => set_opaque(&open_directory(place, hidden)?),
             Standing::Symlink | Standing::Whiteout | Standing::Other => Ok(()),
+        }
+    }
+
+    /// A directory may come any number of times, and paths are long: beyond a bound directories keep the time of unpacking.
+    fn note_times(&mut self, path: Vec<u8>, entry: &Entry) {
+        let size = self.directory_time_bytes.saturating_add(path.len());
+        match self.directory_times.entry(path) {
+            btree_map::Entry::Occupied(mut known) => {
+                known.insert(times(entry));
+            }
+            btree_map::Entry::Vacant(free) if size <= DIRECTORY_TIME_BYTES_MAX => {
+                free.insert(times(entry));
+                self.directory_time_bytes = size;
+            }
+            btree_map::Entry::Vacant(_) => {}
         }
     }
 

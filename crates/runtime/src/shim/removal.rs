@@ -43,7 +43,7 @@ impl Shim {
             let is_over = container.exit.is_some() || container.pid == 0;
             let is_removed = is_over && {
                 removal.tries += 1;
-                container.cgroup.try_remove().unwrap_or(false)
+                container.cgroup.try_remove_tree().unwrap_or(false)
             };
             if is_removed {
                 self.forget(removal);

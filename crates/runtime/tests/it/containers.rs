@@ -32,6 +32,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("stopping_asks_first_and_kills_later", stopping_asks_first_and_kills_later),
     ("killing_the_pause_ends_the_sandbox", killing_the_pause_ends_the_sandbox),
     ("removing_leaves_nothing", removing_leaves_nothing),
+    ("removing_takes_cgroups_that_a_container_made", removing_takes_cgroups_that_a_container_made),
     ("a_user_namespace_maps_ids", a_user_namespace_maps_ids),
     ("the_root_can_be_read_only", the_root_can_be_read_only),
 ];
@@ -433,6 +434,22 @@ fn removing_leaves_nothing() {
         eventually("it is gone", is_there, |is_there| !is_there);
     }
     podo_runtime::purge(&world.run_dir(), "s1").unwrap();
+}
+
+fn removing_takes_cgroups_that_a_container_made() {
+    let world = World::new();
+    let sandbox = world.sandbox();
+    let script = "for one in /sys/fs/cgroup/*/; do mkdir -p $one/own/deeper && made=1; done
+        sleep 1000 & echo $! > /sys/fs/cgroup/pids/own/deeper/cgroup.procs 2>/dev/null ||
+        echo $! > /sys/fs/cgroup/own/deeper/cgroup.procs; echo ready; wait";
+    let mut spec = world.shell("a", script);
+    (spec.process.seccomp, spec.privileged) = (None, true);
+    start(&sandbox, &spec);
+    eventually("it is ready", || world.log("a"), |log| log.contains("ready"));
+    assert!(traces(&world).iter().any(|trace| trace.ends_with("own/deeper")));
+    sandbox.remove_container("a").unwrap();
+    world.launcher.remove(sandbox).unwrap();
+    assert_eq!(traces(&world), [""; 0]);
 }
 
 fn a_user_namespace_maps_ids() {
