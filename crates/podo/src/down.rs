@@ -13,6 +13,8 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::node_config::{self, CriParts};
 
+/// How long the process may take until it can be asked: it may just be starting.
+const START: Duration = Duration::from_secs(10);
 /// How long the process may take to remove everything and to give the instance up: each of its parts has a bound of its own.
 const END: Duration = Duration::from_secs(120);
 
@@ -20,10 +22,7 @@ const END: Duration = Duration::from_secs(120);
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     require_root("podo down")?;
     let instance = Instance::of(&options.common.data_dir)?;
-    if let Some(result) = control::ask(&instance.control_socket(), &Request::Down, |_| {}).await {
-        result.map_err(|error| Failure::new(Class::Unavailable, error))?;
-    }
-    let lock = wait_for_lock(&instance).await?;
+    let lock = end_process(&instance).await?;
     // Pods of a process that was killed are still there, and its directories.
     remove_leftovers(&instance).await?;
     unmount_beneath(&instance.data_dir)?;
@@ -76,10 +75,19 @@ fn mount_points(table: &str) -> impl DoubleEndedIterator<Item = PathBuf> + '_ {
     })
 }
 
-/// The process gives its lock up when it has ended.
-async fn wait_for_lock(instance: &Instance) -> Result<std::fs::File, Failure> {
-    let deadline = tokio::time::Instant::now() + END;
+/// Asks the process of the instance to end, if there is one; returns its lock, which it gives up when it has ended.
+async fn end_process(instance: &Instance) -> Result<std::fs::File, Failure> {
+    let mut deadline = tokio::time::Instant::now() + START;
+    let mut is_asked = false;
     loop {
+        if !is_asked
+            && let Some(result) =
+                control::ask(&instance.control_socket(), &Request::Down, |_| {}).await
+        {
+            result.map_err(|error| Failure::new(Class::Unavailable, error))?;
+            is_asked = true;
+            deadline = tokio::time::Instant::now() + END;
+        }
         match instance.lock() {
             Ok(lock) => return Ok(lock),
             Err(failure) if tokio::time::Instant::now() >= deadline => return Err(failure),

@@ -151,6 +151,30 @@ impl Drop for Server {
 }
 
 #[test]
+fn down_ends_an_instance_that_is_just_starting() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("down while up starts", "needs root");
+    }
+    let folder = podo_cluster_tests::cluster::folder();
+    let data = folder.join("data").to_string_lossy().into_owned();
+    Host::new().run(|| {
+        let podo = podo_cluster_tests::binary::podo();
+        let mut up = Command::new(podo);
+        up.args(["up", "--data-dir", &data, "--node-ip=192.0.2.1"]);
+        let mut up =
+            up.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("podo can be run");
+        podo_cluster_tests::until("it has its lock", podo_cluster_tests::PATIENCE, || {
+            let lock = folder.join("data/lock");
+            if lock.exists() { Ok(()) } else { Err("no lock".to_owned()) }
+        });
+        fails(podo, &["down", "--purge", "--data-dir", &data]).ok();
+        assert!(up.wait().expect("it is ours").success());
+    });
+    assert!(!folder.join("data").exists());
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_taken_port_and_a_locked_data_directory_end_with_69() {
     with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
         let data = it.data_dir().to_string_lossy().into_owned();
