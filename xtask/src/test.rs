@@ -18,9 +18,12 @@ pub(crate) fn run() -> Result<String, String> {
     step("cargo", &["fmt", "--all", "--check"])?;
     crate::say(&crate::tidy::run()?);
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    if has("cargo-nextest") {
-        crate::say("SKIP these tests, which do not pass yet:");
-        step("cargo", &["nextest", "list", "--workspace", "--run-ignored", "only"])?;
+    if has_cargo("cargo-deny") {
+        step("cargo", &["deny", "--offline", "check", "bans", "licenses", "sources"])?;
+    } else {
+        crate::say("SKIP licences, bans and sources of crates: cargo install --locked cargo-deny");
+    }
+    if has_cargo("cargo-nextest") {
         step("cargo", &["nextest", "run", "--workspace", "--no-fail-fast"])?;
     } else {
         step("cargo", &["test", "--workspace", "--no-fail-fast"])?;
@@ -52,6 +55,13 @@ fn has(program: &str) -> bool {
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|folder| folder.join(program).is_file())
+}
+
+/// Whether cargo has a further command, which is where cargo puts what it installs or on the search path.
+fn has_cargo(program: &str) -> bool {
+    let own = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| std::path::Path::new(&home).join(".cargo"));
+    own.or(home).is_some_and(|folder| folder.join("bin").join(program).is_file()) || has(program)
 }
 
 fn step(program: &str, args: &[&str]) -> Result<(), String> {

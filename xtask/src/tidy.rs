@@ -3,6 +3,7 @@
 //! - Doors: which crate may depend on which ([`DOORS`]), checked against `cargo metadata`.
 //! - Lengths: files of more than 600 lines and functions of more than 70 fail, but for those listed in `ratchet.txt`, which may only
 //!   get shorter and fewer.
+//! - No test is ignored but those that others start ([`IGNORED`]).
 //! - Plural resource names stand in the registry (and in tests), nowhere else.
 //! - The two READMEs have the same headings, commands and tables in the same order.
 
@@ -45,6 +46,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Offenders that are known: `LENGTH PLACE`, where a place is a file or `FILE FUNCTION`.
 const RATCHET: &str = "xtask/ratchet.txt";
 
+/// Files whose ignored tests are processes that other tests start.
+const IGNORED: &[&str] = &["crates/store/tests/it/kill.rs"];
+
 /// Resource names that must not be written out outside the registry.
 const PLURALS: &[&str] = &[
     "configmaps",
@@ -85,6 +89,7 @@ pub(crate) fn run() -> Result<String, String> {
         problems.push(format!("{place} is in {RATCHET} but is short enough by now: take it out"));
     }
     plurals(&files, &mut problems)?;
+    ignored(&mut problems)?;
     readmes(&mut problems);
     if problems.is_empty() {
         return Ok(format!("tidy: {} files, {} known offenders", files.len(), known.len()));
@@ -234,6 +239,23 @@ fn plurals(files: &[PathBuf], problems: &mut Vec<String>) -> Result<(), String> 
         for plural in found {
             problems
                 .push(format!("{place} writes out {plural:?}: ask the kind for its plural name"));
+        }
+    }
+    Ok(())
+}
+
+/// A test that is not run holds nothing.
+fn ignored(problems: &mut Vec<String>) -> Result<(), String> {
+    let mut files = Vec::new();
+    for root in ["crates", "tests", "xtask", "bench"] {
+        walk(Path::new(root), &mut files)?;
+    }
+    for path in files {
+        let place = path.display().to_string();
+        let text = fs::read_to_string(&path).map_err(|error| format!("{place}: {error}"))?;
+        let is_mark = |line: &str| line.trim_start().starts_with("#[ignore");
+        if !IGNORED.contains(&place.as_str()) && text.lines().any(is_mark) {
+            problems.push(format!("{place} ignores a test: mend it, or take it out"));
         }
     }
     Ok(())
