@@ -15,6 +15,9 @@ mod tracking;
 mod update;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use podo_api::Status;
 use podo_registry::{Storage, Verb};
 
@@ -25,9 +28,10 @@ use crate::call::{Call, Outcome};
 use crate::subresources;
 
 pub(crate) use body::decode_object;
+pub(crate) use delete::{DeleteRequest, delete_object};
 pub(crate) use get::find;
 pub(crate) use list::all_of;
-pub(crate) use produce::amend;
+pub(crate) use produce::{amend, check_namespace};
 
 /// Authorizes a call and carries it out.
 pub(crate) async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {

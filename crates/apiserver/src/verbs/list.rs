@@ -86,7 +86,10 @@ async fn start(api: &Api, options: &ListOptions) -> Result<Start, Status> {
     if options.resource_version.is_empty() {
         return Ok(Start { at: None, after: None });
     }
-    let wanted = parse_version(&options.resource_version)?;
+    // Upstream's list and its watch and get tell the same mistake by different codes.
+    let wanted = parse_version(&options.resource_version).map_err(|status| {
+        Status::bad_request(format!("invalid resource version: {}", status.message))
+    })?;
     wait_until_reached(api, wanted).await?;
     let is_exact = match options.version_match {
         VersionMatch::Exact => true,

@@ -49,6 +49,12 @@ pub(crate) static POD: Definition = Definition {
             verbs: &[Verb::Create],
         },
         part("ephemeralcontainers"),
+        Subresource {
+            name: "eviction",
+            kind: ("policy", "v1", "Eviction"),
+            ty: "policy/v1.Eviction",
+            verbs: &[Verb::Create],
+        },
         stream("exec", "PodExecOptions"),
         Subresource { name: "log", kind: ("", "v1", "Pod"), ty: "", verbs: &[Verb::Get] },
         stream("portforward", "PodPortForwardOptions"),

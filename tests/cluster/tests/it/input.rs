@@ -43,7 +43,6 @@ fn refused(it: &Cluster, content_type: &str, body: impl Into<bytes::Bytes>, code
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn malformed_bodies_are_bad_requests() {
     attacked(|it| {
         refused(it, JSON, "{", 400, "");
@@ -80,7 +79,6 @@ fn malformed_bodies_are_bad_requests() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn invalid_names_and_paths_are_refused() {
     attacked(|it| {
         for name in ["UPPER", "-a", "a..b", &"x".repeat(254), "a/b", "..", "한"] {
