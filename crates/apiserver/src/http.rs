@@ -11,8 +11,7 @@ mod render;
 mod route;
 mod table;
 
-pub(crate) use body::Response;
-pub(crate) use body::full;
+pub(crate) use body::{Body, Response, full};
 pub(crate) use events::EventBytes;
 pub use front::{Front, FrontConfig};
 pub(crate) use handler::Peer;

@@ -5,6 +5,7 @@
 mod binding;
 mod eviction;
 mod pod_logs;
+mod proxy;
 mod stream;
 
 use podo_api::{Status, Value, tree};
@@ -14,7 +15,7 @@ use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
 use crate::reviews;
 
-pub(crate) use stream::stream;
+pub(crate) use stream::{StreamRequest, stream};
 
 /// Carries out a call to a subresource of its own kind; `None` if the verbs do it.
 pub(crate) async fn execute(api: &Api, call: &Call) -> Option<Result<Outcome, Status>> {
@@ -39,9 +40,9 @@ pub(crate) async fn review(api: &Api, call: &Call) -> Result<Outcome, Status> {
     reviews::review(api, call).await
 }
 
-/// Whether a target is answered by the node that runs it.
+/// Whether a target is answered by the node that runs it, or by a server in the cluster.
 pub(crate) fn is_stream(target: &Target) -> bool {
-    matches!(target.subresource_name(), "log" | "exec" | "attach" | "portforward")
+    matches!(target.subresource_name(), "log" | "exec" | "attach" | "portforward" | "proxy")
 }
 
 /// Puts a condition in the place of the one of its type; when it has changed is told only where its status has.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
+use http_body_util::BodyExt as _;
 use podo_api::Status;
 use podo_api::duration::GoDuration;
 use podo_registry::{Storage, Verb};
@@ -22,7 +23,7 @@ use crate::call::{Body, Call, Outcome, Warnings};
 use crate::metrics::RequestKey;
 use crate::options::Options;
 use crate::server::Server;
-use crate::subresources;
+use crate::subresources::{self, StreamRequest};
 
 /// How long a request may take that is not a stream (Kubernetes v1.36 `--request-timeout`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -79,12 +80,15 @@ where
     let plain = |status: Status| (status, fallback);
     let user = server.authenticate(&parts, peer).map_err(plain)?;
     let options = route::parse_query(parts.uri.query().unwrap_or(""));
-    let timeout = timeout(&options).map_err(plain)?;
     match route::route(&parts.method, parts.uri.path(), &options) {
         Ok(Route::Resource(resource)) => {
             let (began, key) = (Instant::now(), request_key(&resource));
             let exchange = Exchange { server, parts: &parts, user, options, resource, warnings };
-            let answer = exchange.respond(body, timeout).await;
+            let answer = if subresources::is_stream(&exchange.resource.target) {
+                exchange.stream(body, peer).await
+            } else {
+                exchange.respond(body).await
+            };
             let code = answer
                 .as_ref()
                 .map_or_else(|(status, _)| status.code, |answer| answer.status().as_u16());
@@ -150,20 +154,34 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn respond<B>(self, body: B, timeout: Duration) -> Result<Response, Failure>
+    /// Answers with a stream from elsewhere, which may take as long as it likes and be of any type.
+    async fn stream<B>(self, body: B, peer: &Peer) -> Result<Response, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let rendering = self.rendering().unwrap_or_else(|(_, fallback)| fallback);
+        let stream = StreamRequest {
+            parts: self.parts,
+            peer,
+            user: &self.user,
+            options: &self.options,
+            resource: &self.resource,
+            warnings: self.warnings,
+        };
+        let body = body.map_err(Into::into).boxed_unsync();
+        let answer = subresources::stream(self.server, &stream, body).await;
+        answer.map_err(|status| (status, Rendering { form: Form::Whole, ..rendering }))
+    }
+
+    async fn respond<B>(self, body: B) -> Result<Response, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let rendering = self.rendering()?;
         let told = |status: Status| (status, Rendering { form: Form::Whole, ..rendering });
-        if subresources::is_stream(&self.resource.target) {
-            return self
-                .server
-                .stream(self.parts, &self.user, &self.options, &self.resource, self.warnings)
-                .await
-                .map_err(told);
-        }
+        let timeout = timeout(&self.options).map_err(told)?;
         let include = IncludeObject::parse(self.options.get("includeObject"));
         let context = Context {
             rendering,

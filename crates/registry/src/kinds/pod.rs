@@ -25,7 +25,7 @@ use podo_api::field::Errors;
 use podo_api::{Value, meta};
 
 use crate::{
-    Definition, Generation, Names, Selectable, StatusPolicy, Subresource, Verb, status_of,
+    Definition, Generation, Names, Selectable, StatusPolicy, Subresource, Verb, proxy_of, status_of,
 };
 use view::{at, is_on, list, text};
 
@@ -58,6 +58,7 @@ pub(crate) static POD: Definition = Definition {
         stream("exec", "PodExecOptions"),
         Subresource { name: "log", kind: ("", "v1", "Pod"), ty: "", verbs: &[Verb::Get] },
         stream("portforward", "PodPortForwardOptions"),
+        proxy_of("PodProxyOptions"),
         part("resize"),
         status_of("", "v1", "Pod", TY),
     ],
