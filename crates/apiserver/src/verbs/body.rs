@@ -186,6 +186,16 @@ fn package_of(api_version: &str) -> &str {
     }
 }
 
+/// Warns of unknown and duplicate fields. What YAML says of several lines is as many warnings.
+fn warn(call: &Call, findings: &[String]) {
+    for finding in findings {
+        match finding.strip_prefix("yaml: unmarshal errors:\n") {
+            Some(lines) => lines.lines().for_each(|line| call.warnings.add(line.trim())),
+            None => call.warnings.add(finding.as_str()),
+        }
+    }
+}
+
 /// What is done about unknown and duplicate fields.
 fn report(
     call: &Call,
@@ -199,9 +209,7 @@ fn report(
     if !findings.is_empty() {
         match validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => {
-                findings.into_iter().for_each(|finding| call.warnings.add(finding));
-            }
+            FieldValidation::Warn => warn(call, &findings),
             FieldValidation::Strict => {
                 return Err(Status::bad_request(format!(
                     "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",
