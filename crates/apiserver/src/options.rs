@@ -6,7 +6,7 @@ use podo_api::status::GroupResource;
 use podo_api::{Status, Value};
 
 /// The longest name of a field manager (Kubernetes v1.36 `validation.FieldManagerMaxLength`).
-const MANAGER_BYTES_MAX: usize = 128;
+pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 
 /// The pairs of a query, in order. Later ones do not replace earlier ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -211,11 +211,8 @@ fn check_manager(manager: &str, errors: &mut Errors) {
     if manager.len() > MANAGER_BYTES_MAX {
         errors.too_long(&path, MANAGER_BYTES_MAX);
     }
-    if let Some(at) = manager.chars().position(char::is_control) {
-        let detail = format!(
-            "invalid character {} (at position {at})",
-            podo_api::field::quoted(&manager.chars().nth(at).map(String::from).unwrap_or_default())
-        );
+    if let Some((at, letter)) = manager.char_indices().find(|(_, letter)| letter.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
         errors.invalid(&path, manager, detail);
     }
 }

@@ -9,7 +9,7 @@ use crate::api::Api;
 use crate::authn::{Authenticator, User};
 use crate::discovery;
 use crate::health::Health;
-use crate::http::{Peer, Response};
+use crate::http::{InFlight, Peer, Response};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
@@ -23,6 +23,7 @@ pub struct Server {
     pub(crate) health: Health,
     pub(crate) nodes: Nodes,
     pub(crate) metrics: Metrics,
+    pub(crate) in_flight: InFlight,
 }
 
 impl std::fmt::Debug for Server {

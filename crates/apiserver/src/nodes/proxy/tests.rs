@@ -70,7 +70,7 @@ impl Pod {
         parts: &Parts,
         body: &'static str,
     ) -> Result<Response, Status> {
-        let peer = Peer { address: Some(([192, 0, 2, 7], 1).into()), user: None };
+        let peer = Peer { address: Some(([192, 0, 2, 7], 1).into()), ..Peer::default() };
         self.nodes.proxy(backend, parts, &peer, full(body)).await
     }
 
