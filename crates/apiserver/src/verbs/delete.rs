@@ -331,7 +331,8 @@ fn plan_grace(
     match asked {
         Some(seconds) if seconds < running => {
             let deadline = Timestamp::parse(meta::str(old, "deletionTimestamp")).unwrap_or(now);
-            let deadline = Timestamp::from_seconds(deadline.as_seconds() - running + seconds);
+            let deadline =
+                Timestamp::from_seconds(deadline.as_seconds().saturating_sub(running - seconds));
             meta::set(new, "deletionTimestamp", deadline.to_rfc3339());
             meta::set(new, "deletionGracePeriodSeconds", seconds);
             Grace::Seconds(seconds)

@@ -169,3 +169,44 @@ async fn nothing_is_evicted_or_bound_where_a_namespace_ends() {
         assert!(status.message.ends_with("because it is being terminated"), "{status}");
     }
 }
+
+#[tokio::test]
+async fn times_beyond_all_dates_are_taken_for_the_last() {
+    let world = started();
+    world.put("", "pods", &pod(json!({})));
+    let delete = async |seconds: i64| {
+        does(&world, Verb::Delete, "pods", Body::Tree(json!({"gracePeriodSeconds": seconds}))).await
+    };
+    let marked = delete(i64::MAX).await.expect("marked");
+    assert_eq!(marked["metadata"]["deletionTimestamp"], "9999-12-30T22:00:00Z");
+    let marked = delete(30).await.expect("marked");
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], 30);
+}
+
+fn watch_with(world: &World, options: &[(&str, &str)]) -> Result<Outcome, Status> {
+    let mut call =
+        World::call(&admin(), Verb::Watch, target("", "pods", "default", ""), Value::Null);
+    for (name, value) in options {
+        call.options = call.options.with(name, *value);
+    }
+    watch::watch(&world.api, &call)
+}
+
+#[tokio::test]
+async fn a_watch_of_any_length_begins_but_none_from_a_version_that_never_was() {
+    let world = started();
+    assert!(watch_with(&world, &[("timeoutSeconds", "9223372036854775807")]).is_ok());
+    for initial in ["", "true"] {
+        let mut options = vec![("resourceVersion", "1000000")];
+        if !initial.is_empty() {
+            options
+                .extend([("sendInitialEvents", initial), ("resourceVersionMatch", "NotOlderThan")]);
+        }
+        let status = watch_with(&world, &options).expect_err("refused");
+        assert_eq!(status.code, 504, "{status}");
+        assert!(
+            status.message.starts_with("Timeout: Too large resource version: 1000000"),
+            "{status}"
+        );
+    }
+}
