@@ -58,22 +58,11 @@ pub(crate) async fn stream(
 }
 
 impl StreamRequest<'_> {
-    /// A stream is authorized by the verb of its method; a method that has none is allowed to who is allowed all.
-    ///
-    /// One to a container that is opened by a WebSocket's GET needs `create` as well, so that who may read Pods cannot run
-    /// commands in them (Kubernetes v1.36 `AuthorizePodWebsocketUpgradeCreatePermission`). The same holds for a node's proxy,
-    /// behind which its kubelet takes such commands.
     fn authorize(&self, server: &Server) -> Result<(), Status> {
         let target = &self.resource.target;
         let names = &target.definition.names;
-        let is_container = matches!(target.subresource_name(), "exec" | "attach" | "portforward");
-        let is_nodes_upgrade = names.plural == "nodes" && wants_upgrade(&self.parts.headers);
-        let has_verb = self.parts.method != http::Method::OPTIONS;
-        let mut verbs = vec![if has_verb { self.resource.verb.as_str() } else { "" }];
-        if self.resource.verb == Verb::Get && (is_container || is_nodes_upgrade) {
-            verbs.push("create");
-        }
-        for verb in verbs {
+        let is_upgrade = wants_upgrade(&self.parts.headers);
+        for verb in needed(target, &self.parts.method, self.resource.verb, is_upgrade) {
             let attributes = Attributes {
                 user: self.user,
                 verb,
@@ -103,6 +92,26 @@ impl StreamRequest<'_> {
         let request = admission::Request::new(&server.api, &call, Operation::Connect, false);
         admission::validate(&request, &Value::Null, object)
     }
+}
+
+/// The verbs that a stream needs: that of its method; a method that has none is allowed to who is allowed all.
+///
+/// One to a container that is opened by a WebSocket's GET needs `create` as well, so that who may read Pods cannot run commands in
+/// them (Kubernetes v1.36 `AuthorizePodWebsocketUpgradeCreatePermission`). The same holds for a node's proxy, behind which its
+/// kubelet takes such commands.
+fn needed(
+    target: &Target,
+    method: &http::Method,
+    verb: Verb,
+    is_upgrade: bool,
+) -> Vec<&'static str> {
+    let is_container = matches!(target.subresource_name(), "exec" | "attach" | "portforward");
+    let is_node = target.definition.names.plural == "nodes";
+    let mut verbs = vec![if *method == http::Method::OPTIONS { "" } else { verb.as_str() }];
+    if verb == Verb::Get && (is_container || (is_node && is_upgrade)) {
+        verbs.push("create");
+    }
+    verbs
 }
 
 fn host_of(pod: &Value) -> Result<&str, Status> {
@@ -166,4 +175,30 @@ fn with_query(path: String, query: &Options) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::authz::testing::target;
+
+    #[track_caller]
+    fn check(resource: &str, method: &Method, verb: Verb, is_upgrade: bool, expected: &[&str]) {
+        let target = target("", resource, "n", "x");
+        assert_eq!(needed(&target, method, verb, is_upgrade), expected, "{method} {resource}");
+    }
+
+    #[test]
+    fn who_may_only_read_opens_no_stream_that_takes_commands() {
+        check("pods/log", &Method::GET, Verb::Get, false, &["get"]);
+        check("pods/exec", &Method::GET, Verb::Get, true, &["get", "create"]);
+        check("pods/exec", &Method::POST, Verb::Create, true, &["create"]);
+        check("nodes/proxy", &Method::GET, Verb::Get, false, &["get"]);
+        check("nodes/proxy", &Method::GET, Verb::Get, true, &["get", "create"]);
+        check("services/proxy", &Method::GET, Verb::Get, true, &["get"]);
+        check("pods/proxy", &Method::DELETE, Verb::Delete, false, &["delete"]);
+        check("pods/proxy", &Method::OPTIONS, Verb::Get, false, &[""]);
+    }
 }
