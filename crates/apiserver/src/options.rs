@@ -118,12 +118,18 @@ impl Options {
     pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             None | Some("") => Ok(None),
-            Some(text) => match text.parse() {
+            Some(text) => match text.parse::<i64>() {
                 Ok(number) => Ok(Some(number)),
-                Err(_) => Err(Status::bad_request(format!(
-                    "strconv.ParseInt: parsing {}: invalid syntax",
-                    podo_api::field::quoted(text)
-                ))),
+                Err(error) => {
+                    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+                    let why = match error.kind() {
+                        NegOverflow | PosOverflow => "value out of range",
+                        _ => "invalid syntax",
+                    };
+                    let shown = podo_api::field::quoted(text);
+                    let message = format!("strconv.ParseInt: parsing {shown}: {why}");
+                    Err(Status::bad_request(message))
+                }
             },
         }
     }

@@ -143,6 +143,10 @@ fn resume(text: &str) -> Result<Start, Status> {
     if token.v != TOKEN_VERSION {
         return Err(bad(format!("server does not recognize this encoded version {:?}", token.v)));
     }
+    if token.rv == 0 {
+        let why = format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})");
+        return Err(bad(why));
+    }
     let at = u64::try_from(token.rv).ok().filter(|revision| *revision > 0).map(Revision);
     // A token ends the key with a NUL: the first key that can follow it.
     let after = token.start.strip_suffix('\0').unwrap_or(&token.start).to_owned();

@@ -210,3 +210,45 @@ async fn a_watch_of_any_length_begins_but_none_from_a_version_that_never_was() {
         );
     }
 }
+
+#[tokio::test]
+async fn pages_go_on_only_from_where_one_was() {
+    use base64::Engine as _;
+    let world = started();
+    let token = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let list = async |name: &str, value: &str| {
+        let target = target("", "configmaps", "default", "");
+        let mut call = World::call(&admin(), Verb::List, target, Value::Null);
+        call.options = call.options.with(name, value);
+        world.api.execute(call).await.map(|_| ()).map_err(|status| status.message)
+    };
+    let prefix = "invalid continue token: continue key is not valid: ";
+    let zero = token(r#"{"v":"meta.k8s.io/v1","rv":0,"start":"a"}"#);
+    let why = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+    assert_eq!(list("continue", &zero).await, Err(format!("{prefix}{why}")));
+    let far = "99999999999999999999";
+    let why = format!("strconv.ParseInt: parsing \"{far}\": value out of range");
+    assert_eq!(list("limit", far).await, Err(why));
+}
+
+#[tokio::test]
+async fn a_page_does_not_leave_its_namespace() {
+    use base64::Engine as _;
+    let world = started();
+    for namespace in ["a", "b", "c"] {
+        let mut map = map();
+        map["metadata"]["namespace"] = json!(namespace);
+        world.put("", "configmaps", &map);
+    }
+    for start in ["", "a", "../", "b/a", "b/z", "c/"] {
+        let token = format!(r#"{{"v":"meta.k8s.io/v1","rv":-1,"start":"{start}"}}"#);
+        let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token);
+        let mut call =
+            World::call(&admin(), Verb::List, target("", "configmaps", "b", ""), Value::Null);
+        call.options = call.options.with("continue", token);
+        let Outcome::List(list) = world.api.execute(call).await.expect("listed") else {
+            panic!("a list was expected");
+        };
+        assert!(list.items.iter().all(|item| &*item.namespace == "b"), "{start}");
+    }
+}
