@@ -78,10 +78,10 @@ where
     B::Error: Into<BodyError>,
 {
     let (parts, body) = request.into_parts();
-    let accept = header_text(&parts.headers, "accept");
-    let fallback =
-        negotiate::negotiate(accept, Wanted::Plain).unwrap_or_else(|(_, rendering)| rendering);
-    let plain = |status: Status| (status, fallback);
+    let plain = |status: Status| {
+        let accepted = negotiate::negotiate(header_text(&parts.headers, "accept"), Wanted::Plain);
+        (status, accepted.unwrap_or_else(|(_, rendering)| rendering))
+    };
     let user = server.authenticate(&parts, peer).map_err(plain)?;
     let options = route::parse_query(parts.uri.query().unwrap_or(""));
     match route::route(&parts.method, parts.uri.path(), &options) {

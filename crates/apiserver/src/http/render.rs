@@ -185,14 +185,23 @@ fn go_package(definition: &Definition) -> &str {
     }
 }
 
-/// An object as `PartialObjectMetadata`.
+/// An object as `PartialObjectMetadata`. The rest of it is skipped, not read.
 pub(crate) fn metadata_of(object: &Object, version: MetaVersion) -> Value {
-    let value = object.value();
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": version.api_version(),
-        "metadata": tree::at(&value, &["metadata"]),
-    })
+    #[derive(serde::Deserialize, Default)]
+    struct Partial {
+        metadata: Value,
+    }
+    partial(object.to::<Partial>().unwrap_or_default().metadata, version)
+}
+
+/// Metadata as `PartialObjectMetadata`.
+pub(crate) fn partial(metadata: Value, version: MetaVersion) -> Value {
+    let fields = [
+        ("kind", Value::from("PartialObjectMetadata")),
+        ("apiVersion", Value::from(version.api_version())),
+        ("metadata", metadata),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn list_meta(list: &List) -> Value {

@@ -8,7 +8,7 @@ use podo_registry::{Column, Definition, Description};
 use serde_json::{Map, json};
 
 use super::negotiate::MetaVersion;
-use super::render::metadata_of;
+use super::render::partial;
 
 /// How much of each object a row carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ fn row(
     version: MetaVersion,
     now: Timestamp,
 ) -> Value {
-    let value = object.value();
+    let mut value = object.value();
     let cells: Vec<Value> =
         definition.columns.iter().map(|column| (column.cell)(&value, now)).collect();
     let mut row = json!({"cells": cells});
@@ -103,7 +103,7 @@ fn row(
     }
     row["object"] = match include {
         IncludeObject::None => Value::Null,
-        IncludeObject::Metadata => metadata_of(object, version),
+        IncludeObject::Metadata => partial(value["metadata"].take(), version),
         IncludeObject::Object => value,
     };
     row
