@@ -6,7 +6,7 @@ use podo_registry::Verb;
 use serde_json::json;
 
 use crate::authn::User;
-use crate::authz::testing::{World, kind, target, user, world};
+use crate::authz::testing::{RBAC, World, kind, target, user, world};
 use crate::call::{Body, Outcome, PatchKind};
 
 use super::*;
@@ -96,6 +96,19 @@ async fn of_writers_that_name_the_version_one_wins() {
         does(&world, Verb::Update, "configmaps", Body::Tree(new))
     });
     assert!(join_all(puts).await.iter().all(Result::is_ok), "without a version all win");
+}
+
+#[tokio::test]
+async fn updates_that_create_the_same_object_all_succeed() {
+    let world = started();
+    let puts = (0..5).map(|index| {
+        let role = json!({"metadata": {"name": "p", "labels": {"by": index.to_string()}}});
+        let target = target(RBAC, "roles", "default", "p");
+        world.api.execute(World::call(&admin(), Verb::Update, target, role))
+    });
+    for answer in join_all(puts).await {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
 }
 
 #[tokio::test]
