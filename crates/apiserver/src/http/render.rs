@@ -220,14 +220,12 @@ fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
     match rendering.form {
         Form::Whole => whole_list(list, rendering),
         Form::Table(version) => {
-            let table = table::build(
-                list.definition,
-                &list.items,
-                context.include,
-                version,
-                context.now,
-                true,
-            );
+            let (definition, include, now) = (list.definition, context.include, context.now);
+            if rendering.encoding == Encoding::Json && !rendering.is_pretty {
+                let meta = list_meta(list);
+                return Ok(table::to_json(definition, &list.items, include, version, now, &meta));
+            }
+            let table = table::build(definition, &list.items, include, version, now, true);
             Ok(plain_bytes(&table.with_metadata(list_meta(list)), rendering))
         }
         Form::MetadataList(version) => {
