@@ -92,6 +92,19 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Runs all plug-ins on what is created at a subresource and not kept itself.
+pub(crate) fn admit(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    value: &mut Value,
+    is_dry_run: bool,
+) -> Result<(), Status> {
+    let mut request = Request::of_target(api, call, target, Operation::Create, is_dry_run);
+    mutate(&mut request, value, None)?;
+    validate(&request, value, None)
+}
+
 /// Runs the mutating plug-ins on an object that is to be written.
 pub(crate) fn mutate(
     request: &mut Request<'_>,

@@ -30,6 +30,7 @@ use crate::authz::request_info::RequestInfo;
 use crate::http::Peer;
 
 pub(crate) use bootstrap_token::authenticate as authenticate_bootstrap_token;
+pub(crate) use certificate::end_of_certificate;
 pub use certificate::user_of_certificate;
 pub use static_tokens::StaticTokens;
 
@@ -163,6 +164,10 @@ impl Authenticator {
     }
 
     fn identify(&self, api: &Api, parts: &Parts, peer: &Peer) -> Result<Arc<User>, Status> {
+        // Upstream checks the certificate with every request: a connection does not outlive what it was opened with.
+        if peer.valid_until.is_some_and(|end| end < api.clock.now()) {
+            return Err(Status::unauthorized());
+        }
         match &peer.user {
             // A certificate that says it is somebody, but not whom.
             Some(user) if user.name.is_empty() => return Err(Status::unauthorized()),

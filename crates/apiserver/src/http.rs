@@ -2,21 +2,23 @@
 //!
 //! Nothing here decides about an object; [`crate::verbs`] does not know that HTTP exists.
 
+mod activity;
 mod body;
 mod events;
 mod front;
 mod handler;
+mod in_flight;
 mod negotiate;
 mod render;
 mod route;
 mod table;
 
-pub(crate) use body::Response;
-pub(crate) use body::full;
+pub(crate) use body::{Body, Response, full};
 pub(crate) use events::EventBytes;
 pub use front::{Front, FrontConfig};
 pub(crate) use handler::Peer;
 pub(crate) use handler::header_text;
+pub(crate) use in_flight::InFlight;
 pub(crate) use negotiate::{Rendering, Wanted, negotiate};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;

@@ -1,7 +1,7 @@
-//! Handing a request on to the kubelet of a node: logs, exec, attach, port-forward.
+//! Handing a request on: to the kubelet of a node (logs, exec, attach, port-forward), and to what runs in the cluster ([`proxy`]).
 //!
-//! One connection for each request: HTTPS with the API server's own certificate, the kubelet's verified against the cluster's
-//! authority for the address that is dialled.
+//! One connection for each request. A kubelet's is HTTPS with the API server's own certificate, the kubelet's verified against the
+//! cluster's authority for the address that is dialled.
 //!
 //! Reads     the addresses and the kubelet's port of Nodes.
 //! Holds always
@@ -12,8 +12,10 @@
 //!
 //! Not here: whether the client may, and which container it means ([`crate::subresources`]).
 
+mod believer;
 mod endpoint;
 mod headers;
+mod proxy;
 mod tunnel;
 
 #[cfg(test)]
@@ -23,10 +25,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{StatusCode, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -34,13 +35,18 @@ use parking_lot::Mutex;
 use podo_api::{Reason, Status};
 use podo_base::{Chain, Tasks};
 use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 
 use crate::api::Api;
-use crate::http::Response;
+use crate::http::{Body, Response};
 use crate::pki::{Pki, PkiError};
+
+pub(crate) use endpoint::of_node as kubelet_address;
+pub(crate) use headers::wants_upgrade;
+pub(crate) use proxy::{Backend, Channel};
 
 /// How long a node may take to accept a connection and shake hands.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,9 +60,16 @@ const FORWARDS_MAX: usize = 4096;
 /// How much of an error's text is read (Kubernetes v1.36 `GenericHttpResponseChecker`).
 const ERROR_BYTES_MAX: usize = 50_000;
 
-/// The way to kubelets.
+/// A connection, encrypted or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// The way to kubelets and to what runs in the cluster.
 pub(crate) struct Nodes {
     connector: TlsConnector,
+    /// For servers that show a certificate which nobody here knows; it shows none itself.
+    believing: TlsConnector,
     /// Connections and tunnels; gone once stopped.
     tasks: Mutex<Option<Tasks>>,
     slots: Arc<Semaphore>,
@@ -76,6 +89,7 @@ impl Nodes {
         let tls = pki.client_config(Some(pki.kubelet_client()))?;
         Ok(Self {
             connector: TlsConnector::from(Arc::new(tls)),
+            believing: TlsConnector::from(Arc::new(believer::config()?)),
             tasks: Mutex::new(Some(Tasks::new("nodes"))),
             slots: Arc::new(Semaphore::new(FORWARDS_MAX)),
         })
@@ -107,11 +121,12 @@ impl Nodes {
         path: &str,
         parts: &Parts,
     ) -> Result<Response, Status> {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return Err(Status::too_many_requests("too many requests are handed on to nodes", 1));
-        };
+        let slot = self.slot()?;
         let request = headers::request(address, path, parts)?;
-        let mut sender = self.connect(address, slot).await?;
+        let connected = self.connect(address, Channel::Kubelet, slot).await;
+        let mut sender = connected.map_err(|unreached| {
+            unreached.told(|why| Status::internal(format!("error dialing backend: {why}")))
+        })?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
         let answer = match answer {
             Ok(Ok(answer)) => answer,
@@ -119,37 +134,58 @@ impl Nodes {
             Err(_) => return Err(Status::timeout("the node does not answer", 0)),
         };
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return self.upgrade(answer, parts);
+            let response = headers::switching(answer.headers());
+            return self.upgrade(answer, parts, response);
         }
-        let is_upgrade = headers::wants_upgrade(&parts.headers);
+        let is_upgrade = wants_upgrade(&parts.headers);
         plain(answer, is_upgrade).await
     }
 
-    /// A connection to a kubelet, driven by a task that ends with it.
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.slots)
+            .try_acquire_owned()
+            .map_err(|_| Status::too_many_requests("too many requests are handed on to nodes", 1))
+    }
+
+    /// A connection, driven by a task that ends with it; or why there is none.
     async fn connect(
         &self,
         address: SocketAddr,
+        channel: Channel,
         slot: OwnedSemaphorePermit,
-    ) -> Result<SendRequest<Empty<Bytes>>, Status> {
-        let dialled = tokio::time::timeout(DIAL_TIMEOUT, async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            self.connector.connect(ServerName::from(address.ip()), stream).await
-        });
-        let stream = match dialled.await {
+    ) -> Result<SendRequest<Body>, Unreached> {
+        let dialled = tokio::time::timeout(DIAL_TIMEOUT, self.dial(address, channel)).await;
+        let failed = |why: &str| Unreached::Failed(format!("dial tcp {address}: {why}"));
+        let stream = match dialled {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(unreachable(address, &Chain(&error).to_string())),
-            Err(_) => return Err(unreachable(address, "i/o timeout")),
+            Ok(Err(error)) => return Err(failed(&Chain(&error).to_string())),
+            Err(_) => return Err(failed("i/o timeout")),
         };
         let (sender, connection) = handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| Status::internal(Chain(&error)))?;
-        self.spawn("connection", async move {
+            .map_err(|error| failed(&Chain(&error).to_string()))?;
+        let spawned = self.spawn("connection", async move {
             // A connection that breaks is told to who reads the answer.
             let _ended = connection.with_upgrades().await;
             drop(slot);
-        })?;
+        });
+        spawned.map_err(Unreached::Refused)?;
         Ok(sender)
+    }
+
+    async fn dial(
+        &self,
+        address: SocketAddr,
+        channel: Channel,
+    ) -> std::io::Result<Box<dyn Connection>> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let connector = match channel {
+            Channel::Plain => return Ok(Box::new(stream)),
+            Channel::Tls => &self.believing,
+            Channel::Kubelet => &self.connector,
+        };
+        Ok(Box::new(connector.connect(ServerName::from(address.ip()), stream).await?))
     }
 
     fn spawn(
@@ -169,14 +205,18 @@ impl Nodes {
     }
 
     /// The node has changed the protocol: so does the client's connection, and both become one.
-    fn upgrade(&self, answer: http::Response<Incoming>, parts: &Parts) -> Result<Response, Status> {
+    fn upgrade(
+        &self,
+        answer: http::Response<Incoming>,
+        parts: &Parts,
+        response: Response,
+    ) -> Result<Response, Status> {
         let Some(client) = parts.extensions.get::<hyper::upgrade::OnUpgrade>().cloned() else {
             return Err(Status::bad_request("Upgrade request required"));
         };
-        if !headers::wants_upgrade(&parts.headers) {
+        if !wants_upgrade(&parts.headers) {
             return Err(Status::internal("the node changed the protocol unasked"));
         }
-        let response = headers::switching(answer.headers());
         let node = hyper::upgrade::on(answer);
         self.spawn("tunnel", tunnel::join(client, node))?;
         Ok(response)
@@ -229,6 +269,20 @@ async fn refused(answer: http::Response<Incoming>) -> Status {
     }
 }
 
-fn unreachable(address: SocketAddr, why: &str) -> Status {
-    Status::internal(format!("error dialing backend: dial tcp {address}: {why}"))
+/// Why there is no connection.
+enum Unreached {
+    /// This server opens none.
+    Refused(Status),
+    /// The other server cannot be reached, and why.
+    Failed(String),
+}
+
+impl Unreached {
+    /// What the client is told, in the words of who wanted the connection.
+    fn told(self, words: impl FnOnce(&str) -> Status) -> Status {
+        match self {
+            Self::Refused(status) => status,
+            Self::Failed(why) => words(&why),
+        }
+    }
 }

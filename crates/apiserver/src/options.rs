@@ -6,7 +6,7 @@ use podo_api::status::GroupResource;
 use podo_api::{Status, Value};
 
 /// The longest name of a field manager (Kubernetes v1.36 `validation.FieldManagerMaxLength`).
-const MANAGER_BYTES_MAX: usize = 128;
+pub(crate) const MANAGER_BYTES_MAX: usize = 128;
 
 /// The pairs of a query, in order. Later ones do not replace earlier ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,12 +118,18 @@ impl Options {
     pub fn integer(&self, name: &str) -> Result<Option<i64>, Status> {
         match self.get(name) {
             None | Some("") => Ok(None),
-            Some(text) => match text.parse() {
+            Some(text) => match text.parse::<i64>() {
                 Ok(number) => Ok(Some(number)),
-                Err(_) => Err(Status::bad_request(format!(
-                    "strconv.ParseInt: parsing {}: invalid syntax",
-                    podo_api::field::quoted(text)
-                ))),
+                Err(error) => {
+                    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+                    let why = match error.kind() {
+                        NegOverflow | PosOverflow => "value out of range",
+                        _ => "invalid syntax",
+                    };
+                    let shown = podo_api::field::quoted(text);
+                    let message = format!("strconv.ParseInt: parsing {shown}: {why}");
+                    Err(Status::bad_request(message))
+                }
             },
         }
     }
@@ -211,11 +217,8 @@ fn check_manager(manager: &str, errors: &mut Errors) {
     if manager.len() > MANAGER_BYTES_MAX {
         errors.too_long(&path, MANAGER_BYTES_MAX);
     }
-    if let Some(at) = manager.chars().position(char::is_control) {
-        let detail = format!(
-            "invalid character {} (at position {at})",
-            podo_api::field::quoted(&manager.chars().nth(at).map(String::from).unwrap_or_default())
-        );
+    if let Some((at, letter)) = manager.char_indices().find(|(_, letter)| letter.is_control()) {
+        let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
         errors.invalid(&path, manager, detail);
     }
 }

@@ -7,10 +7,9 @@ use podo_api::Status;
 
 use crate::api::Api;
 use crate::authn::{Authenticator, User};
-use crate::call::Warnings;
 use crate::discovery;
 use crate::health::Health;
-use crate::http::{Peer, Resource, Response};
+use crate::http::{InFlight, Peer, Response};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
@@ -24,6 +23,7 @@ pub struct Server {
     pub(crate) health: Health,
     pub(crate) nodes: Nodes,
     pub(crate) metrics: Metrics,
+    pub(crate) in_flight: InFlight,
 }
 
 impl std::fmt::Debug for Server {
@@ -62,17 +62,5 @@ impl Server {
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.api.tokens.serve(path),
             _ => Ok(crate::http::text(404, "404 page not found\n")),
         }
-    }
-
-    /// Opens a stream to something that a node runs.
-    pub(crate) async fn stream(
-        &self,
-        parts: &Parts,
-        user: &Arc<User>,
-        options: &Options,
-        resource: &Resource,
-        warnings: &Warnings,
-    ) -> Result<Response, Status> {
-        crate::subresources::stream(self, parts, user, options, resource, warnings).await
     }
 }

@@ -15,7 +15,7 @@ use crate::authn::{Authenticator, StaticTokens};
 use crate::bootstrap;
 use crate::expiry;
 use crate::health::Health;
-use crate::http::{Front, FrontConfig};
+use crate::http::{Front, FrontConfig, InFlight};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::pki::{Pki, PkiConfig, PkiError};
@@ -142,6 +142,7 @@ pub async fn start(
         health: Health::default(),
         nodes: Nodes::new(&pki).map_err(StartError::Pki)?,
         metrics: Metrics::default(),
+        in_flight: InFlight::default(),
     });
     let front = FrontConfig { listener, tls: pki.server_config().map_err(StartError::Pki)? };
     let stop = tasks.stop_signal();

@@ -1,7 +1,7 @@
 //! The verbs of the API, one file each, for every kind alike.
 //!
-//! [`execute`] is the one way in: it authorizes and then leads to the verb. Whatever comes from outside or from a component in this
-//! process passes through it.
+//! [`execute`] is the way in: it authorizes and then leads to the verb. Whatever comes from a component in this process passes
+//! through it; what comes by HTTP goes the same two steps, with the body read in between.
 
 mod body;
 mod create;
@@ -15,6 +15,9 @@ mod tracking;
 mod update;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use podo_api::Status;
 use podo_registry::{Storage, Verb};
 
@@ -25,13 +28,19 @@ use crate::call::{Call, Outcome};
 use crate::subresources;
 
 pub(crate) use body::decode_object;
+pub(crate) use delete::{DeleteRequest, delete_object};
 pub(crate) use get::find;
 pub(crate) use list::all_of;
-pub(crate) use produce::amend;
+pub(crate) use produce::{amend, check_namespace};
 
 /// Authorizes a call and carries it out.
 pub(crate) async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
     authorize(api, &call)?;
+    carry_out(api, call).await
+}
+
+/// Carries out a call that was authorized.
+pub(crate) async fn carry_out(api: &Api, call: Call) -> Result<Outcome, Status> {
     if let Some(warning) = call.target.definition.deprecation {
         call.warnings.add(warning);
     }
@@ -53,7 +62,8 @@ pub(crate) async fn execute(api: &Api, call: Call) -> Result<Outcome, Status> {
     }
 }
 
-fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
+/// Whether the user of a call may do it. What the call brings does not matter.
+pub(crate) fn authorize(api: &Api, call: &Call) -> Result<(), Status> {
     let target = &call.target;
     let names = &target.definition.names;
     let field_selector = call.options.get("fieldSelector").unwrap_or("");

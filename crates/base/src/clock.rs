@@ -17,9 +17,9 @@ impl Timestamp {
         Self { micros }
     }
 
-    /// The moment so many seconds after the epoch.
+    /// The moment so many seconds after the epoch; what cannot be counted in microseconds is the nearest that can.
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self { micros: seconds * 1_000_000 }
+        Self { micros: seconds.saturating_mul(1_000_000) }
     }
 
     /// Microseconds since the epoch.
@@ -50,7 +50,9 @@ impl Timestamp {
 
     /// The time that passed from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_micros(u64::try_from(self.micros - earlier.micros).unwrap_or(0))
+        Duration::from_micros(
+            u64::try_from(self.micros.saturating_sub(earlier.micros)).unwrap_or(0),
+        )
     }
 
     /// The moment `length` after this one.
@@ -60,11 +62,12 @@ impl Timestamp {
         Self { micros: self.micros.saturating_add(micros) }
     }
 
+    /// A moment that is too far away to have a date is written as the last that has one, or as the epoch.
     fn format(self, pattern: &str) -> String {
-        jiff::Timestamp::from_microsecond(self.micros)
-            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-            .strftime(pattern)
-            .to_string()
+        let is_past = self.micros < 0;
+        let far = if is_past { jiff::Timestamp::UNIX_EPOCH } else { jiff::Timestamp::MAX };
+        let stamp = jiff::Timestamp::from_microsecond(self.micros).unwrap_or(far);
+        stamp.strftime(pattern).to_string()
     }
 }
 

@@ -386,3 +386,13 @@ pub const fn status_of(
         verbs: &[Verb::Get, Verb::Patch, Verb::Update],
     }
 }
+
+/// `/proxy` of a core kind: requests of any method are handed on to what runs there.
+pub const fn proxy_of(options_kind: &'static str) -> Subresource {
+    Subresource {
+        name: "proxy",
+        kind: ("", "v1", options_kind),
+        ty: "",
+        verbs: &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Verb::Update],
+    }
+}

@@ -10,7 +10,7 @@ pub mod table;
 
 pub use definition::{
     Column, DefaultPropagation, Definition, Description, Generation, Names, Scope, Selectable,
-    StatusPolicy, Storage, Strategy, Subresource, Verb, status_of,
+    StatusPolicy, Storage, Strategy, Subresource, Verb, proxy_of, status_of,
 };
 pub use kinds::{KINDS, service};
 

@@ -16,7 +16,10 @@ pub struct FitError {
 }
 
 impl fmt::Display for FitError {
-    /// `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. preemption: …`
+    /// `0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable. no new claims to deallocate, preemption: …`
+    ///
+    /// After the reasons comes what the plug-ins say that could have made room (Kubernetes v1.36, extension point PostFilter):
+    /// the one for resource claims, which has none here to take away, and preemption.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.node_count == 0 {
             return f.write_str("no nodes available to schedule pods");
@@ -34,7 +37,7 @@ impl fmt::Display for FitError {
         }));
         write!(
             f,
-            " preemption: 0/{} nodes are available: {}.",
+            " no new claims to deallocate, preemption: 0/{} nodes are available: {}.",
             self.node_count,
             listed(&preemption)
         )

@@ -67,7 +67,7 @@ fn a_pod_goes_where_its_node_selector_says() {
     let nodes = [node("a", json!({})), node("b", json!({"metadata": {"labels": {"gpu": "true"}}}))];
     check(&nodes, &[], &pod("p", json!({"nodeSelector": {"gpu": "true"}})), "b");
     let expected = format!(
-        "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: 0/2 nodes are available: 2 {HOPELESS}"
+        "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/2 nodes are available: 2 {HOPELESS}"
     );
     check(&nodes, &[], &pod("p", json!({"nodeSelector": {"gpu": "false"}})), &expected);
 }
@@ -83,7 +83,7 @@ fn a_pod_goes_where_its_requests_fit() {
         &nodes,
         &both,
         &pod("p", requests("1", "1Gi")),
-        "0/2 nodes are available: 1 Insufficient memory, 2 Insufficient cpu. preemption: 0/2 nodes are available: 2 No \
+        "0/2 nodes are available: 1 Insufficient memory, 2 Insufficient cpu. no new claims to deallocate, preemption: 0/2 nodes are available: 2 No \
          preemption victims found for incoming pod.",
     );
 }
@@ -107,7 +107,7 @@ fn a_node_takes_only_so_many_pods() {
         &[node("a", json!({}))],
         &placed,
         &pod("p", json!({})),
-        "0/1 nodes are available: 1 Too many pods. preemption: 0/1 nodes are available: 1 No preemption victims found for \
+        "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for \
          incoming pod.",
     );
 }
@@ -117,7 +117,7 @@ fn taints_keep_pods_away_that_do_not_tolerate_them() {
     let taint = json!({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]}});
     let nodes = [node("a", taint)];
     let expected = format!(
-        "0/1 nodes are available: 1 node(s) had untolerated taint(s) {{k: v}}. preemption: 0/1 nodes are available: 1 {HOPELESS}"
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, preemption: 0/1 nodes are available: 1 {HOPELESS}"
     );
     check(&nodes, &[], &pod("p", json!({})), &expected);
     check(
@@ -133,7 +133,7 @@ fn taints_keep_pods_away_that_do_not_tolerate_them() {
 #[test]
 fn a_cordoned_node_takes_nothing_new() {
     let expected = format!(
-        "0/1 nodes are available: 1 node(s) were unschedulable. preemption: 0/1 nodes are available: 1 {HOPELESS}"
+        "0/1 nodes are available: 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/1 nodes are available: 1 {HOPELESS}"
     );
     check(
         &[node("a", json!({"spec": {"unschedulable": true}}))],

@@ -53,8 +53,10 @@ fn check_role(request: &Request<'_>, value: &Value, old: Option<&Value>) -> Resu
     if is_allowed(request, "escalate", plural, &request.target.name) {
         return Ok(());
     }
-    let rules = serde_json::from_value(tree::at(value, &["rules"]).clone()).unwrap_or_default();
-    check_held(request, value, rules)?;
+    // Rules that cannot be read are no reason to let them pass.
+    let rules: Option<Vec<Rule>> = serde_json::from_value(tree::at(value, &["rules"]).clone())
+        .map_err(|error| Status::bad_request(error.to_string()))?;
+    check_held(request, value, rules.unwrap_or_default())?;
     let is_sum = |role: &Value| {
         !tree::items_at(role, &["aggregationRule", "clusterRoleSelectors"]).is_empty()
     };
@@ -77,8 +79,8 @@ fn everything() -> Vec<Rule> {
 }
 
 fn check_binding(request: &Request<'_>, value: &Value) -> Result<(), Status> {
-    let role: RoleRef =
-        serde_json::from_value(tree::at(value, &["roleRef"]).clone()).unwrap_or_default();
+    let role: RoleRef = serde_json::from_value(tree::at(value, &["roleRef"]).clone())
+        .map_err(|error| Status::bad_request(error.to_string()))?;
     let plural = match &*role.kind {
         "ClusterRole" => "clusterroles",
         "Role" => "roles",

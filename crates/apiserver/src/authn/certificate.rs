@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use podo_base::Timestamp;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use x509_parser::oid_registry::Oid;
@@ -33,6 +34,12 @@ pub fn user_of_certificate(certificate: &CertificateDer<'_>) -> Option<User> {
     };
     let extra = BTreeMap::from([(CREDENTIAL_ID.to_owned(), vec![fingerprint(certificate)])]);
     Some(User { name, uid, groups, extra }.with_authenticated())
+}
+
+/// The last moment at which a certificate is valid; the handshake has seen that its first is past.
+pub(crate) fn end_of_certificate(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(Timestamp::from_seconds(parsed.validity().not_after.timestamp()))
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {

@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair};
 
+use podo_base::Clock as _;
+
 use super::*;
 
 #[track_caller]
@@ -90,4 +92,21 @@ fn service_account_names_are_split_only_if_they_are_names() {
     ] {
         assert_eq!(split_service_account(name), None, "{name}");
     }
+}
+
+#[test]
+fn a_certificate_that_ends_while_its_connection_is_open_is_refused_from_then_on() {
+    let made = certificate(|name| name.push(DnType::CommonName, "u"));
+    let end = end_of_certificate(&made).expect("an end");
+    assert!(end > podo_base::SystemClock.now(), "{end:?}");
+    let world = crate::authz::testing::world();
+    let (parts, ()) = http::Request::new(()).into_parts();
+    let user = user_of_certificate(&made).map(Arc::new);
+    let ask = |valid_until| {
+        let peer = Peer { user: user.clone(), valid_until, ..Peer::default() };
+        Authenticator::default().authenticate(&world.api, &parts, &peer)
+    };
+    assert_eq!(ask(Some(end)).map(|user| user.name.clone()), Ok("u".to_owned()));
+    let past = podo_base::Timestamp::from_seconds(1);
+    assert_eq!(ask(Some(past)).expect_err("it has ended").code, 401);
 }

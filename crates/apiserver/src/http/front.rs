@@ -1,17 +1,27 @@
 //! Connections: TLS, HTTP/1.1 and HTTP/2, bounded in number and in the time that a silent peer may hold one.
+//!
+//! Silence is bounded at each step: in the handshake, before HTTP begins, within the head of a request, between requests, and
+//! ([`super::handler`]) within a body.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use podo_base::{Stop, Tasks};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use super::activity::{Activity, Busy};
+use super::body::Response;
 use super::handler::{self, Peer};
 use crate::server::Server;
 
@@ -101,24 +111,44 @@ async fn serve_connection(
     let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
     let Some(Ok(Ok(stream))) = stop.or(handshake).await else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let user = certificate.and_then(crate::authn::user_of_certificate).map(Arc::new);
-    let peer = Peer { address: Some(address), user };
-    let service =
-        hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-            let server = Arc::clone(&server);
-            let peer = peer.clone();
-            async move {
-                let method = request.method().clone();
-                let response = handler::handle(&server, request, &peer).await;
-                Ok::<_, std::convert::Infallible>(handler::without_body(&method, response))
-            }
-        });
+    let peer = Peer {
+        address: Some(address),
+        user: certificate.and_then(crate::authn::user_of_certificate).map(Arc::new),
+        valid_until: certificate.and_then(crate::authn::end_of_certificate),
+    };
+    let answer = move |request: http::Request<Incoming>| {
+        let (server, peer) = (Arc::clone(&server), peer.clone());
+        async move {
+            let method = request.method().clone();
+            let response = handler::handle(&server, request, &peer).await;
+            handler::without_body(&method, response)
+        }
+    };
+    serve_stream(stream, answer, &stop).await;
+}
+
+/// Serves HTTP on a connection until it ends, is idle, or the server stops.
+async fn serve_stream<I, F, R>(stream: I, answer: F, stop: &Stop)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    F: Fn(http::Request<Incoming>) -> R,
+    R: Future<Output = Response> + Send + 'static,
+{
+    let activity = Activity::new();
+    let asked = activity.clone();
+    let service = hyper::service::service_fn(move |request| {
+        let (busy, response) = (asked.begin(), answer(request));
+        async move { Ok::<_, Infallible>(keep_busy(response.await, busy)) }
+    });
     let builder = builder();
     let graceful = GracefulShutdown::new();
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let connection = graceful.watch(connection.into_owned());
     let shutdown = async {
-        stop.requested().await;
+        tokio::select! {
+            () = stop.requested() => {}
+            () = activity.idle() => {}
+        }
         graceful.shutdown().await;
     };
     tokio::select! {
@@ -126,6 +156,20 @@ async fn serve_connection(
         _ended = connection => {}
         () = shutdown => {}
     }
+}
+
+/// A request lasts until its answer has been sent, if that is a stream; what is there as a whole is as good as sent.
+fn keep_busy(response: Response, busy: Busy) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        let last = move |frame| {
+            let _held = &busy;
+            frame
+        };
+        body.map_frame(last).boxed_unsync()
+    })
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {
@@ -140,3 +184,6 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .keep_alive_interval(Duration::from_secs(30));
     builder
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
+use http_body_util::BodyExt as _;
 use podo_api::Status;
 use podo_api::duration::GoDuration;
+use podo_base::Timestamp;
 use podo_registry::{Storage, Verb};
 
 use super::body::{BodyError, Response, full, read};
@@ -20,9 +22,10 @@ use crate::authn::User;
 use crate::authz::request_info::RequestInfo;
 use crate::call::{Body, Call, Outcome, Warnings};
 use crate::metrics::RequestKey;
-use crate::options::Options;
+use crate::options::{MANAGER_BYTES_MAX, Options};
 use crate::server::Server;
-use crate::subresources;
+use crate::subresources::{self, StreamRequest};
+use crate::verbs;
 
 /// How long a request may take that is not a stream (Kubernetes v1.36 `--request-timeout`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,6 +40,8 @@ pub struct Peer {
     pub address: Option<std::net::SocketAddr>,
     /// Who its client certificate says it is, if it has one that the authority signed.
     pub user: Option<Arc<User>>,
+    /// The last moment at which that certificate is valid: a connection may last longer.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// Answers a request.
@@ -73,18 +78,21 @@ where
     B::Error: Into<BodyError>,
 {
     let (parts, body) = request.into_parts();
-    let accept = header_text(&parts.headers, "accept");
-    let fallback =
-        negotiate::negotiate(accept, Wanted::Plain).unwrap_or_else(|(_, rendering)| rendering);
-    let plain = |status: Status| (status, fallback);
+    let plain = |status: Status| {
+        let accepted = negotiate::negotiate(header_text(&parts.headers, "accept"), Wanted::Plain);
+        (status, accepted.unwrap_or_else(|(_, rendering)| rendering))
+    };
     let user = server.authenticate(&parts, peer).map_err(plain)?;
     let options = route::parse_query(parts.uri.query().unwrap_or(""));
-    let timeout = timeout(&options).map_err(plain)?;
     match route::route(&parts.method, parts.uri.path(), &options) {
         Ok(Route::Resource(resource)) => {
             let (began, key) = (Instant::now(), request_key(&resource));
             let exchange = Exchange { server, parts: &parts, user, options, resource, warnings };
-            let answer = exchange.respond(body, timeout).await;
+            let answer = if subresources::is_stream(&exchange.resource.target) {
+                exchange.stream(body, peer).await
+            } else {
+                exchange.respond(body).await
+            };
             let code = answer
                 .as_ref()
                 .map_or_else(|(status, _)| status.code, |answer| answer.status().as_u16());
@@ -150,20 +158,34 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn respond<B>(self, body: B, timeout: Duration) -> Result<Response, Failure>
+    /// Answers with a stream from elsewhere, which may take as long as it likes and be of any type.
+    async fn stream<B>(self, body: B, peer: &Peer) -> Result<Response, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let rendering = self.rendering().unwrap_or_else(|(_, fallback)| fallback);
+        let stream = StreamRequest {
+            parts: self.parts,
+            peer,
+            user: &self.user,
+            options: &self.options,
+            resource: &self.resource,
+            warnings: self.warnings,
+        };
+        let body = body.map_err(Into::into).boxed_unsync();
+        let answer = subresources::stream(self.server, &stream, body).await;
+        answer.map_err(|status| (status, Rendering { form: Form::Whole, ..rendering }))
+    }
+
+    async fn respond<B>(self, body: B) -> Result<Response, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
         let rendering = self.rendering()?;
         let told = |status: Status| (status, Rendering { form: Form::Whole, ..rendering });
-        if subresources::is_stream(&self.resource.target) {
-            return self
-                .server
-                .stream(self.parts, &self.user, &self.options, &self.resource, self.warnings)
-                .await
-                .map_err(told);
-        }
+        let timeout = timeout(&self.options).map_err(told)?;
         let include = IncludeObject::parse(self.options.get("includeObject"));
         let context = Context {
             rendering,
@@ -172,10 +194,8 @@ impl Exchange<'_> {
                 .is_some_and(|encodings| encodings.contains("gzip")),
             now: self.server.api.clock.now(),
         };
-        let call = tokio::time::timeout(timeout, self.call(body)).await;
-        let call = call.map_err(|_| told(timed_out())).and_then(|call| call.map_err(told))?;
         let clock = Arc::clone(&self.server.api.clock);
-        let outcome = tokio::time::timeout(timeout, self.server.api.execute(call)).await;
+        let outcome = tokio::time::timeout(timeout, self.outcome(body)).await;
         let outcome =
             outcome.map_err(|_| told(timed_out())).and_then(|outcome| outcome.map_err(told))?;
         match outcome {
@@ -217,13 +237,39 @@ impl Exchange<'_> {
         Ok(rendering)
     }
 
-    async fn call<B>(&self, body: B) -> Result<Call, Status>
+    /// Carries the request out. Its body is read only when it is known that the user may, and that there is a place for it.
+    async fn outcome<B>(&self, body: B) -> Result<Outcome, Status>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BodyError>,
+    {
+        let api = &self.server.api;
+        let mut call = self.call();
+        verbs::authorize(api, &call)?;
+        let _place = self.server.in_flight.enter(&self.user, call.verb).await?;
+        call.body = self.body(body).await?;
+        verbs::carry_out(api, call).await
+    }
+
+    fn call(&self) -> Call {
+        Call {
+            user: Arc::clone(&self.user),
+            verb: self.resource.verb,
+            target: self.resource.target.clone(),
+            options: self.options.clone(),
+            body: Body::EMPTY,
+            agent: manager(header_text(&self.parts.headers, "user-agent")),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    async fn body<B>(&self, body: B) -> Result<Body, Status>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
         let content_type = header_text(&self.parts.headers, "content-type");
-        let body = match self.resource.verb {
+        Ok(match self.resource.verb {
             Verb::Get | Verb::List | Verb::Watch => Body::EMPTY,
             Verb::Patch => {
                 let kind = negotiate::patch_kind(content_type)?;
@@ -233,18 +279,24 @@ impl Exchange<'_> {
                 let encoding = negotiate::body_encoding(content_type)?;
                 Body::Bytes(encoding, read(body).await?)
             }
-        };
-        let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("unknown");
-        Ok(Call {
-            user: Arc::clone(&self.user),
-            verb: self.resource.verb,
-            target: self.resource.target.clone(),
-            options: self.options.clone(),
-            body,
-            agent: agent.split('/').next().unwrap_or("unknown").into(),
-            warnings: self.warnings.clone(),
         })
     }
+}
+
+/// The manager of fields that a user agent names: its first part, printable and no longer than a manager may be (Kubernetes v1.36
+/// `prefixFromUserAgent`).
+fn manager(agent: Option<&str>) -> Box<str> {
+    let agent = agent.unwrap_or("unknown");
+    let name = agent.split('/').next().unwrap_or(agent);
+    let printable = name.chars().filter(|letter| !letter.is_control());
+    let mut kept = String::new();
+    for letter in printable {
+        if kept.len() + letter.len_utf8() > MANAGER_BYTES_MAX {
+            break;
+        }
+        kept.push(letter);
+    }
+    kept.into()
 }
 
 fn timed_out() -> Status {
@@ -299,4 +351,18 @@ fn escape_warning(text: &str) -> String {
 /// The answer to a HEAD is that to a GET without its body.
 pub(crate) fn without_body(method: &Method, response: Response) -> Response {
     if method == Method::HEAD { response.map(|_| full(Bytes::new())) } else { response }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_is_a_manager_of_bounded_length() {
+        assert_eq!(&*manager(Some("kubectl/v1.36.2 (linux/amd64)")), "kubectl");
+        assert_eq!(&*manager(None), "unknown");
+        assert_eq!(&*manager(Some("a\tb")), "ab");
+        assert_eq!(manager(Some(&"x".repeat(100_000))).len(), MANAGER_BYTES_MAX);
+        assert_eq!(manager(Some(&"\u{d55c}".repeat(100))).len(), 126, "no letter is cut");
+    }
 }

@@ -1,5 +1,6 @@
 //! Content negotiation: which encoding and which form of an answer the client accepts, and how its body is encoded.
 
+use podo_api::status::Details;
 use podo_api::{Reason, Status};
 
 use crate::call::{Encoding, PatchKind};
@@ -88,7 +89,7 @@ impl<'a> Clause<'a> {
 
     fn encoding(&self) -> Option<Encoding> {
         match self.media {
-            "application/json" | "*/*" | "application/*" => Some(Encoding::Json),
+            "application/json" | "*/*" => Some(Encoding::Json),
             "application/yaml" => Some(Encoding::Yaml),
             "application/vnd.kubernetes.protobuf" => Some(Encoding::Protobuf),
             _ => None,
@@ -160,13 +161,26 @@ pub(crate) fn negotiate(
             return Ok(Rendering { encoding, form, is_pretty: false });
         }
     }
-    let known = if wanted == Wanted::Watch { WATCHES } else { ANSWERS };
-    let message = format!("only the following media types are accepted: {known}");
+    let status = match (fallback, wanted) {
+        (None, _) => unrouted(
+            Reason::NotAcceptable,
+            format!("406: Not Acceptable\n\nAvailable representations: {ANSWERS}"),
+        ),
+        (Some(_), Wanted::Watch) => not_acceptable(WATCHES),
+        (Some(_), Wanted::Object | Wanted::Plain) => not_acceptable(ANSWERS),
+    };
     let encoding = fallback.unwrap_or(Encoding::Json);
-    Err((
-        Status::failure(Reason::NotAcceptable, message),
-        Rendering { encoding, ..Rendering::JSON },
-    ))
+    Err((status, Rendering { encoding, ..Rendering::JSON }))
+}
+
+fn not_acceptable(known: &str) -> Status {
+    let message = format!("only the following media types are accepted: {known}");
+    Status::failure(Reason::NotAcceptable, message)
+}
+
+/// What upstream's router answers, before the request comes to any handler.
+fn unrouted(reason: Reason, message: String) -> Status {
+    Status::about(reason, message, Details::default())
 }
 
 /// How the body of a create, update or delete is encoded.
@@ -176,28 +190,27 @@ pub(crate) fn body_encoding(content_type: Option<&str>) -> Result<Encoding, Stat
         "" | "application/json" => Ok(Encoding::Json),
         "application/yaml" => Ok(Encoding::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
-        _ => Err(unsupported(ANSWERS)),
+        _ => {
+            let message = format!(
+                "the body of the request was in an unknown format - accepted media types include: {ANSWERS}"
+            );
+            Err(Status::failure(Reason::UnsupportedMediaType, message))
+        }
     }
 }
 
 /// Which kind of patch a body is.
 pub(crate) fn patch_kind(content_type: Option<&str>) -> Result<PatchKind, Status> {
-    const KNOWN: &str = "application/json-patch+json, application/merge-patch+json, \
-                         application/strategic-merge-patch+json, application/apply-patch+yaml";
     let media = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
     match media {
         "application/json-patch+json" => Ok(PatchKind::Json),
         "application/merge-patch+json" => Ok(PatchKind::Merge),
         "application/strategic-merge-patch+json" => Ok(PatchKind::Strategic),
-        _ => Err(unsupported(KNOWN)),
+        _ => {
+            let message = "415: Unsupported Media Type".to_owned();
+            Err(unrouted(Reason::UnsupportedMediaType, message))
+        }
     }
-}
-
-fn unsupported(known: &str) -> Status {
-    let message = format!(
-        "the body of the request was in an unknown format - accepted media types include: {known}"
-    );
-    Status::failure(Reason::UnsupportedMediaType, message)
 }
 
 #[cfg(test)]

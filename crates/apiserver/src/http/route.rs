@@ -135,6 +135,9 @@ fn find(parts: &Parts) -> Result<Option<Found>, Status> {
     let Some(target) = target(definition, namespace, name_and_more)? else {
         return Ok(None);
     };
+    if is_watch_path && target.subresource.is_some() {
+        return Ok(None);
+    }
     Ok(Some(Found { target, is_watch_path }))
 }
 
@@ -155,11 +158,13 @@ fn target(
         let shown = podo_api::field::quoted(name);
         return Err(Status::bad_request(format!("Name parameter invalid: {shown}: {problem}")));
     }
-    let subresource = match tail.get(1).map(String::as_str) {
-        None | Some("") => None,
-        Some(name) => match definition.subresource(name) {
-            Some(subresource) => Some(subresource),
-            None => return Ok(None),
+    let subresource = match tail {
+        [] | [_] => None,
+        [_, empty] if empty.is_empty() => None,
+        [_, name, more @ ..] => match definition.subresource(name) {
+            // Only behind a proxy the path goes on.
+            Some(subresource) if more.is_empty() || name == "proxy" => Some(subresource),
+            _ => return Ok(None),
         },
     };
     Ok(Some(Target { definition, namespace: namespace.into(), name: name.into(), subresource }))
@@ -183,11 +188,13 @@ fn verb(method: &http::Method, found: &Found, options: &Options) -> Result<Verb,
         http::Method::PATCH => Verb::Patch,
         http::Method::DELETE if is_collection => Verb::DeleteCollection,
         http::Method::DELETE => Verb::Delete,
-        _ => return Err(not_allowed(target, method)),
+        // A proxy takes it as well; it has no verb of its own, and who asks is authorized for none ([`crate::subresources`]).
+        http::Method::OPTIONS if target.subresource_name() == "proxy" => Verb::Get,
+        _ => return Err(not_allowed()),
     };
     let needs_name = matches!(verb, Verb::Update | Verb::Patch);
     let verbs = target.subresource.map_or(target.definition.verbs, |subresource| subresource.verbs);
-    let is_served = verbs.contains(&verb) || target.subresource.is_some_and(is_stream);
+    let is_served = verbs.contains(&verb);
     let fits = match verb {
         Verb::Create => is_collection || target.subresource.is_some(),
         _ => !(needs_name && is_collection),
@@ -198,21 +205,14 @@ fn verb(method: &http::Method, found: &Found, options: &Options) -> Result<Verb,
         && !matches!(verb, Verb::List | Verb::Watch)
         && is_collection
         && target.definition.verbs.contains(&Verb::List);
-    if is_served && fits && !is_read_only { Ok(verb) } else { Err(not_allowed(target, method)) }
+    if is_served && fits && !is_read_only { Ok(verb) } else { Err(not_allowed()) }
 }
 
-fn is_stream(subresource: &podo_registry::Subresource) -> bool {
-    matches!(subresource.name, "exec" | "attach" | "portforward" | "proxy")
-}
-
-fn not_allowed(target: &Target, method: &http::Method) -> Status {
-    let action = method.as_str().to_lowercase();
-    let _names = target.resource();
+fn not_allowed() -> Status {
     let mut status = Status::failure(
         podo_api::Reason::MethodNotAllowed,
         "the server does not allow this method on the requested resource",
     );
     status.details = Some(Box::default());
-    debug_assert!(!action.is_empty());
     status
 }

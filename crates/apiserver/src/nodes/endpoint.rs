@@ -13,7 +13,7 @@ use crate::storage;
 const KUBELET_PORT: u16 = 10250;
 
 /// The address and port of a node's kubelet.
-pub(super) fn of_node(api: &Api, node: &str) -> Result<SocketAddr, Status> {
+pub(crate) fn of_node(api: &Api, node: &str) -> Result<SocketAddr, Status> {
     let entry =
         api.store.get(&Key::new("nodes", node)).map_err(|error| storage::read_failed(&error))?;
     let Some(entry) = entry else {

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use http_body_util::Full;
+use bytes::Bytes;
+use http_body_util::{Empty, Full};
 use hyper::service::service_fn;
 use podo_base::Clock as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,12 +15,12 @@ use super::*;
 use crate::http::full;
 use crate::pki::{Pki, PkiConfig};
 
-const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+pub(super) const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// Longer than anything here takes on a slow machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-fn pki(dir: &Path) -> Pki {
+pub(super) fn pki(dir: &Path) -> Pki {
     let now = podo_base::SystemClock.now();
     let config = PkiConfig {
         names: Vec::new(),
@@ -69,7 +70,10 @@ async fn kubelet() -> Kubelet {
     Kubelet { address, nodes, tasks, _dir: dir }
 }
 
-fn answer(request: http::Request<Incoming>, echoes: &Mutex<Tasks>) -> http::Response<Full<Bytes>> {
+pub(super) fn answer(
+    request: http::Request<Incoming>,
+    echoes: &Mutex<Tasks>,
+) -> http::Response<Full<Bytes>> {
     let reply = |code: u16, text: String| {
         let mut response = http::Response::new(Full::from(text));
         *response.status_mut() = StatusCode::from_u16(code).expect("a code");

@@ -10,7 +10,7 @@ use podo_api::{Object, Status, Value, meta, tree};
 use serde_json::json;
 
 use super::{answer, strings, track};
-use crate::admission::{self, Operation};
+use crate::admission;
 use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
 use crate::token::{Bound, Reference, TokenSpec};
@@ -38,8 +38,7 @@ pub(crate) async fn create(api: &Api, call: &Call) -> Result<Outcome, Status> {
     complete(api, call, &account, &mut request);
     meta::set(&mut request, "creationTimestamp", now.to_rfc3339());
     validate(&request)?;
-    let admitted = admission::Request::new(api, call, Operation::Create, write.is_dry_run);
-    admission::validate(&admitted, &request, None)?;
+    admission::admit(api, call, &call.target, &mut request, write.is_dry_run)?;
     let seconds = seconds_of(&request);
     let spec = TokenSpec {
         namespace: call.target.namespace.to_string(),

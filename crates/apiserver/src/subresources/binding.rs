@@ -6,9 +6,12 @@ use podo_api::{Reason, Status, Value, meta, tree};
 use podo_registry::Verb;
 use serde_json::json;
 
+use crate::admission;
 use crate::api::Api;
 use crate::call::{Call, Outcome, Target};
-use crate::verbs::{amend, decode_object};
+use crate::verbs::{amend, check_namespace, decode_object};
+
+use super::set_condition;
 
 /// How errors name the subresource.
 const RESOURCE: GroupResource<'static> = GroupResource { group: "", resource: "pods/binding" };
@@ -16,7 +19,8 @@ const RESOURCE: GroupResource<'static> = GroupResource { group: "", resource: "p
 /// Binds a Pod; `name` is that of the URL, empty where the URL names none.
 pub(super) async fn bind(api: &Api, call: &Call, name: &str) -> Result<Outcome, Status> {
     let write = call.options.write("CreateOptions")?;
-    let binding = decode_object(call, write.field_validation)?;
+    let mut binding = decode_object(call, write.field_validation)?;
+    check_namespace(call, &mut binding)?;
     let given = meta::name(&binding);
     if !name.is_empty() && name != given {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -28,8 +32,10 @@ pub(super) async fn bind(api: &Api, call: &Call, name: &str) -> Result<Outcome, 
         definition: pods,
         namespace: call.target.namespace.clone(),
         name: given.into(),
-        subresource: None,
+        subresource: pods.subresource("binding"),
     };
+    admission::admit(api, call, &target, &mut binding, write.is_dry_run)?;
+    let target = Target { subresource: None, ..target };
     let now = api.clock.now().to_rfc3339();
     amend(api, &target, meta::uid(&binding), write.is_dry_run, &|pod| assign(pod, &binding, &now))
         .await?;
@@ -90,21 +96,10 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> Result<(), Status> {
 fn set_scheduled(pod: &mut Value, now: &str) {
     let status = tree::as_map(pod).entry("status").or_insert_with(|| json!({}));
     tree::set(status, "nominatedNodeName", Value::Null);
-    let mut conditions = tree::items_at(status, &["conditions"]).to_vec();
-    let was = conditions
-        .iter()
-        .position(|condition| tree::str_at(condition, &["type"]) == "PodScheduled");
-    let mut condition = json!({
-        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-    });
-    match was {
-        Some(at) => {
-            if tree::str_at(&conditions[at], &["status"]) == "True" {
-                tree::copy(&mut condition, &conditions[at], "lastTransitionTime");
-            }
-            conditions[at] = condition;
-        }
-        None => conditions.push(condition),
-    }
-    tree::set(status, "conditions", conditions);
+    set_condition(
+        status,
+        json!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+        }),
+    );
 }

@@ -8,6 +8,9 @@ use podo_api::{Status, Value, object, tree, yaml};
 use crate::call::{Body, Call, Encoding};
 use crate::options::FieldValidation;
 
+/// Older versions in which a kind is taken as well, in the form of the served one.
+const ALSO_TAKEN: [(&str, &str); 1] = [("Eviction", "policy/v1beta1")];
+
 /// How much of a body an error shows.
 const SUMMARY_BYTES: usize = 30;
 
@@ -138,7 +141,9 @@ fn check_type(json: &[u8], expected: &Expected<'_>) -> Result<(), Status> {
     let meta = meta.unwrap_or_default();
     let (api_version, kind) = (meta.api_version.unwrap_or_default(), meta.kind.unwrap_or_default());
     let is_kind = kind.is_empty() || kind == expected.kind;
-    let is_version = api_version.is_empty() || api_version == expected.api_version;
+    let is_version = api_version.is_empty()
+        || api_version == expected.api_version
+        || ALSO_TAKEN.contains(&(expected.kind, &*api_version));
     if is_kind && is_version {
         return Ok(());
     }
@@ -150,12 +155,45 @@ fn check_type(json: &[u8], expected: &Expected<'_>) -> Result<(), Status> {
             expected.api_version
         )));
     }
+    if is_served(version, kind) {
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{0}\" cannot be handled as a {1}: converting ({0}.{kind}) to ({2}.{1}): unknown conversion",
+            version_of(version),
+            expected.kind,
+            package_of(expected.api_version),
+        )));
+    }
     Err(Status::bad_request(format!(
         "{kind} in version \"{}\" cannot be handled as a {}: no kind \"{kind}\" is registered for version \"{version}\" in \
          scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
         version_of(version),
         expected.kind,
     )))
+}
+
+/// Whether a kind of this name and version is known, though it is not what is expected.
+fn is_served(api_version: &str, kind: &str) -> bool {
+    podo_registry::KINDS
+        .iter()
+        .any(|known| known.names.kind == kind && known.names.api_version() == api_version)
+}
+
+/// The Go package of a group's internal types: the first part of its name.
+fn package_of(api_version: &str) -> &str {
+    match api_version.split_once('/') {
+        None => "core",
+        Some((group, _)) => group.split('.').next().unwrap_or(group),
+    }
+}
+
+/// Warns of unknown and duplicate fields. What YAML says of several lines is as many warnings.
+fn warn(call: &Call, findings: &[String]) {
+    for finding in findings {
+        match finding.strip_prefix("yaml: unmarshal errors:\n") {
+            Some(lines) => lines.lines().for_each(|line| call.warnings.add(line.trim())),
+            None => call.warnings.add(finding.as_str()),
+        }
+    }
 }
 
 /// What is done about unknown and duplicate fields.
@@ -171,9 +209,7 @@ fn report(
     if !findings.is_empty() {
         match validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => {
-                findings.into_iter().for_each(|finding| call.warnings.add(finding));
-            }
+            FieldValidation::Warn => warn(call, &findings),
             FieldValidation::Strict => {
                 return Err(Status::bad_request(format!(
                     "{kind} in version \"{}\" cannot be handled as a {kind}: strict decoding error: {}",

@@ -68,12 +68,29 @@ impl DeleteRequest {
             Some(options) => Self::of_body(&options, &mut errors),
             None => Self::of_query(&call.options, &mut errors)?,
         };
-        request.check(&mut errors);
+        request.checked(errors)
+    }
+
+    /// The options of a decoded `DeleteOptions`.
+    pub(crate) fn of_options(options: &Value) -> Result<Self, Status> {
+        let mut errors = Errors::new();
+        Self::of_body(options, &mut errors).checked(errors)
+    }
+
+    fn checked(self, mut errors: Errors) -> Result<Self, Status> {
+        self.check(&mut errors);
         if errors.is_empty() {
-            return Ok(request);
+            return Ok(self);
         }
         let kind = GroupResource { group: "meta.k8s.io", resource: "DeleteOptions" };
         Err(Status::invalid(kind, "", errors))
+    }
+
+    /// The same deletion of an object that its caller has changed since: a version that the object had to have is the one that it
+    /// has now.
+    pub(crate) fn after_change(self, object: &Object) -> Self {
+        let resource_version = self.resource_version.map(|_| object.resource_version.to_string());
+        Self { resource_version, ..self }
     }
 
     fn of_body(options: &Value, errors: &mut Errors) -> Self {
@@ -126,7 +143,7 @@ impl DeleteRequest {
     }
 
     /// The object must be the one that the client means.
-    fn check_preconditions(&self, target: &Target, old: &Value) -> Result<(), Status> {
+    pub(crate) fn check_preconditions(&self, target: &Target, old: &Value) -> Result<(), Status> {
         let conflict = |what: &str, given: &str, present: &str, guess: &str| {
             let why = format!(
                 "the {what} in the precondition ({given}) does not match the {what} in record ({present}). The object might \
@@ -226,11 +243,10 @@ pub(crate) async fn delete_object(
                 .await?
                 .map(|object| Deleted { object, is_gone: false }),
             Step::MarkAndRemove(new) => {
-                match mark(api, target, new.clone(), version, request.is_dry_run).await? {
+                match mark(api, target, new, version, request.is_dry_run).await? {
                     Some(marked) => {
-                        remove(api, target, &new, marked.resource_version, request.is_dry_run)
-                            .await?
-                            .map(|object| Deleted { object, is_gone: true })
+                        let object = remove_marked(api, target, marked, request.is_dry_run).await?;
+                        Some(Deleted { object, is_gone: true })
                     }
                     None => None,
                 }
@@ -239,12 +255,9 @@ pub(crate) async fn delete_object(
                 .await?
                 .map(|object| Deleted { object, is_gone: true }),
         };
-        match done {
-            Some(deleted) => return Ok(deleted),
-            None if request.resource_version.is_some() => {
-                return Err(Status::modified(target.resource(), &target.name));
-            }
-            None => {}
+        // Who lost against another writer tries again; preconditions are checked again as well.
+        if let Some(deleted) = done {
+            return Ok(deleted);
         }
     }
     Err(Status::modified(target.resource(), &target.name))
@@ -309,13 +322,17 @@ fn plan_grace(
         mark_deleting(new, seconds, now);
         return Grace::Seconds(seconds);
     }
-    let Some(running) = tree::int_at(old, &["metadata", "deletionGracePeriodSeconds"]) else {
+    // A grace period that is over, or that nobody set, holds nothing back: a server that stopped between the mark and the removal
+    // left such an object, and the next deletion removes it.
+    let running = tree::int_at(old, &["metadata", "deletionGracePeriodSeconds"]).unwrap_or(0);
+    if running == 0 {
         return Grace::None;
-    };
+    }
     match asked {
         Some(seconds) if seconds < running => {
             let deadline = Timestamp::parse(meta::str(old, "deletionTimestamp")).unwrap_or(now);
-            let deadline = Timestamp::from_seconds(deadline.as_seconds() - running + seconds);
+            let deadline =
+                Timestamp::from_seconds(deadline.as_seconds().saturating_sub(running - seconds));
             meta::set(new, "deletionTimestamp", deadline.to_rfc3339());
             meta::set(new, "deletionGracePeriodSeconds", seconds);
             Grace::Seconds(seconds)
@@ -351,6 +368,28 @@ async fn mark(
         return Ok(Some(Arc::new(object)));
     }
     produce::swap(api, target, &new, expected).await
+}
+
+/// Removes an object that was marked for it, whatever others wrote to it meanwhile; that one of them removed it is a success too.
+async fn remove_marked(
+    api: &Api,
+    target: &Target,
+    marked: Arc<Object>,
+    is_dry_run: bool,
+) -> Result<Arc<Object>, Status> {
+    let mut last = marked;
+    for _ in 0..ATTEMPTS_MAX {
+        let removed = remove(api, target, &last.value(), last.resource_version, is_dry_run).await?;
+        if let Some(object) = removed {
+            return Ok(object);
+        }
+        match get::find(api, target) {
+            Ok(present) if present.uid == last.uid => last = present,
+            Err(status) if !status.is_not_found() => return Err(status),
+            _gone => return Ok(last),
+        }
+    }
+    Err(Status::modified(target.resource(), &target.name))
 }
 
 /// Removes an object; `None` if somebody else was faster. Answers with `last` at the revision of the removal.

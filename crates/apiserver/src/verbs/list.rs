@@ -86,7 +86,10 @@ async fn start(api: &Api, options: &ListOptions) -> Result<Start, Status> {
     if options.resource_version.is_empty() {
         return Ok(Start { at: None, after: None });
     }
-    let wanted = parse_version(&options.resource_version)?;
+    // Upstream's list and its watch and get tell the same mistake by different codes.
+    let wanted = parse_version(&options.resource_version).map_err(|status| {
+        Status::bad_request(format!("invalid resource version: {}", status.message))
+    })?;
     wait_until_reached(api, wanted).await?;
     let is_exact = match options.version_match {
         VersionMatch::Exact => true,
@@ -139,6 +142,10 @@ fn resume(text: &str) -> Result<Start, Status> {
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
     if token.v != TOKEN_VERSION {
         return Err(bad(format!("server does not recognize this encoded version {:?}", token.v)));
+    }
+    if token.rv == 0 {
+        let why = format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})");
+        return Err(bad(why));
     }
     let at = u64::try_from(token.rv).ok().filter(|revision| *revision > 0).map(Revision);
     // A token ends the key with a NUL: the first key that can follow it.

@@ -33,8 +33,6 @@ struct Attempt {
     old: Value,
     old_object: Arc<Object>,
     new: Value,
-    /// Whether the client named the version that it changes.
-    is_conditional: bool,
     /// What was reserved for the object while it is being written.
     reservation: Reservation,
 }
@@ -55,9 +53,8 @@ pub(crate) async fn rewrite(
         if call.verb == Verb::Update {
             check_uid(target, &new, &old)?;
         }
-        let is_conditional = check_version(target, &new, &old)?;
-        let mut attempt =
-            Attempt { old, old_object, new, is_conditional, reservation: Reservation::default() };
+        check_version(target, &new, &old)?;
+        let mut attempt = Attempt { old, old_object, new, reservation: Reservation::default() };
         let object = match finish(api, call, write, &mut attempt)? {
             Finished::Unchanged => Some(Arc::clone(&attempt.old_object)),
             Finished::Deleted => {
@@ -77,14 +74,10 @@ pub(crate) async fn rewrite(
             }
             Finished::Changed => swap(api, target, &attempt.new, stored.resource_version).await?,
         };
-        match object {
-            Some(object) => {
-                return Ok(Outcome::Object { code: 200, definition: target.definition, object });
-            }
-            None if attempt.is_conditional => {
-                return Err(Status::modified(target.resource(), &target.name));
-            }
-            None => {}
+        // Who lost against another writer tries again with what that one wrote. A client that named the version is refused then
+        // by the check above; a patch that names none carries the version of what it was applied to.
+        if let Some(object) = object {
+            return Ok(Outcome::Object { code: 200, definition: target.definition, object });
         }
     }
     Err(Status::modified(target.resource(), &target.name))
@@ -112,8 +105,8 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> Result<(), Status> {
     }
 }
 
-/// The version that the client means must be that of the object. Says whether the client named one.
-fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Status> {
+/// The version that the client means must be that of the object.
+fn check_version(target: &Target, new: &Value, old: &Value) -> Result<(), Status> {
     let version = meta::str(new, "resourceVersion");
     let number = match version {
         "" => 0,
@@ -127,7 +120,7 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Stat
     };
     if number == 0 {
         if target.definition.allows_unconditional_update {
-            return Ok(false);
+            return Ok(());
         }
         let mut errors = Errors::new();
         errors.invalid_value(
@@ -140,7 +133,7 @@ fn check_version(target: &Target, new: &Value, old: &Value) -> Result<bool, Stat
     if meta::resource_version(old) != Some(number) {
         return Err(Status::modified(target.resource(), &target.name));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Everything between the new object as the client wants it and the one that is written.
@@ -346,7 +339,7 @@ fn wrong_uid(target: &Target, given: &str, present: &str) -> Status {
 }
 
 /// The namespace of the object must be that of the URL; where it names none it gets that. An object of the cluster has none.
-pub(super) fn check_namespace(call: &Call, value: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_namespace(call: &Call, value: &mut Value) -> Result<(), Status> {
     let target = &call.target;
     if !target.definition.is_namespaced() {
         meta::set(value, "namespace", Value::Null);

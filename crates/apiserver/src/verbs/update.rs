@@ -6,21 +6,30 @@ use super::{body, create, produce};
 use crate::api::Api;
 use crate::call::{Call, Outcome};
 
+/// How often a name may come and go while it is being written.
+const RACES_MAX: usize = 8;
+
 pub(super) async fn update(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let write = call.options.write("UpdateOptions")?;
     let mut value = body::decode_object(call, write.field_validation)?;
     check_update(call, &mut value)?;
     produce::dedup_owners(call, &mut value);
-    let result = produce::rewrite(api, call, &write, &|_old| Ok(value.clone())).await;
-    match result {
-        Err(status) if status.is_not_found() && may_create(call, &status) => {
-            let mut create = call.clone();
-            create.verb = podo_registry::Verb::Create;
-            super::authorize(api, &create)?;
-            create::create_object(api, &create, &write, value).await
+    for _ in 0..RACES_MAX {
+        let result = produce::rewrite(api, call, &write, &|_old| Ok(value.clone())).await;
+        match result {
+            Err(status) if status.is_not_found() && may_create(call, &status) => {}
+            other => return other,
         }
-        other => other,
+        let mut create = call.clone();
+        create.verb = podo_registry::Verb::Create;
+        super::authorize(api, &create)?;
+        match create::create_object(api, &create, &write, value.clone()).await {
+            // Somebody else has created it in between: that one is updated.
+            Err(status) if status.is_already_exists() && !write.is_dry_run => {}
+            other => return other,
+        }
     }
+    Err(Status::modified(call.target.resource(), &call.target.name))
 }
 
 /// Whether a missing object is created: the kind allows it, and it is the object itself that is missing.

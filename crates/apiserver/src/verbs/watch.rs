@@ -14,7 +14,7 @@ use podo_registry::Definition;
 use podo_store::{Change, Filter, Range, ReadError, Revision, WatchError, Watcher};
 use tokio::time::{Instant, Sleep};
 
-use super::list::parse_version;
+use super::list::{check_reached, parse_version};
 use crate::api::Api;
 use crate::call::{Call, Outcome};
 use crate::options::ListOptions;
@@ -29,6 +29,9 @@ const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 
 /// How long a watch lives that names no time (Kubernetes v1.36 `--min-request-timeout`, and up to twice that).
 const LIFE_MIN: Duration = Duration::from_secs(1800);
+
+/// How long a watch lives at most, whatever it asks for: time can be counted to there.
+const LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 /// What happened to an object, as a watcher sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +105,7 @@ pub(super) fn watch(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let options = call.options.list(true)?;
     let definition = call.target.definition;
     let selection = Selection::new(definition, &call.target, &options)?;
-    let begin = begin(&options)?;
+    let begin = begin(api, &options)?;
     let prefix = storage::prefix(definition, &call.target.namespace);
     let (initial, after) = initial_state(api, definition, &prefix, &selection, &begin)?;
     let filter = selection.store_filter(&prefix);
@@ -117,11 +120,14 @@ pub(super) fn watch(api: &Api, call: &Call) -> Result<Outcome, Status> {
     Ok(Outcome::Watch(Box::new(watch)))
 }
 
-fn begin(options: &ListOptions) -> Result<Begin, Status> {
+fn begin(api: &Api, options: &ListOptions) -> Result<Begin, Status> {
     let version = match options.resource_version.as_str() {
         "" => 0,
         text => parse_version(text)?,
     };
+    // A client that knows a version which the store never had was here before the store was put back. Upstream lets it wait, and
+    // it misses what happens until that version comes again; told so, it lists anew.
+    check_reached(api, version)?;
     let with_state = match options.send_initial_events {
         Some(wanted) => wanted,
         None => version == 0,
@@ -190,7 +196,7 @@ impl Watch {
     ) -> Self {
         let life = match options.timeout_seconds {
             0 => LIFE_MIN + LIFE_MIN.mul_f64(f64::from(podo_base::random_bytes::<1>()[0]) / 256.0),
-            seconds => Duration::from_secs(seconds),
+            seconds => Duration::from_secs(seconds).min(LIFE_MAX),
         };
         let now = Instant::now();
         let bookmark = options

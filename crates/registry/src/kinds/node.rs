@@ -11,7 +11,7 @@ use super::pod::internal;
 use super::pod::validate::resources::quantity;
 use super::pod::view::{at, entries, get, has, list, not_supported, text, texts};
 use super::resource::is_new;
-use crate::{Definition, Names, Scope, Selectable, StatusPolicy, status_of};
+use crate::{Definition, Names, Scope, Selectable, StatusPolicy, proxy_of, status_of};
 
 const TY: &str = "core/v1.Node";
 
@@ -29,7 +29,7 @@ pub(crate) static NODE: Definition = Definition {
     },
     ty: TY,
     scope: Scope::Cluster,
-    subresources: &[status_of("", "v1", "Node", TY)],
+    subresources: &[proxy_of("NodeProxyOptions"), status_of("", "v1", "Node", TY)],
     status: StatusPolicy::Separate,
     keeps_new_status: true,
     columns: table::COLUMNS,

@@ -5,12 +5,10 @@
 
 pub(crate) mod defaults;
 pub(crate) mod diff;
-#[cfg_attr(not(test), expect(dead_code, reason = "the subresource is not routed yet"))]
 pub(crate) mod ephemeral;
 mod image_name;
 pub(crate) mod internal;
 pub(crate) mod labels;
-#[cfg_attr(not(test), expect(dead_code, reason = "the subresource is not routed yet"))]
 pub(crate) mod resize;
 pub(crate) mod resources;
 mod status;
@@ -25,7 +23,8 @@ use podo_api::field::Errors;
 use podo_api::{Value, meta};
 
 use crate::{
-    Definition, Generation, Names, Selectable, StatusPolicy, Subresource, Verb, status_of,
+    Definition, Generation, Names, Selectable, StatusPolicy, Strategy, Subresource, Verb, proxy_of,
+    status_of,
 };
 use view::{at, is_on, list, text};
 
@@ -49,13 +48,38 @@ pub(crate) static POD: Definition = Definition {
             verbs: &[Verb::Create],
         },
         part("ephemeralcontainers"),
+        Subresource {
+            name: "eviction",
+            kind: ("policy", "v1", "Eviction"),
+            ty: "policy/v1.Eviction",
+            verbs: &[Verb::Create],
+        },
         stream("exec", "PodExecOptions"),
         Subresource { name: "log", kind: ("", "v1", "Pod"), ty: "", verbs: &[Verb::Get] },
         stream("portforward", "PodPortForwardOptions"),
+        proxy_of("PodProxyOptions"),
         part("resize"),
         status_of("", "v1", "Pod", TY),
     ],
     status: StatusPolicy::Separate,
+    strategies: &[
+        Strategy {
+            subresource: "ephemeralcontainers",
+            prepare: ephemeral::prepare,
+            validate: |new, old, errors| {
+                validate::pod(new, errors);
+                ephemeral::validate(new, old, errors);
+            },
+        },
+        Strategy {
+            subresource: "resize",
+            prepare: resize::prepare,
+            validate: |new, old, errors| {
+                validate::pod(new, errors);
+                resize::validate(new, old, errors);
+            },
+        },
+    ],
     status_resets: &[
         &["spec"],
         &["metadata", "deletionTimestamp"],

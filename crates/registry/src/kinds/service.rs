@@ -22,7 +22,7 @@ use podo_api::field::Path;
 use super::address;
 use super::pod::view::{at, get, int, list, text, texts};
 use super::resource::is_new;
-use crate::{Definition, Names, Selectable, StatusPolicy, name, status_of};
+use crate::{Definition, Names, Selectable, StatusPolicy, name, proxy_of, status_of};
 
 const TY: &str = "core/v1.Service";
 
@@ -46,7 +46,7 @@ pub(crate) static SERVICE: Definition = Definition {
         ..Definition::BASE.names
     },
     ty: TY,
-    subresources: &[status_of("", "v1", "Service", TY)],
+    subresources: &[proxy_of("ServiceProxyOptions"), status_of("", "v1", "Service", TY)],
     status: StatusPolicy::Separate,
     check_name: name::dns_label, // KEP-5311: no longer a DNS-1035 label.
     columns: table::COLUMNS,

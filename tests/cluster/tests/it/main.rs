@@ -24,6 +24,7 @@ mod logs;
 mod manifests;
 mod placement;
 mod pods;
+mod proxies;
 mod reasons;
 mod reboot;
 mod status;

@@ -31,7 +31,6 @@ fn placed(it: &Cluster, name: &str) -> String {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s42_a_pod_goes_to_the_node_with_its_labels() {
     on_cluster(|it| {
         fake_node(it, "fake-gpu", &json!({"gpu": "true"}), "2");
@@ -62,7 +61,6 @@ fn s42_a_pod_goes_to_the_node_with_its_labels() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s28_s21_the_scheduler_places_by_requests() {
     on_cluster(|it| {
         fake_node(it, "fake-small", &json!({"size": "small"}), "1");
@@ -89,7 +87,6 @@ fn s28_s21_the_scheduler_places_by_requests() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s21_taints_keep_pods_away_that_do_not_tolerate_them() {
     on_cluster(|it| {
         let taint =
