@@ -73,6 +73,9 @@ pub(crate) struct Delete {
     raw: Option<String>,
 }
 
+/// What is said of `--all` beside a selector, its last blank included.
+const ALL_AND_SELECTOR: &str = "setting 'all' parameter but found a non empty selector. ";
+
 pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     if let Some(path) = &args.raw {
         let body = ctx.fetch(Call::new(Method::DELETE, path.clone())).await?;
@@ -90,6 +93,9 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
             )));
         }
     };
+    if args.words.is_empty() && args.files.is_empty() && (args.all || args.selector.is_some()) {
+        return Err(Fault::refused("at least one resource must be specified to use a selector"));
+    }
     if args.words.is_empty() && args.files.is_empty() {
         return Err(Fault::refused(
             "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
@@ -157,11 +163,8 @@ fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
             args.output.as_deref().unwrap_or_default()
         )));
     }
-    if args.all && args.selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --selector at the same time"));
-    }
-    if args.all && args.field_selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --field-selector at the same time"));
+    if args.all && (args.selector.is_some() || args.field_selector.is_some()) {
+        return Err(Fault::refused(ALL_AND_SELECTOR));
     }
     if args.now {
         if args.grace_period != -1 {
@@ -184,9 +187,17 @@ fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
         ctx.warn_once("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
     }
     let policy = match args.cascade.as_str() {
-        "background" | "true" => "Background",
+        "background" => "Background",
+        "true" => {
+            ctx.note("warning: --cascade=true is deprecated (boolean value) and can be replaced with --cascade=background.");
+            "Background"
+        }
         "foreground" => "Foreground",
-        "orphan" | "false" => "Orphan",
+        "orphan" => "Orphan",
+        "false" => {
+            ctx.note("warning: --cascade=false is deprecated (boolean value) and can be replaced with --cascade=orphan.");
+            "Orphan"
+        }
         other => {
             return Err(Fault::refused(format!(
                 "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
