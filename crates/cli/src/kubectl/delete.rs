@@ -82,7 +82,8 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
         return ctx.out(&body);
     }
     let dry_run = args.dry_run.parse()?;
-    let options = options(ctx, &mut args)?;
+    let mut options = options(ctx, &mut args)?;
+    dry_run.mark(&mut options);
     let limit = match parse_duration(&args.timeout) {
         Some(Duration::ZERO) => FOREVER,
         Some(limit) => limit,
@@ -222,8 +223,7 @@ async fn delete_one(
 ) -> Result<Option<String>, Fault> {
     let mut uid = None;
     if dry_run != DryRun::Client {
-        let call = Call::delete(item.path(), options).query("dryRun", dry_run.query());
-        let answer = ctx.call(call).await?;
+        let answer = ctx.call(Call::delete(item.path(), options)).await?;
         let field = if answer.s("/kind") == "Status" { "/details/uid" } else { "/metadata/uid" };
         uid = Some(answer.s(field).to_owned()).filter(|uid| !uid.is_empty());
     }

@@ -68,6 +68,7 @@ pub(crate) struct Attach {
 pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     let mut words = args.words.clone();
     if !args.files.is_empty() {
+        args.files.refuse_missing()?;
         if !words.is_empty() {
             return Err(Fault::refused(
                 "resource/name arguments cannot be provided when a path is specified",
@@ -106,14 +107,11 @@ pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
         return Err(Fault::refused("at least 1 argument is required for attach"));
     }
     if args.words.len() > 2 {
-        return Err(Fault::usage(
-            "attach",
-            format!(
-                "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: {:?}",
-                args.words.len(),
-                args.words
-            ),
-        ));
+        return Err(Fault::refused(format!(
+            "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: [{}]",
+            args.words.len(),
+            args.words.join(" ")
+        )));
     }
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &args.words, limit).await?;

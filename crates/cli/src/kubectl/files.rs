@@ -38,11 +38,19 @@ impl FileArgs {
         self.filename.is_empty() && self.kustomize.is_none()
     }
 
+    /// Refuses paths that do not exist.
+    pub(crate) fn refuse_missing(&self) -> Outcome {
+        let names = self.filename.iter().flat_map(|names| names.split(','));
+        let mut paths = names.filter(|name| *name != "-" && !name.contains("://")).map(Path::new);
+        paths.find(|path| !path.exists()).map_or(Ok(()), |path| Err(missing(path)))
+    }
+
     /// Refuses words that name objects beside files that do.
     pub(crate) fn refuse_words(&self, words: &[String]) -> Outcome {
         if self.is_empty() || words.is_empty() {
             return Ok(());
         }
+        self.refuse_missing()?;
         Err(Fault::refused(
             "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
         ))
@@ -90,10 +98,7 @@ impl FileArgs {
 
     fn expand(&self, path: &Path) -> Result<Vec<PathBuf>, Fault> {
         let Ok(meta) = std::fs::metadata(path) else {
-            return Err(Fault::refused(format!(
-                "the path {} does not exist",
-                super::fault::quoted(&path.display().to_string())
-            )));
+            return Err(missing(path));
         };
         if !meta.is_dir() {
             return Ok(vec![path.to_owned()]);
@@ -131,6 +136,11 @@ impl FileArgs {
         }
         Ok(())
     }
+}
+
+fn missing(path: &Path) -> Fault {
+    let path = super::fault::quoted(&path.display().to_string());
+    Fault::refused(format!("the path {path} does not exist"))
 }
 
 fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
@@ -56,6 +56,13 @@ impl DryRun {
     /// The value of the query parameter `dryRun`.
     pub(crate) fn query(self) -> &'static str {
         if self == Self::Server { "All" } else { "" }
+    }
+
+    /// Writes it into the options of a deletion: a server does not look at the query of a request that has a body.
+    pub(crate) fn mark(self, options: &mut Value) {
+        if self == Self::Server {
+            options["dryRun"] = json!(["All"]);
+        }
     }
 
     /// What is added to a sentence.

@@ -287,6 +287,9 @@ async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Faul
     };
     let wrong = || Fault::refused("Invalid JSON Patch");
     let mut patch = podo_api::yaml::to_json(text.as_bytes()).map_err(|_unreadable| wrong())?;
+    if matches!(args.override_type.as_str(), "merge" | "strategic") && !patch.is_object() {
+        return Err(wrong());
+    }
     let ty = schema_of(pods::pod_kind(ctx).await?).ok_or_else(wrong)?;
     let mut pod = match args.override_type.as_str() {
         "merge" => merge::apply(pod, patch),
