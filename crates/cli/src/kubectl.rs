@@ -45,6 +45,7 @@ mod tabs;
 mod terminal;
 mod time;
 mod top;
+mod usage;
 mod value;
 mod version;
 mod wait;
@@ -52,8 +53,7 @@ mod wait;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 pub use context::{Defaults, Streams};
 
@@ -124,7 +124,7 @@ pub fn kubectl_main(args: Vec<OsString>, defaults: Defaults) -> ExitCode {
 
 /// Runs kubectl with other streams; the exit code.
 pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 {
-    let cli = match parse(args) {
+    let cli = match usage::parse(args) {
         Ok(cli) => cli,
         Err(refusal) => {
             let (target, code) = match refusal.exit_code {
@@ -205,87 +205,10 @@ impl Verb {
     }
 }
 
-/// Why there is nothing to run: help, or a mistake.
-struct Refusal {
-    text: String,
-    exit_code: u8,
-}
-
-/// The words of the subcommand, for the advice after a mistake: `kubectl create service`.
-fn subcommand(args: &[OsString]) -> String {
-    let command = Cli::command();
-    let mut current = &command;
-    let mut words = vec!["kubectl".to_owned()];
-    for arg in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
-        if let Some(next) = current.find_subcommand(arg) {
-            words.push(next.get_name().to_owned());
-            current = next;
-        }
-    }
-    words.join(" ")
-}
-
-fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
-    if args.get(1).is_some_and(|first| first == "kubectl") {
-        args.remove(1);
-    }
-    let args = normal::booleans(&Cli::command(), normal::subjects(args));
-    let parsed = Cli::command()
-        .try_get_matches_from(&args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| refusal(&error, &subcommand(&args)))
-}
-
-/// A mistake on the command line in the words of kubectl.
-fn refusal(error: &clap::Error, command: &str) -> Refusal {
-    let context = |kind| error.get(kind).map(ToString::to_string);
-    let text = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return Refusal { text: error.render().to_string(), exit_code: 0 };
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return Refusal { text: error.render().to_string(), exit_code: 0 };
-        }
-        ErrorKind::UnknownArgument => {
-            let flag = context(ContextKind::InvalidArg).unwrap_or_default();
-            let word = match flag.strip_prefix('-') {
-                Some(short) if !short.starts_with('-') => {
-                    format!("unknown shorthand flag: '{short}' in {flag}")
-                }
-                _ if !flag.starts_with('-') => format!("unexpected argument: {flag}"),
-                _ => format!("unknown flag: {}", flag.split('=').next().unwrap_or(&flag)),
-            };
-            format!("error: {word}\nSee '{command} --help' for usage.\n")
-        }
-        ErrorKind::InvalidSubcommand => {
-            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("error: unknown command {} for \"kubectl\"\n", fault::quoted(&name))
-        }
-        ErrorKind::MissingRequiredArgument => {
-            let missing = context(ContextKind::InvalidArg).unwrap_or_default();
-            let flags: Vec<&str> =
-                missing.split(", ").filter_map(|arg| arg.strip_prefix("--")).collect();
-            if flags.is_empty() {
-                format!("error: required argument(s) missing: {missing}\n")
-            } else {
-                let names: Vec<String> = flags
-                    .iter()
-                    .map(|flag| fault::quoted(flag.split([' ', '=']).next().unwrap_or(flag)))
-                    .collect();
-                format!("error: required flag(s) {} not set\n", names.join(", "))
-            }
-        }
-        _ => {
-            let text = error.render().to_string();
-            let head = text.split("\n\n").next().unwrap_or(&text).trim_end();
-            format!("{head}\n")
-        }
-    };
-    Refusal { text, exit_code: 1 }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

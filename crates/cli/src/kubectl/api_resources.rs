@@ -89,9 +89,7 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
             };
         }
         Some(other) => {
-            return Err(Fault::refused(format!(
-                "--output {other} is not available in kubectl api-resources"
-            )));
+            return Err(Fault::refused(format!("--output {other} is not available")));
         }
     };
     let mut tabs = Tabs::table();

@@ -103,7 +103,12 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
         return Err(Fault::refused("no objects passed to apply"));
     }
     let mut faults = Vec::new();
-    let selector = args.selector.as_deref().map(parse_selector).transpose()?;
+    let selector = args.selector.as_deref().map(|text| {
+        parse_selector(text).map_err(|fault| {
+            fault.context(&format!("the provided selector {} is not valid", quoted(text)))
+        })
+    });
+    let selector = selector.transpose()?;
     let mut results = Vec::new();
     let mut visited = Vec::new();
     for one in declared {
@@ -250,6 +255,9 @@ impl Applier<'_> {
                 let advice = "Please review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the `--force-conflicts` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts";
                 Err(Fault::refused(format!("{fault}\n{advice}")))
             }
+            Err(fault) if fault.reason() == "UnsupportedMediaType" => Err(Fault::refused(format!(
+                "Server-side apply not available on the server: ({fault})"
+            ))),
             Err(fault) => Err(fault),
         }
     }

@@ -11,6 +11,30 @@ use super::rules::compact;
 use super::tabs::Tabs;
 use super::value::{Look, shown};
 
+/// The verbs that kubectl v1.36 knows of resources; any other is asked for with a warning.
+const RESOURCE_VERBS: &[&str] = &[
+    "*",
+    "approve",
+    "attest",
+    "bind",
+    "create",
+    "delete",
+    "deletecollection",
+    "escalate",
+    "get",
+    "impersonate",
+    "list",
+    "patch",
+    "proxy",
+    "sign",
+    "update",
+    "use",
+    "watch",
+];
+/// Its verbs of paths that are no resources.
+const NON_RESOURCE_VERBS: &[&str] =
+    &["delete", "get", "head", "options", "patch", "post", "put", "*"];
+
 /// Ask who one is and what one may do
 #[derive(Debug, Args)]
 pub(crate) struct Auth {
@@ -65,12 +89,12 @@ pub(crate) async fn run(ctx: &Ctx, args: Auth) -> Outcome {
 }
 
 async fn who_am_i(ctx: &Ctx, args: WhoAmI) -> Outcome {
+    let output = Output::parse_plain(args.output.as_deref(), None)?;
     let request = json!({"kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1", "metadata": {}, "status": {"userInfo": {}}});
     let call = Call::post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &request);
     let answer = ctx.call(call).await?;
-    let output = Output::parse(args.output.as_deref(), None)?;
     if !output.is_human() {
-        return ctx.out(output.object(&answer, args.show, true)?);
+        return ctx.out(output.typed(&answer, args.show, true)?);
     }
     let user = answer.at("/status/userInfo").cloned().unwrap_or_default();
     let mut tabs = Tabs::table();
@@ -93,12 +117,19 @@ async fn who_am_i(ctx: &Ctx, args: WhoAmI) -> Outcome {
 }
 
 async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
-    let [verb, target, name @ ..] = args.words.as_slice() else {
+    let ([verb, target] | [verb, target, _]) = args.words.as_slice() else {
         return Err(Fault::refused(
             "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
         ));
     };
+    if args.no_headers {
+        return Err(Fault::refused("--no-headers cannot be set without --list specified"));
+    }
     let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
+    let known = if target.starts_with('/') { NON_RESOURCE_VERBS } else { RESOURCE_VERBS };
+    if !known.contains(&verb.as_str()) {
+        ctx.warn_once(&format!("verb '{verb}' is not a known verb\n"));
+    }
     let spec = if target.starts_with('/') {
         json!({"nonResourceAttributes": {"verb": verb, "path": target}})
     } else {
@@ -121,10 +152,13 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
             attributes["resource"] = resource.into();
             attributes["group"] = group.into();
             if kind != "*" {
-                ctx.warn_once(&format!("the server doesn't have a resource type '{kind}'\n"));
+                let place = in_group(group);
+                ctx.warn_once(&format!(
+                    "the server doesn't have a resource type '{resource}'{place}\n"
+                ));
             }
         }
-        if let Some(name) = in_target.or(name.first().map(String::as_str)) {
+        if let Some(name) = in_target.or(args.words.get(2).map(String::as_str)) {
             attributes["name"] = name.into();
         }
         if let Some(subresource) = &args.subresource {
@@ -154,6 +188,14 @@ fn in_group(group: &str) -> String {
 }
 
 async fn list(ctx: &Ctx, args: CanI) -> Outcome {
+    if !args.words.is_empty() {
+        return Err(Fault::refused("list option must be specified with no arguments"));
+    }
+    if args.quiet || args.all_namespaces || args.subresource.is_some() {
+        return Err(Fault::refused(
+            "list option can't be specified with neither quiet, all-namespaces nor subresource options",
+        ));
+    }
     let review = json!({
         "kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
         "spec": {"namespace": ctx.namespace()?},
@@ -163,7 +205,7 @@ async fn list(ctx: &Ctx, args: CanI) -> Outcome {
     if answer.b("/status/incomplete") {
         let why = answer.s("/status/evaluationError");
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-        ctx.note(format!("warning: the list may be incomplete{why}"));
+        ctx.note(format!("Warning: the list may be incomplete{why}"));
     }
     let mut rules = answer.list("/status/resourceRules").to_vec();
     for rule in &mut rules {

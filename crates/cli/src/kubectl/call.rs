@@ -125,7 +125,7 @@ impl Ctx {
         }
         let status = response.status().as_u16();
         let body = response.into_body().collect().await?.to_bytes();
-        Err(refusal(status, &body, &call))
+        Err(refusal(status, &body))
     }
 
     /// Sends a call; the answer's bytes.
@@ -183,7 +183,7 @@ pub(crate) fn refusal_of(code: u16, body: &[u8]) -> Option<Value> {
     })
 }
 
-fn refusal(code: u16, body: &[u8], call: &Call) -> Fault {
+fn refusal(code: u16, body: &[u8]) -> Fault {
     if let Some(status) = refusal_of(code, body) {
         return Fault::Status(Box::new(status));
     }
@@ -214,7 +214,6 @@ fn refusal(code: u16, body: &[u8], call: &Call) -> Fault {
         500.. => ("InternalError", text),
         _ => ("BadRequest", text),
     };
-    let message = if code == 404 && !call.path.starts_with("/api") { text } else { message };
     Fault::Status(Box::new(json!({
         "kind": "Status", "status": "Failure", "reason": reason, "message": message, "code": code,
     })))

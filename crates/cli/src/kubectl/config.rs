@@ -11,9 +11,53 @@ use podo_client::kubeconfig::Kubeconfig;
 use serde_json::Value;
 
 use super::context::Ctx;
-use super::fault::{Fault, Outcome, quoted};
-use super::print::{Output, ShowArgs};
+use super::fault::{Fault, Outcome};
+use super::print::{Output, ShowArgs, json};
 use super::tabs::Tabs;
+
+/// The fields of a kubeconfig in the order of client-go's structs.
+const FIELDS: &[&str] = &[
+    "kind",
+    "command",
+    "args",
+    "env",
+    "apiVersion",
+    "installHint",
+    "provideClusterInfo",
+    "interactiveMode",
+    "preferences",
+    "name",
+    "value",
+    "clusters",
+    "users",
+    "contexts",
+    "current-context",
+    "server",
+    "tls-server-name",
+    "insecure-skip-tls-verify",
+    "certificate-authority",
+    "certificate-authority-data",
+    "proxy-url",
+    "disable-compression",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "token",
+    "tokenFile",
+    "as",
+    "as-uid",
+    "as-groups",
+    "as-user-extra",
+    "username",
+    "password",
+    "auth-provider",
+    "exec",
+    "cluster",
+    "user",
+    "namespace",
+    "extensions",
+];
 
 /// Show and change the kubeconfig
 #[derive(Debug, Args)]
@@ -150,7 +194,9 @@ fn contexts(ctx: &Ctx, args: &GetContexts) -> Outcome {
             }
         }
         Some(other) => {
-            return Err(Fault::refused(format!("output must be one of '' or 'name': {other}")));
+            return Err(Fault::refused(format!(
+                "--output {other} is not available in kubectl config get-contexts; resetting to default output format"
+            )));
         }
     }
     ctx.out(tabs.finish())?;
@@ -172,10 +218,13 @@ fn view(ctx: &Ctx, args: &View) -> Outcome {
             document[field] = Value::Null;
         }
     }
-    if !args.raw {
+    if !args.raw && !args.flatten {
         hide(&mut document);
     }
-    let output = Output::parse(Some(&args.output), None)?;
+    let output = Output::parse_plain(Some(&args.output), None)?;
+    if matches!(output, Output::Json) {
+        return ctx.line(json::pretty_ordered(&document, FIELDS, 4));
+    }
     ctx.out(output.object(&document, args.show, true)?)
 }
 
@@ -208,7 +257,7 @@ fn minify(ctx: &Ctx, config: &mut Kubeconfig) -> Outcome {
     let context = config
         .context(&name)
         .cloned()
-        .ok_or_else(|| Fault::refused(format!("cannot locate context {}", quoted(&name))))?;
+        .ok_or_else(|| Fault::refused(format!("cannot locate context {name}")))?;
     config.contexts.retain(|one| one.name == name);
     config.clusters.retain(|one| one.name == context.cluster);
     config.users.retain(|one| one.name == context.user);

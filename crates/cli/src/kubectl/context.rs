@@ -218,6 +218,15 @@ impl Ctx {
 
     fn overrides(&self) -> Result<Overrides, Fault> {
         let flags = &self.globals;
+        if flags.impersonate.is_none() && (!flags.as_group.is_empty() || flags.as_uid.is_some()) {
+            let config = self.kubeconfig()?;
+            let context = flags.context.as_deref().unwrap_or(&config.current_context);
+            let user = config.context(context).map_or("", |context| &context.user);
+            return Err(Fault::refused(format!(
+                "requesting uid, groups or user-extra for {} without impersonating a user",
+                flags.user.as_deref().unwrap_or(user)
+            )));
+        }
         let timeout = match flags.request_timeout.as_deref() {
             None | Some("0") => None,
             Some(text) => Some(

@@ -2,6 +2,8 @@
 
 mod basic;
 mod data;
+mod hash;
+mod ingress;
 mod rbac;
 mod service;
 mod workload;
@@ -63,13 +65,17 @@ enum Generator {
     #[command(subcommand, alias = "svc")]
     Service(service::Service),
     #[command(alias = "ing")]
-    Ingress(service::Ingress),
+    Ingress(ingress::Ingress),
     #[command(alias = "deploy")]
     Deployment(workload::Deployment),
     Job(workload::Job),
     #[command(alias = "cj")]
     Cronjob(workload::CronJob),
 }
+
+/// The kinds without a namespace that a subcommand makes.
+const CLUSTER_KINDS: [&str; 4] =
+    ["Namespace", "PriorityClass", "ClusterRole", "ClusterRoleBinding"];
 
 /// The flags that all ways of creating share.
 #[derive(Debug, Clone, Args)]
@@ -128,7 +134,17 @@ impl Common {
         failure: Option<&str>,
     ) -> Outcome {
         let dry_run = self.dry_run.parse()?;
-        let report = Report::new(&self.report, dry_run)?;
+        let report = Report::typed(&self.report, dry_run)?;
+        let is_namespaced = !CLUSTER_KINDS.contains(&object.s("/kind"));
+        if let Some(namespace) = ctx.explicit_namespace().filter(|_| is_namespaced) {
+            at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
+        }
+        if self.save_config {
+            applied::write(&mut object);
+        }
+        if dry_run == DryRun::Client {
+            return report.done(ctx, &object, "created");
+        }
         let discovery = ctx.discovery().await?;
         let resource =
             discovery.by_kind(object.s("/apiVersion"), object.s("/kind")).ok_or_else(|| {
@@ -138,15 +154,6 @@ impl Common {
                     quoted(object.s("/apiVersion"))
                 ))
             })?;
-        if let Some(namespace) = ctx.explicit_namespace().filter(|_| resource.is_namespaced) {
-            at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
-        }
-        if self.save_config {
-            applied::write(&mut object);
-        }
-        if dry_run == DryRun::Client {
-            return report.done(ctx, &object, "created");
-        }
         let path = resource.collection(Some(&ctx.namespace()?));
         let created = ctx.call(self.query(Call::post(path, &object), dry_run)?).await;
         let created = created.map_err(|fault| match (failure, fault) {

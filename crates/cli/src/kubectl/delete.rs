@@ -73,13 +73,17 @@ pub(crate) struct Delete {
     raw: Option<String>,
 }
 
+/// What is said of `--all` beside a selector, its last blank included.
+const ALL_AND_SELECTOR: &str = "setting 'all' parameter but found a non empty selector. ";
+
 pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     if let Some(path) = &args.raw {
         let body = ctx.fetch(Call::new(Method::DELETE, path.clone())).await?;
         return ctx.out(&body);
     }
     let dry_run = args.dry_run.parse()?;
-    let options = options(ctx, &mut args)?;
+    let mut options = options(ctx, &mut args)?;
+    dry_run.mark(&mut options);
     let limit = match parse_duration(&args.timeout) {
         Some(Duration::ZERO) => FOREVER,
         Some(limit) => limit,
@@ -90,6 +94,9 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
             )));
         }
     };
+    if args.words.is_empty() && args.files.is_empty() && (args.all || args.selector.is_some()) {
+        return Err(Fault::refused("at least one resource must be specified to use a selector"));
+    }
     if args.words.is_empty() && args.files.is_empty() {
         return Err(Fault::refused(
             "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
@@ -157,11 +164,8 @@ fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
             args.output.as_deref().unwrap_or_default()
         )));
     }
-    if args.all && args.selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --selector at the same time"));
-    }
-    if args.all && args.field_selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --field-selector at the same time"));
+    if args.all && (args.selector.is_some() || args.field_selector.is_some()) {
+        return Err(Fault::refused(ALL_AND_SELECTOR));
     }
     if args.now {
         if args.grace_period != -1 {
@@ -184,9 +188,17 @@ fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
         ctx.warn_once("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
     }
     let policy = match args.cascade.as_str() {
-        "background" | "true" => "Background",
+        "background" => "Background",
+        "true" => {
+            ctx.note("warning: --cascade=true is deprecated (boolean value) and can be replaced with --cascade=background.");
+            "Background"
+        }
         "foreground" => "Foreground",
-        "orphan" | "false" => "Orphan",
+        "orphan" => "Orphan",
+        "false" => {
+            ctx.note("warning: --cascade=false is deprecated (boolean value) and can be replaced with --cascade=orphan.");
+            "Orphan"
+        }
         other => {
             return Err(Fault::refused(format!(
                 "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
@@ -211,8 +223,7 @@ async fn delete_one(
 ) -> Result<Option<String>, Fault> {
     let mut uid = None;
     if dry_run != DryRun::Client {
-        let call = Call::delete(item.path(), options).query("dryRun", dry_run.query());
-        let answer = ctx.call(call).await?;
+        let answer = ctx.call(Call::delete(item.path(), options)).await?;
         let field = if answer.s("/kind") == "Status" { "/details/uid" } else { "/metadata/uid" };
         uid = Some(answer.s(field).to_owned()).filter(|uid| !uid.is_empty());
     }

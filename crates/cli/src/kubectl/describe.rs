@@ -45,7 +45,7 @@ pub(crate) struct Describe {
     show_events: Option<bool>,
     /// How many objects to ask for at a time
     #[arg(long, default_value_t = CHUNK, hide = true)]
-    chunk_size: u32,
+    chunk_size: i64,
 }
 
 /// What a describer works with.
@@ -75,8 +75,11 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
     {
         let matching = matching(ctx, kind, prefix).await?;
         if !matching.is_empty() {
-            let show_events = args.show_events.unwrap_or(matching.len() == 1);
-            return describe_all(ctx, &matching, show_events).await;
+            // Kubectl v1.36 shows no events of objects that are found by a prefix, and ends each with an empty line.
+            for item in &matching {
+                ctx.line(one(ctx, item, args.show_events.unwrap_or(false)).await?)?;
+            }
+            return Ok(());
         }
     }
     let show_events = args.show_events.unwrap_or(items.len() == 1 && faults.is_empty());

@@ -239,11 +239,7 @@ impl Discovery {
             {
                 return Some(found);
             }
-            let exact = |resource: &&Resource| {
-                resource.is_called(first)
-                    && (resource.group == rest
-                        || (resource.group.is_empty() && resource.version == rest))
-            };
+            let exact = |resource: &&Resource| resource.is_called(first) && resource.group == rest;
             let prefix = |resource: &&Resource| {
                 resource.is_called(first) && resource.group.starts_with(&format!("{rest}."))
             };
@@ -282,9 +278,7 @@ impl Discovery {
 
     /// The kind that a user calls `name`, or kubectl's complaint.
     pub(crate) fn require(&self, name: &str) -> Result<&Resource, Fault> {
-        self.find(name).ok_or_else(|| {
-            Fault::refused(format!("the server doesn't have a resource type {}", quoted(name)))
-        })
+        self.find(name).ok_or_else(|| Fault::refused(unserved(name)))
     }
 
     /// The kinds of a category, such as `all`; empty if there is no such category.
@@ -308,6 +302,12 @@ impl Discovery {
     pub(crate) fn by_group_kind(&self, group: &str, kind: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.kind == kind && resource.group == group)
     }
+}
+
+/// What is said of a kind that the server does not serve; the group that a user gives is not repeated.
+pub(crate) fn unserved(name: &str) -> String {
+    let name = name.split('.').next().unwrap_or(name);
+    format!("the server doesn't have a resource type {}", quoted(name))
 }
 
 fn singular(given: &str, resource: &Value, kind: &str) -> String {

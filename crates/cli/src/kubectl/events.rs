@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::context::Ctx;
 use super::describe::interval;
+use super::discovery::unserved;
 use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs, list_of};
 use super::select::{Select, list_all};
@@ -111,7 +112,8 @@ async fn about_fields(ctx: &Ctx, about: &str) -> Result<String, Fault> {
         .split_once('/')
         .filter(|(kind, name)| !kind.is_empty() && !name.is_empty())
         .ok_or_else(|| Fault::refused("--for must be in resource/name form"))?;
-    let resource = ctx.discovery().await?.require(kind)?;
+    let found = ctx.discovery().await?.find(kind);
+    let resource = found.ok_or_else(|| Fault::Bare(unserved(kind)))?;
     let version = resource.api_version();
     Ok(format!(
         "involvedObject.apiVersion={version},involvedObject.kind={},involvedObject.name={name}",
@@ -122,7 +124,10 @@ async fn about_fields(ctx: &Ctx, about: &str) -> Result<String, Fault> {
 /// When an event was last seen.
 fn moment(event: &Value) -> &str {
     let fields = ["/series/lastObservedTime", "/lastTimestamp", "/eventTime"];
-    fields.iter().map(|field| event.s(field)).find(|text| !text.is_empty()).unwrap_or_default()
+    let texts = fields.iter().map(|field| event.s(field));
+    let text = texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    // Whole seconds stand before their fractions.
+    text.trim_end_matches('Z')
 }
 
 fn headers(has_namespace: bool) -> String {

@@ -68,13 +68,19 @@ pub(crate) struct Attach {
 pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     let mut words = args.words.clone();
     if !args.files.is_empty() {
+        args.files.refuse_missing()?;
+        if !words.is_empty() {
+            return Err(Fault::refused(
+                "resource/name arguments cannot be provided when a path is specified",
+            ));
+        }
         let (mut declared, faults) = args.files.read(ctx)?;
         Fault::all(faults)?;
         let item = super::select::declared_item(ctx, declared.remove(0)).await?;
         words = vec![format!("{}/{}", item.resource.qualified(), item.name)];
     }
     if words.is_empty() {
-        return Err(Fault::usage("exec", "pod, type/name or --filename must be specified"));
+        return Err(Fault::refused("pod, type/name or --filename must be specified"));
     }
     if words.len() > 1 {
         return Err(Fault::refused(
@@ -98,17 +104,14 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
 
 pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
     if args.words.is_empty() {
-        return Err(Fault::usage("attach", "at least 1 argument is required for attach"));
+        return Err(Fault::refused("at least 1 argument is required for attach"));
     }
     if args.words.len() > 2 {
-        return Err(Fault::usage(
-            "attach",
-            format!(
-                "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: {:?}",
-                args.words.len(),
-                args.words
-            ),
-        ));
+        return Err(Fault::refused(format!(
+            "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {}: [{}]",
+            args.words.len(),
+            args.words.join(" ")
+        )));
     }
     let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &args.words, limit).await?;
@@ -125,7 +128,8 @@ pub(crate) async fn attach_to(
     mut tty: bool,
     is_quiet: bool,
 ) -> Outcome {
-    let container = pods::container(ctx, pod, container, is_quiet)?;
+    let container = pods::container(ctx, pod, container, is_quiet)
+        .map_err(|fault| fault.context("cannot attach to the container"))?;
     let name = container.s("/name");
     if tty && !container.b("/tty") {
         tty = false;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use self::schema::Document;
 use super::call::Call;
 use super::context::Ctx;
+use super::discovery::{split_version, unserved};
 use super::fault::{Fault, Outcome, quoted};
 use super::value::Look;
 
@@ -48,18 +49,16 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
         (end == 1 || !found.group.is_empty()).then_some((found, &parts[end..]))
     });
     let Some((resource, fields)) = named else {
-        discovery.require(parts.first().copied().unwrap_or_default())?;
-        return Ok(());
+        return Err(Fault::Bare(unserved(parts.first().copied().unwrap_or_default())));
     };
     let mut resource = resource.clone();
     if let Some(version) = &args.api_version {
         resource = discovery
             .by_kind(version, &resource.kind)
             .ok_or_else(|| {
-                Fault::refused(format!(
-                    "couldn't find resource for {}",
-                    quoted(&format!("{version}, Kind={}", resource.kind))
-                ))
+                let (group, version) = split_version(version);
+                let resource = format!("{group}/{version}, Resource={}", resource.plural);
+                Fault::refused(format!("couldn't find resource for {}", quoted(&resource)))
             })?
             .clone();
     }

@@ -179,6 +179,12 @@ impl Fault {
                 format!("error: {message}\nSee '{command} -h' for help and examples")
             }
             Self::Bare(text) => text.clone(),
+            Self::Kubeconfig(KubeconfigError::NoContext { name }) => format!(
+                "Error in configuration: context was not found for specified context: {name}"
+            ),
+            Self::Kubeconfig(KubeconfigError::NoCluster { name }) => {
+                format!("error: no server found for cluster {}", quoted(name))
+            }
             Self::Request(error) => request_line(error),
             Self::Stream(StreamError::Request(error)) => request_line(error),
             other => format!("error: {}", chain(other)),
@@ -250,6 +256,14 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// What the system has against a file or socket, as Go words it: in lower case and without the number.
+pub(crate) fn go_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// A string as Go's `%q` writes it.

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use podo_api::schema::builtin;
 use serde_json::Value;
 
 use super::context::Ctx;
-use super::fault::Fault;
+use super::fault::{Fault, Outcome};
 use super::value::Look;
 
 /// The flags that name files.
@@ -35,6 +36,24 @@ impl FileArgs {
     /// Whether no file is named.
     pub(crate) fn is_empty(&self) -> bool {
         self.filename.is_empty() && self.kustomize.is_none()
+    }
+
+    /// Refuses paths that do not exist.
+    pub(crate) fn refuse_missing(&self) -> Outcome {
+        let names = self.filename.iter().flat_map(|names| names.split(','));
+        let mut paths = names.filter(|name| *name != "-" && !name.contains("://")).map(Path::new);
+        paths.find(|path| !path.exists()).map_or(Ok(()), |path| Err(missing(path)))
+    }
+
+    /// Refuses words that name objects beside files that do.
+    pub(crate) fn refuse_words(&self, words: &[String]) -> Outcome {
+        if self.is_empty() || words.is_empty() {
+            return Ok(());
+        }
+        self.refuse_missing()?;
+        Err(Fault::refused(
+            "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+        ))
     }
 
     /// Reads all objects in the order of the files; what cannot be read is apart.
@@ -79,10 +98,7 @@ impl FileArgs {
 
     fn expand(&self, path: &Path) -> Result<Vec<PathBuf>, Fault> {
         let Ok(meta) = std::fs::metadata(path) else {
-            return Err(Fault::refused(format!(
-                "the path {} does not exist",
-                super::fault::quoted(&path.display().to_string())
-            )));
+            return Err(missing(path));
         };
         if !meta.is_dir() {
             return Ok(vec![path.to_owned()]);
@@ -122,7 +138,15 @@ impl FileArgs {
     }
 }
 
+fn missing(path: &Path) -> Fault {
+    let path = super::fault::quoted(&path.display().to_string());
+    Fault::refused(format!("the path {path} does not exist"))
+}
+
 fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {
+    if text.trim_start().starts_with('{') && collect_json(found, source, text) {
+        return;
+    }
     for document in podo_api::yaml::documents(text) {
         let value = document.and_then(|(_line, text)| podo_api::yaml::to_json(text.as_bytes()));
         match value {
@@ -136,12 +160,48 @@ fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {
     }
 }
 
+/// JSON documents, one after another. False if the text is none from the start: YAML may begin with a brace as well.
+fn collect_json(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) -> bool {
+    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    while let Some(document) = documents.next() {
+        let at = documents.byte_offset();
+        match document {
+            Ok(value) => flatten(found, source, value),
+            Err(error) if error.is_eof() => {
+                found.push(Err(Fault::refused(format!("error parsing {source}: unexpected EOF"))));
+            }
+            Err(_) if at == 0 => return false,
+            Err(error) => {
+                let rest = text.as_bytes().get(at..).unwrap_or_default();
+                let why = podo_api::json::decode_any(rest).err();
+                let why = why.unwrap_or_else(|| error.to_string());
+                found.push(Err(Fault::refused(format!("error parsing {source}: {why}"))));
+            }
+        }
+    }
+    true
+}
+
 /// How kubectl words a file that is no YAML.
 fn syntax(source: &str, message: &str) -> Fault {
     let message = message.strip_prefix("yaml: ").unwrap_or(message);
     Fault::refused(format!(
         "error parsing {source}: error converting YAML to JSON: yaml: {message}"
     ))
+}
+
+/// What Go's decoder has against an object's metadata, which kubectl reads before it sends anything.
+fn check_metadata(source: &str, object: &Value) -> Outcome {
+    let Some((metadata, ty)) = object.get("metadata").zip(builtin().get("core/v1.ConfigMap"))
+    else {
+        return Ok(());
+    };
+    let only = serde_json::json!({"metadata": metadata}).to_string();
+    podo_api::json::decode(only.as_bytes(), ty).map(|_decoded| ()).map_err(|why| {
+        let why =
+            why.replace("field ConfigMap.metadata of", "field metadataOnlyObject.metadata of");
+        Fault::refused(format!("unable to decode {}: {why}", super::fault::quoted(source)))
+    })
 }
 
 fn flatten(found: &mut Vec<Result<Declared, Fault>>, source: &str, object: Value) {
@@ -160,7 +220,12 @@ fn flatten(found: &mut Vec<Result<Declared, Fault>>, source: &str, object: Value
         return;
     }
     let lacking = match (object.s("/apiVersion").is_empty(), object.s("/kind").is_empty()) {
-        (false, false) => return found.push(Ok(Declared { source: source.to_owned(), object })),
+        (false, false) => {
+            let checked = check_metadata(source, &object);
+            let source = source.to_owned();
+            return found.push(checked.map(|()| Declared { source, object }));
+        }
+        _ if !object.is_object() => "invalid object to validate",
         (true, true) => "[apiVersion not set, kind not set]",
         (true, false) => "apiVersion not set",
         (false, true) => "kind not set",

@@ -12,11 +12,11 @@ use serde_json::Value;
 use super::call::{ACCEPT_TABLE, Call};
 use super::context::Ctx;
 use super::discovery::Resource;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::print::table::{TableOptions, as_table};
 use super::print::{Output, ShowArgs, list_of, name_of};
-use super::select::{CHUNK, Pick, declared_item, items_of, picks};
+use super::select::{CHUNK, Pick, declared_item, items_of, listing, picks};
 use super::tabs::Tabs;
 use super::value::Look;
 
@@ -73,7 +73,7 @@ pub(crate) struct Get {
     show_kind: bool,
     /// How many objects to ask for at a time; 0 for all at once
     #[arg(long, default_value_t = CHUNK)]
-    chunk_size: u32,
+    chunk_size: i64,
     /// A path of the server to read instead
     #[arg(long)]
     raw: Option<String>,
@@ -94,6 +94,7 @@ struct Part {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
+    check(&args)?;
     if let Some(path) = &args.raw {
         let body =
             ctx.fetch(Call::new(Method::GET, path.clone()).accept("application/json, */*")).await?;
@@ -108,31 +109,80 @@ pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into(),
         ));
     }
-    let (parts, is_single) = parts(ctx, &args).await?;
+    let Asked { parts, is_single, faults } = parts(ctx, &args).await?;
     if args.watch || args.watch_only {
+        Fault::all(faults)?;
         return watch::run(ctx, &args, &output, &parts).await;
     }
     match &output {
-        Output::Human { .. } => tables(ctx, &args, &output, parts).await,
-        _ => objects(ctx, &args, &output, parts, is_single).await,
+        Output::Human { .. } => tables(ctx, &args, &output, parts, faults).await,
+        _ => objects(ctx, &args, &output, parts, is_single, faults).await,
     }
 }
 
-/// The requests that the arguments mean, and whether they name exactly one object.
-async fn parts(ctx: &Ctx, args: &Get) -> Result<(Vec<Part>, bool), Fault> {
+/// Refuses flags that contradict.
+fn check(args: &Get) -> Outcome {
+    if let Some(path) = &args.raw {
+        if !args.words.is_empty() {
+            return Err(Fault::refused("arguments may not be passed when --raw is specified"));
+        }
+        if args.watch || args.watch_only || args.selector.is_some() {
+            return Err(Fault::refused(
+                "--raw may not be specified with other flags that filter the server request or alter the output",
+            ));
+        }
+        if args.output.is_some() {
+            return Err(Fault::refused("--raw and --output are mutually exclusive"));
+        }
+        if !path.starts_with('/') {
+            return Err(Fault::refused(format!(
+                "--raw must be a valid URL path: parse {}: invalid URI for request",
+                quoted(path)
+            )));
+        }
+    }
+    let form = args.output.as_deref().unwrap_or_default();
+    if args.show_labels && !matches!(form, "" | "wide") {
+        return Err(Fault::refused(format!(
+            "--show-labels option cannot be used with {form} printer"
+        )));
+    }
+    if args.output_watch_events && !args.watch && !args.watch_only {
+        return Err(Fault::refused(
+            "--output-watch-events option can only be used with --watch or --watch-only",
+        ));
+    }
+    Ok(())
+}
+
+/// What the arguments ask for.
+struct Asked {
+    parts: Vec<Part>,
+    /// Whether they name exactly one object.
+    is_single: bool,
+    /// What of the files cannot be asked for.
+    faults: Vec<Fault>,
+}
+
+/// The requests that the arguments mean.
+async fn parts(ctx: &Ctx, args: &Get) -> Result<Asked, Fault> {
     let mut parts = Vec::new();
     let mut is_single = false;
+    let mut faults = Vec::new();
+    args.files.refuse_words(&args.words)?;
     if !args.files.is_empty() {
-        let (declared, faults) = args.files.read(ctx)?;
-        Fault::all(faults)?;
+        let (declared, unread) = args.files.read(ctx)?;
+        faults = unread;
         is_single = declared.len() == 1;
         for one in declared {
-            let item = declared_item(ctx, one).await?;
-            parts.push(Part {
-                resource: item.resource,
-                namespace: Some(item.namespace),
-                name: Some(item.name),
-            });
+            match declared_item(ctx, one).await {
+                Ok(item) => parts.push(Part {
+                    resource: item.resource,
+                    namespace: Some(item.namespace),
+                    name: Some(item.name),
+                }),
+                Err(fault) => faults.push(fault),
+            }
         }
     }
     let found = picks(ctx, &args.words).await?;
@@ -156,7 +206,7 @@ async fn parts(ctx: &Ctx, args: &Get) -> Result<(Vec<Part>, bool), Fault> {
         parts.extend(names.into_iter().map(part));
     }
     is_single &= parts.len() == 1;
-    Ok((parts, is_single))
+    Ok(Asked { parts, is_single, faults })
 }
 
 impl Get {
@@ -174,7 +224,7 @@ impl Get {
                 .query("labelSelector", self.selector.clone().unwrap_or_default())
                 .query(
                     "limit",
-                    if self.chunk_size == 0 { String::new() } else { self.chunk_size.to_string() },
+                    if self.chunk_size > 0 { self.chunk_size.to_string() } else { String::new() },
                 ),
         };
         if is_table && self.server_print {
@@ -188,7 +238,16 @@ impl Get {
 
     /// Asks for one part, in pieces if the server has many; rows or items are put together.
     async fn ask(&self, ctx: &Ctx, part: &Part, is_table: bool) -> Result<Value, Fault> {
-        let mut whole = ctx.call(self.call(part, is_table)).await?;
+        let refused = |fault: Fault| match &part.name {
+            Some(_) => fault,
+            None => listing(
+                fault,
+                &part.resource,
+                self.selector.as_deref(),
+                self.field_selector.as_deref(),
+            ),
+        };
+        let mut whole = ctx.call(self.call(part, is_table)).await.map_err(refused)?;
         loop {
             let more = whole.s("/metadata/continue").to_owned();
             if more.is_empty() {
@@ -230,9 +289,9 @@ async fn objects(
     output: &Output,
     parts: Vec<Part>,
     is_single: bool,
+    mut faults: Vec<Fault>,
 ) -> Outcome {
     let mut found = Vec::new();
-    let mut faults = Vec::new();
     for part in &parts {
         match args.ask(ctx, part, false).await {
             Ok(object) if part.name.is_some() => found.push(object),
@@ -244,7 +303,8 @@ async fn objects(
     if let Some(path) = &args.sort_by {
         sort::objects(&mut found, path)?;
     }
-    let is_nothing = found.is_empty() && (!faults.is_empty() || args.ignore_not_found);
+    // Of several that were asked for, a list is shown even when it is empty.
+    let is_nothing = found.is_empty() && (is_single || args.ignore_not_found);
     if !is_nothing {
         show(ctx, args, output, found, is_single)?;
     }
@@ -270,10 +330,13 @@ fn show(ctx: &Ctx, args: &Get, output: &Output, mut found: Vec<Value>, is_single
     }
 }
 
-async fn tables(ctx: &Ctx, args: &Get, output: &Output, parts: Vec<Part>) -> Outcome {
-    let kinds: BTreeSet<String> = parts.iter().map(|part| part.resource.qualified()).collect();
-    let is_mixed = kinds.len() > 1;
-    let mut faults = Vec::new();
+async fn tables(
+    ctx: &Ctx,
+    args: &Get,
+    output: &Output,
+    parts: Vec<Part>,
+    mut faults: Vec<Fault>,
+) -> Outcome {
     let mut shown: Vec<(usize, Value)> = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         match args.ask(ctx, part, true).await {
@@ -283,16 +346,30 @@ async fn tables(ctx: &Ctx, args: &Get, output: &Output, parts: Vec<Part>) -> Out
         }
     }
     if let Some(path) = &args.sort_by {
-        for (_, table) in &mut shown {
-            sort::rows(table, path)?;
-        }
+        sort::tables(&mut shown, path)?;
     }
+    let has_output = print_tables(ctx, args, output, &parts, &shown)?;
+    if !has_output && faults.is_empty() && !args.ignore_not_found {
+        nothing_found(ctx, args, &parts)?;
+    }
+    Fault::all(faults)
+}
 
+/// Prints tables, those of one kind below one head; whether there was anything to print.
+fn print_tables(
+    ctx: &Ctx,
+    args: &Get,
+    output: &Output,
+    parts: &[Part],
+    shown: &[(usize, Value)],
+) -> Result<bool, Fault> {
+    let kinds: BTreeSet<String> = parts.iter().map(|part| part.resource.qualified()).collect();
+    let is_mixed = kinds.len() > 1;
     let mut tabs = Tabs::table();
     let mut last: Option<String> = None;
     let mut has_output = false;
     let mut has_headers = false;
-    for (index, table) in &shown {
+    for (index, table) in shown {
         let part = &parts[*index];
         if table.list("/rows").is_empty() {
             continue;
@@ -320,10 +397,7 @@ async fn tables(ctx: &Ctx, args: &Get, output: &Output, parts: Vec<Part>) -> Out
         has_output = true;
     }
     ctx.out(tabs.finish())?;
-    if !has_output && faults.is_empty() && !args.ignore_not_found {
-        nothing_found(ctx, args, &parts)?;
-    }
-    Fault::all(faults)
+    Ok(has_output)
 }
 
 fn nothing_found(ctx: &Ctx, args: &Get, parts: &[Part]) -> Outcome {

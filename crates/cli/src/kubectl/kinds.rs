@@ -4,13 +4,23 @@ use podo_api::schema::{TypeRef, builtin};
 use podo_api::selector::label::Selector;
 use serde_json::Value;
 
-use super::discovery::Resource;
+use super::discovery::{Resource, split_version};
 use super::fault::Fault;
 use super::value::Look;
 
 /// The structure of a built-in kind; `None` for custom ones.
 pub(crate) fn schema_of(resource: &Resource) -> Option<TypeRef<'static>> {
-    let (first, rest) = resource.group.split_once('.').unwrap_or((&resource.group, ""));
+    schema_of_parts(&resource.group, &resource.version, &resource.kind)
+}
+
+/// The structure of a built-in kind by its `apiVersion` and `kind`.
+pub(crate) fn schema_of_kind(api_version: &str, kind: &str) -> Option<TypeRef<'static>> {
+    let (group, version) = split_version(api_version);
+    schema_of_parts(group, version, kind)
+}
+
+fn schema_of_parts(group: &str, version: &str, kind: &str) -> Option<TypeRef<'static>> {
+    let (first, rest) = group.split_once('.').unwrap_or((group, ""));
     if !matches!(rest, "" | "k8s.io" | "authorization.k8s.io" | "apiserver.k8s.io") {
         return None;
     }
@@ -19,7 +29,7 @@ pub(crate) fn schema_of(resource: &Resource) -> Option<TypeRef<'static>> {
         "internal" => "apiserverinternal",
         other => other,
     };
-    builtin().get(&format!("{group}/{}.{}", resource.version, resource.kind))
+    builtin().get(&format!("{group}/{version}.{kind}"))
 }
 
 /// Reads a label selector.

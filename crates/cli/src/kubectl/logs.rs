@@ -114,14 +114,16 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Logs) -> Outcome {
 fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
     let mut words = std::mem::take(&mut args.words);
     if args.selector.is_some() {
-        if words.len() > 1 {
-            return Err(Fault::usage(
-                "logs",
-                "only one of a selector (-l) or a POD name is allowed",
-            ));
-        }
-        if !words.is_empty() {
-            return Err(Fault::refused("only a selector (-l) or a POD name is allowed"));
+        match words.len() {
+            0 => {}
+            2 => {
+                return Err(Fault::refused(
+                    "selectors and the all flag cannot be used when passing resource/name arguments",
+                ));
+            }
+            _ => {
+                return Err(Fault::usage("logs", "only a selector (-l) or a POD name is allowed"));
+            }
         }
         if args.tail == -1 {
             args.tail = TAIL_OF_SELECTOR;
@@ -154,11 +156,18 @@ fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
             "at most one of `sinceTime` or `sinceSeconds` may be specified",
         ));
     }
-    if args.all_containers && args.container.is_some() {
-        return Err(Fault::refused(
-            "--all-containers=true should not be specified with container name",
-        ));
+    if let Some(name) = args.container.as_ref().filter(|_| args.all_containers) {
+        return Err(Fault::refused(format!(
+            "--all-containers=true should not be specified with container name {name}"
+        )));
     }
+    if args.limit_bytes < 0 {
+        return Err(Fault::refused("--limit-bytes must be greater than 0"));
+    }
+    if let Some(text) = &args.since_time {
+        podo_api::duration::parse_time(text).map_err(Fault::refused)?;
+    }
+    args.prefix |= args.all_pods;
     if args.tail < -1 {
         return Err(Fault::refused("--tail must be greater than or equal to -1"));
     }
@@ -193,6 +202,12 @@ async fn find(
     if resource.kind == "Pod" {
         return Ok(vec![object]);
     }
+    if !pods::is_workload(&object) {
+        return Err(Fault::refused(format!(
+            "cannot get the logs from {0}: selector for {0} not implemented",
+            pods::go_type(&object)
+        )));
+    }
     let mut found = pods::behind(ctx, &object, limit, pods::most_alive).await?;
     if found.len() > 1 && !args.all_pods {
         ctx.note(format!("Found {} pods, using pod/{}", found.len(), found[0].name()));
@@ -202,7 +217,7 @@ async fn find(
 }
 
 fn of_pod(ctx: &Ctx, args: &Logs, pod: &Value) -> Result<Vec<Source>, Fault> {
-    if args.all_containers || (args.all_pods && args.container.is_none()) {
+    if args.all_containers {
         let groups = ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"];
         let names = groups.iter().flat_map(|group| pod.list(group)).map(|one| one.s("/name"));
         return names.map(|name| source(args, pod, name)).collect();

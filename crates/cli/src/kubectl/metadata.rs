@@ -136,8 +136,12 @@ fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
     let mut wanted = Wanted { set: Vec::new(), remove: Vec::new() };
     for change in changes {
         if let Some((key, value)) = change.split_once('=') {
-            if key.is_empty() {
+            let is_split_twice = which == Which::Labels && value.contains('=');
+            if key.is_empty() || is_split_twice {
                 return Err(Fault::refused(format!("invalid {} spec: {change}", which.singular())));
+            }
+            if which == Which::Labels {
+                check_value(change, value)?;
             }
             wanted.set.push((key.to_owned(), value.to_owned()));
         } else if let Some(key) = change.strip_suffix('-') {
@@ -148,13 +152,23 @@ fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
     }
     let both = wanted.remove.iter().find(|key| wanted.set.iter().any(|(own, _)| own == *key));
     if let Some(key) = both {
-        return Err(Fault::refused(format!(
-            "can not both modify and remove {} {} in the same command",
-            if which == Which::Labels { "a label" } else { "the following annotation(s)" },
-            key
-        )));
+        return Err(Fault::refused(match which {
+            Which::Labels => "can not both modify and remove a label in the same command".into(),
+            Which::Annotations => format!(
+                "can not both modify and remove the following annotation(s) in the same command: {key}"
+            ),
+        }));
     }
     Ok(wanted)
+}
+
+/// Refuses a label's value that the server would refuse, before anything is sent.
+fn check_value(change: &str, value: &str) -> Outcome {
+    let faults = podo_api::names::label_value(value);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::refused(format!("invalid label value: {}: {}", quoted(change), faults.join(";"))))
 }
 
 #[expect(

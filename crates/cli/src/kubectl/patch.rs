@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::call::{Call, JSON_PATCH, MERGE, STRATEGIC};
 use super::context::Ctx;
-use super::fault::{Fault, Outcome, quoted};
+use super::fault::{Fault, Outcome, go_text, quoted};
 use super::files::FileArgs;
 use super::kinds::schema_of;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
@@ -44,10 +44,12 @@ pub(crate) struct Patch {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
-    let text = match (&args.patch, &args.patch_file) {
+    let given = args.patch.as_ref().filter(|text| !text.is_empty());
+    let text = match (given, &args.patch_file) {
         (Some(text), None) => text.clone(),
-        (None, Some(path)) => std::fs::read_to_string(path)
-            .map_err(|source| Fault::refused(format!("unable to read patch file: {source}")))?,
+        (None, Some(path)) => std::fs::read_to_string(path).map_err(|source| {
+            Fault::refused(format!("unable to read patch file: open {path}: {}", go_text(&source)))
+        })?,
         (Some(_), Some(_)) => {
             return Err(Fault::refused("cannot specify --patch and --patch-file together"));
         }
@@ -71,7 +73,8 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
     let patch = podo_api::yaml::to_json(text.as_bytes())
         .map_err(|error| Fault::refused(format!("unable to parse {}: {error}", quoted(&text))))?;
     let dry_run = args.dry_run.parse()?;
-    let report = Report::new(&args.report, dry_run)?;
+    // Kubectl v1.36 does not tell a dry run of a patch from a real one.
+    let report = Report::new(&args.report, DryRun::None)?;
     let select = Select {
         words: &args.words,
         files: Some(&args.files),
@@ -126,6 +129,9 @@ fn local(item: &Item, kind: &'static str, mut patch: Value) -> Result<Value, Fau
     if kind == JSON_PATCH {
         let patch = json::Patch::decode(patch, false).map_err(|error| failed(error.to_string()))?;
         return patch.apply(item.object.clone()).map_err(|error| failed(error.to_string()));
+    }
+    if kind == STRATEGIC && !patch.is_object() {
+        return Err(Fault::refused("invalid JSON document"));
     }
     match schema_of(&item.resource).filter(|_| kind == STRATEGIC) {
         Some(ty) => strategic::apply(item.object.clone(), &mut patch, ty)

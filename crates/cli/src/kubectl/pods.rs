@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::call::Call;
 use super::context::Ctx;
 use super::discovery::Resource;
+use super::discovery::split_version;
 use super::fault::{Fault, Outcome, quoted};
 use super::kinds::parse_selector;
 use super::select::{Pick, Select, list_all, picks};
@@ -16,6 +17,17 @@ use super::wait::{Seen, Watched};
 
 /// The annotation that names a Pod's container for logs and exec (KEP-2227).
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// The kinds with Pods behind them.
+const WORKLOADS: [&str; 7] = [
+    "Service",
+    "ReplicationController",
+    "ReplicaSet",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+];
 
 /// The kind Pod, as the server serves it.
 pub(crate) async fn pod_kind(ctx: &Ctx) -> Result<&Resource, Fault> {
@@ -79,6 +91,17 @@ pub(crate) fn container<'a>(
     Ok(first)
 }
 
+/// The Go type of an object, as it is named in errors.
+pub(crate) fn go_type(object: &Value) -> String {
+    let (_, version) = split_version(object.s("/apiVersion"));
+    format!("*{version}.{}", object.s("/kind"))
+}
+
+/// Whether there are Pods behind an object, by its kind.
+pub(crate) fn is_workload(object: &Value) -> bool {
+    WORKLOADS.contains(&object.s("/kind"))
+}
+
 /// The label selector of the Pods behind an object.
 pub(crate) fn selector_of(object: &Value) -> Result<String, Fault> {
     let text = match object.s("/kind") {
@@ -92,12 +115,17 @@ pub(crate) fn selector_of(object: &Value) -> Result<String, Fault> {
             }
             pairs(selector, "")
         }
-        "ReplicaSet" | "Deployment" | "StatefulSet" | "DaemonSet" | "Job" => {
+        kind if WORKLOADS.contains(&kind) => {
             let selector =
                 podo_api::selector::label::Selector::from_value(object.at("/spec/selector"));
             selector.map_err(|error| Fault::refused(error.to_string()))?.to_string()
         }
-        other => return Err(Fault::refused(format!("selector for {other} not implemented"))),
+        _ => {
+            return Err(Fault::refused(format!(
+                "selector for {} not implemented",
+                go_type(object)
+            )));
+        }
     };
     parse_selector(&text).map(|_parsed| text)
 }

@@ -18,7 +18,7 @@ use self::ports::Pair;
 use self::tunnel::Tunnel;
 use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, go_text};
 use super::pods;
 use super::remote;
 use super::select::picks;
@@ -142,7 +142,7 @@ fn listen_error((ip, port, error): &(IpAddr, u16, io::Error)) -> String {
     let why = match error.kind() {
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        _ => error.to_string(),
+        _ => go_text(error),
     };
     let family = if ip.is_ipv4() { "tcp4" } else { "tcp6" };
     format!(

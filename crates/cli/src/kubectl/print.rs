@@ -1,6 +1,7 @@
 //! How objects are shown: the values of `-o`, and the objects themselves in each form.
 
 pub(crate) mod custom_columns;
+mod go;
 pub(crate) mod json;
 pub(crate) mod jsonpath;
 pub(crate) mod table;
@@ -12,6 +13,7 @@ use self::custom_columns::Columns;
 use self::jsonpath::JsonPath;
 use self::template::Template;
 use super::fault::{Fault, quoted};
+use super::kinds::schema_of_kind;
 use super::value::{Look, object_mut};
 
 /// The form of the output.
@@ -44,9 +46,36 @@ pub(crate) struct ShowArgs {
     pub(crate) allow_missing_template_keys: bool,
 }
 
+/// The forms of a command that shows tables as well.
+const ALL_FORMS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
+/// The forms of a command that shows whole objects only.
+const PLAIN_FORMS: &str = "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,yaml";
+
+fn unknown_form(text: &str, forms: &str) -> Fault {
+    Fault::refused(format!(
+        "unable to match a printer suitable for the output format {}, allowed formats are: {forms}",
+        quoted(text)
+    ))
+}
+
 impl Output {
+    /// Reads the value of `-o` of a command that shows whole objects only.
+    pub(crate) fn parse_plain(text: Option<&str>, template: Option<&str>) -> Result<Self, Fault> {
+        let form = text.map(|text| text.split('=').next().unwrap_or(text));
+        match form {
+            Some("wide" | "custom-columns" | "custom-columns-file") => {
+                Err(unknown_form(text.unwrap_or_default(), PLAIN_FORMS))
+            }
+            _ => Self::parse_with(text, template, PLAIN_FORMS),
+        }
+    }
+
     /// Reads the value of `-o`; `template` is that of `--template`.
     pub(crate) fn parse(text: Option<&str>, template: Option<&str>) -> Result<Self, Fault> {
+        Self::parse_with(text, template, ALL_FORMS)
+    }
+
+    fn parse_with(text: Option<&str>, template: Option<&str>, forms: &str) -> Result<Self, Fault> {
         let text = match text {
             None | Some("") if template.is_some() => "go-template",
             None | Some("") => return Ok(Self::Human { is_wide: false }),
@@ -56,24 +85,30 @@ impl Output {
             Some((form, argument)) => (form, Some(argument)),
             None => (text, template),
         };
-        let need = |what: &str| {
-            argument.map(str::to_owned).ok_or_else(|| {
-                Fault::refused(format!("{form} {what} format specified but no {what} given"))
-            })
+        let need = || {
+            argument
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+                .ok_or_else(|| Fault::refused("template format specified but no template given"))
         };
         let file = |path: String| {
             std::fs::read_to_string(&path).map_err(|source| {
                 Fault::refused(format!("error reading --template {path}, {source}"))
             })
         };
+        let whole = form.to_ascii_lowercase();
+        let form = match whole.as_str() {
+            "json" | "yaml" | "name" if argument.is_none() => whole.as_str(),
+            _ => form,
+        };
         Ok(match form {
             "wide" => Self::Human { is_wide: true },
             "name" => Self::Name,
             "json" => Self::Json,
             "yaml" => Self::Yaml,
-            "jsonpath" => Self::JsonPath(JsonPath::parse(&need("template")?)?),
-            "jsonpath-file" => Self::JsonPath(JsonPath::parse(&file(need("template")?)?)?),
-            "jsonpath-as-json" => Self::JsonPathAsJson(JsonPath::parse(&need("template")?)?),
+            "jsonpath" => Self::JsonPath(JsonPath::parse(&need()?)?),
+            "jsonpath-file" => Self::JsonPath(JsonPath::parse(&file(need()?)?)?),
+            "jsonpath-as-json" => Self::JsonPathAsJson(JsonPath::parse(&need()?)?),
             "custom-columns" => match argument {
                 Some(text) => Self::Columns(Columns::parse(text)?),
                 None => {
@@ -90,17 +125,27 @@ impl Output {
                     ));
                 }
             },
-            "go-template" | "template" => Self::Template(Template::parse(&need("template")?)?),
+            "go-template" | "template" => Self::Template(Template::parse(&need()?)?),
             "go-template-file" | "templatefile" => {
-                Self::Template(Template::parse(&file(need("template")?)?)?)
+                Self::Template(Template::parse(&file(need()?)?)?)
             }
-            _ => {
-                return Err(Fault::refused(format!(
-                    "unable to match a printer suitable for the output format {}, allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml",
-                    quoted(text)
-                )));
-            }
+            _ => return Err(unknown_form(text, forms)),
         })
+    }
+
+    /// An object that kubectl holds as a struct of Go, in this form.
+    pub(crate) fn typed(
+        &self,
+        object: &Value,
+        show: ShowArgs,
+        is_first: bool,
+    ) -> Result<String, Fault> {
+        match (self, schema_of_kind(object.s("/apiVersion"), object.s("/kind"))) {
+            (Self::Json, Some(ty)) => {
+                Ok(json::pretty_typed(&without_managed_fields(object, show), ty) + "\n")
+            }
+            _ => self.object(object, show, is_first),
+        }
     }
 
     /// Whether the output is for people.

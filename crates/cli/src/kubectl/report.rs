@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
@@ -42,7 +42,8 @@ impl DryRunArgs {
     pub(crate) fn parse(&self) -> Result<DryRun, Fault> {
         match self.dry_run.as_str() {
             "none" => Ok(DryRun::None),
-            "client" => Ok(DryRun::Client),
+            // The flag without a value, as it was before there was a server's dry run.
+            "client" | "unchanged" => Ok(DryRun::Client),
             "server" => Ok(DryRun::Server),
             other => Err(Fault::refused(format!(
                 "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
@@ -55,6 +56,13 @@ impl DryRun {
     /// The value of the query parameter `dryRun`.
     pub(crate) fn query(self) -> &'static str {
         if self == Self::Server { "All" } else { "" }
+    }
+
+    /// Writes it into the options of a deletion: a server does not look at the query of a request that has a body.
+    pub(crate) fn mark(self, options: &mut Value) {
+        if self == Self::Server {
+            options["dryRun"] = json!(["All"]);
+        }
     }
 
     /// What is added to a sentence.
@@ -73,12 +81,14 @@ pub(crate) struct Report {
     show: ShowArgs,
     dry_run: DryRun,
     is_first: Cell<bool>,
+    /// Whether kubectl holds the objects as structs of Go: their JSON then has the fields in the order of the struct.
+    is_typed: bool,
 }
 
 impl Report {
     pub(crate) fn new(args: &ReportArgs, dry_run: DryRun) -> Result<Self, Fault> {
-        let output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
-        Ok(Self { output, show: args.show, dry_run, is_first: Cell::new(true) })
+        let output = Output::parse_plain(args.output.as_deref(), args.template.as_deref())?;
+        Ok(Self { output, show: args.show, dry_run, is_first: Cell::new(true), is_typed: false })
     }
 
     /// Whether sentences are printed, not objects.
@@ -86,11 +96,19 @@ impl Report {
         self.output.is_human()
     }
 
+    /// A report on objects that kubectl makes by itself.
+    pub(crate) fn typed(args: &ReportArgs, dry_run: DryRun) -> Result<Self, Fault> {
+        Ok(Self { is_typed: true, ..Self::new(args, dry_run)? })
+    }
+
     /// Tells that something was done to an object: `created`, `configured`.
     pub(crate) fn done(&self, ctx: &Ctx, object: &Value, operation: &str) -> Outcome {
         let is_first = self.is_first.replace(false);
         if self.output.is_human() {
             return ctx.line(format!("{} {operation}{}", name_of(object), self.dry_run.suffix()));
+        }
+        if self.is_typed {
+            return ctx.out(self.output.typed(object, self.show, is_first)?);
         }
         ctx.out(self.output.object(object, self.show, is_first)?)
     }

@@ -1,5 +1,7 @@
 //! `run`: one Pod from an image.
 
+mod image;
+
 use std::time::Duration;
 
 use clap::Args;
@@ -12,7 +14,7 @@ use super::call::Call;
 use super::context::Ctx;
 use super::create::int_or_string;
 use super::exec::attach_to;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, quoted};
 use super::kinds::schema_of;
 use super::pods;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
@@ -23,7 +25,7 @@ use super::wait::{Seen, until_gone};
 /// Run an image in a Pod
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    name: String,
+    name: Option<String>,
     /// Arguments of the image's command
     arguments: Vec<String>,
     /// The image
@@ -111,20 +113,31 @@ pub(crate) struct Run {
 }
 
 pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
+    if args.name.is_none() {
+        return Err(match args.image {
+            Some(_) => Fault::usage("run", "NAME is required for run"),
+            None => Fault::refused("required flag(s) \"image\" not set"),
+        });
+    }
     args.arguments.append(&mut args.rest);
     let dry_run = args.dry_run.parse()?;
     let is_attached = args.attach.unwrap_or(args.stdin);
     check(&args, dry_run, is_attached)?;
-    let report = Report::new(&args.report, dry_run)?;
+    let report = Report::typed(&args.report, dry_run)?;
     let labels = labels(&args)?;
     let pod = create(ctx, &args, with_overrides(ctx, &args, pod(&args, &labels)?).await?, dry_run)
         .await?;
     let mut created = vec![pod];
     if args.expose {
-        created.push(create(ctx, &args, service(&args, &labels)?, dry_run).await?);
+        let service = create(ctx, &args, service(&args, &labels)?, dry_run).await?;
+        report.done(ctx, &service, "created")?;
+        if args.report.output.as_deref() == Some("yaml") {
+            ctx.line("---")?;
+        }
+        created.push(service);
     }
     if !is_attached || dry_run != DryRun::None {
-        return created.iter().try_for_each(|object| report.done(ctx, object, "created"));
+        return report.done(ctx, &created[0], "created");
     }
     let attached = attached(ctx, &args, &created[0]).await;
     if args.rm {
@@ -136,35 +149,40 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
 }
 
 fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
-    let image = args.image.as_deref().unwrap_or_default();
-    if image.is_empty() {
+    let Some(image) = args.image.as_deref() else {
         return Err(Fault::refused("required flag(s) \"image\" not set"));
+    };
+    if image.is_empty() {
+        return Err(Fault::refused("--image is required"));
     }
-    if image.contains(char::is_whitespace) {
+    if !image::is_reference(image) {
         return Err(Fault::refused(format!(
-            "Invalid image name \"{image}\": invalid reference format"
+            "Invalid image name {}: invalid reference format",
+            quoted(image)
         )));
     }
+    let wrong = |why: String| Err(Fault::usage("run", why));
     if args.tty && !args.stdin {
-        return Err(Fault::refused("-i/--stdin is required for containers with -t/--tty=true"));
+        return wrong("-i/--stdin is required for containers with -t/--tty=true".into());
     }
     if args.expose && args.port.is_none() {
-        return Err(Fault::refused("--port must be set when exposing a service"));
+        return wrong("--port must be set when exposing a service".into());
     }
     if !matches!(args.restart.as_str(), "Always" | "OnFailure" | "Never") {
-        return Err(Fault::refused(format!("invalid restart policy: {}", args.restart)));
+        return wrong(format!("invalid restart policy: {}", args.restart));
     }
     if args.rm && !is_attached {
-        return Err(Fault::refused("--rm should only be used for attached containers"));
+        return wrong("--rm should only be used for attached containers".into());
     }
     if is_attached && dry_run != DryRun::None {
-        return Err(Fault::refused(
-            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)",
-        ));
+        return wrong(
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)"
+                .into(),
+        );
     }
     match args.image_pull_policy.as_deref() {
         None | Some("" | "Always" | "IfNotPresent" | "Never") => Ok(()),
-        Some(other) => Err(Fault::refused(format!("invalid image pull policy: {other}"))),
+        Some(other) => wrong(format!("invalid image pull policy: {other}")),
     }
 }
 
@@ -178,7 +196,7 @@ fn labels(args: &Run) -> Result<Map<String, Value>, Fault> {
         labels.insert(key.to_owned(), value.into());
     }
     if labels.is_empty() {
-        labels.insert("run".into(), args.name.clone().into());
+        labels.insert("run".into(), json!(args.name));
     }
     Ok(labels)
 }
@@ -267,36 +285,35 @@ async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Faul
     let Some(text) = args.overrides.as_ref().filter(|text| !text.is_empty()) else {
         return Ok(pod);
     };
-    let wrong = |why: String| Fault::refused(format!("Invalid JSON Patch: {why}"));
-    let mut patch =
-        podo_api::yaml::to_json(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-    match args.override_type.as_str() {
-        "merge" => Ok(merge::apply(pod, patch)),
-        "json" => {
-            let patch = json_patch::Patch::decode(patch, false)
-                .map_err(|error| wrong(error.to_string()))?;
-            patch.apply(pod).map_err(|error| wrong(error.to_string()))
-        }
-        "strategic" => {
-            let ty = schema_of(pods::pod_kind(ctx).await?);
-            let ty = ty.ok_or_else(|| wrong("no schema of pods".into()))?;
-            strategic::apply(pod, &mut patch, ty).map_err(|error| wrong(error.to_string()))
-        }
-        other => Err(Fault::refused(format!(
-            "--override-type must be one of [json merge strategic], not {other:?}"
-        ))),
+    let wrong = || Fault::refused("Invalid JSON Patch");
+    let mut patch = podo_api::yaml::to_json(text.as_bytes()).map_err(|_unreadable| wrong())?;
+    if matches!(args.override_type.as_str(), "merge" | "strategic") && !patch.is_object() {
+        return Err(wrong());
     }
+    let ty = schema_of(pods::pod_kind(ctx).await?).ok_or_else(wrong)?;
+    let mut pod = match args.override_type.as_str() {
+        "merge" => merge::apply(pod, patch),
+        "json" => {
+            let patch = json_patch::Patch::decode(patch, false).map_err(|_malformed| wrong())?;
+            patch.apply(pod).map_err(|_unfit| wrong())?
+        }
+        "strategic" => strategic::apply(pod, &mut patch, ty).map_err(|_unfit| wrong())?,
+        other => return Err(Fault::refused(format!("invalid override type: {other}"))),
+    };
+    // The result goes through the struct, which has fields of its own: `resources` of a container that a patch replaced.
+    podo_api::json::settle(&mut pod, ty).map_err(|error| Fault::refused(error.to_string()))?;
+    Ok(pod)
 }
 
 async fn create(ctx: &Ctx, args: &Run, mut object: Value, dry_run: DryRun) -> Result<Value, Fault> {
     if let Some(namespace) = ctx.explicit_namespace() {
         at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
     }
-    if args.save_config {
-        applied::write(&mut object);
-    }
     if dry_run == DryRun::Client {
         return Ok(object);
+    }
+    if args.save_config {
+        applied::write(&mut object);
     }
     let resource = ctx.discovery().await?.require(object.s("/kind"))?;
     let call = Call::post(resource.collection(Some(&ctx.namespace()?)), &object)

@@ -1,5 +1,7 @@
 //! From words on the command line to objects: `TYPE[,TYPE] [NAME…]`, `TYPE/NAME…`, `-f`, `-l`, `--all`.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::call::Call;
@@ -10,7 +12,7 @@ use super::files::FileArgs;
 use super::value::Look;
 
 /// How many objects are asked for at a time, as kubectl does.
-pub(crate) const CHUNK: u32 = 500;
+pub(crate) const CHUNK: i64 = 500;
 
 /// A kind, and the names that were asked for: none means all that match.
 #[derive(Debug, Clone)]
@@ -79,7 +81,12 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
                     "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'",
                 ));
             };
-            if kind.is_empty() || name.is_empty() || name.contains('/') {
+            if name.contains('/') {
+                return Err(Fault::refused(
+                    "arguments in resource/name form may not have more than one slash",
+                ));
+            }
+            if kind.is_empty() || name.is_empty() {
                 return Err(Fault::refused(
                     "arguments in resource/name form must have a single resource and name",
                 ));
@@ -95,7 +102,8 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
     let Some((kinds, names)) = words.split_first() else {
         return Ok(picks);
     };
-    for kind in kinds.split(',') {
+    let mut seen = HashSet::new();
+    for kind in kinds.split(',').filter(|kind| seen.insert(*kind)) {
         let found = discovery.find(kind);
         let category = if found.is_none() { discovery.category(kind) } else { Vec::new() };
         if kind.is_empty() {
@@ -127,6 +135,7 @@ impl Select<'_> {
         let mut items = Vec::new();
         let mut faults = Vec::new();
         if let Some(files) = self.files.filter(|files| !files.is_empty()) {
+            files.refuse_words(self.words)?;
             let (declared, unread) = files.read(ctx)?;
             faults.extend(unread);
             for one in declared {
@@ -153,7 +162,7 @@ impl Select<'_> {
                 }
                 continue;
             }
-            if self.selector.is_some() {
+            if self.selector.is_some() || self.field_selector.is_some() || self.is_all {
                 return Err(Fault::refused("name cannot be provided when a selector is specified"));
             }
             for name in &pick.names {
@@ -245,6 +254,29 @@ pub(crate) async fn declared_item(ctx: &Ctx, one: super::files::Declared) -> Res
     Ok(Item { resource, namespace, name, object, source })
 }
 
+/// What is said when a list is refused: the question is repeated, as kubectl does for what it takes for a wrong one.
+pub(crate) fn listing(
+    fault: Fault,
+    resource: &Resource,
+    labels: Option<&str>,
+    fields: Option<&str>,
+) -> Fault {
+    if !matches!(fault.reason(), "BadRequest" | "NotFound") {
+        return fault;
+    }
+    let (labels, fields) = (labels.unwrap_or_default(), fields.unwrap_or_default());
+    let kind =
+        quoted(&format!("{}/{}, Resource={}", resource.group, resource.version, resource.plural));
+    if labels.is_empty() && fields.is_empty() {
+        return fault.context(&format!("Unable to list {kind}"));
+    }
+    fault.context(&format!(
+        "Unable to find {kind} that match label selector {}, field selector {}",
+        quoted(labels),
+        quoted(fields)
+    ))
+}
+
 /// All objects of a kind that match, asked for in pieces; each with its `apiVersion` and `kind`.
 pub(crate) async fn list_all(
     ctx: &Ctx,
@@ -260,7 +292,10 @@ pub(crate) async fn list_all(
             .query("labelSelector", select.selector.unwrap_or_default())
             .query("limit", CHUNK.to_string())
             .query("continue", more);
-        let mut list = ctx.call(call).await?;
+        let mut list = ctx
+            .call(call)
+            .await
+            .map_err(|fault| listing(fault, resource, select.selector, select.field_selector))?;
         more = list.s("/metadata/continue").to_owned();
         objects.extend(items_of(&mut list, resource));
         if more.is_empty() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome, quoted};
+use super::fault::{Fault, Outcome};
 use super::print::json;
 use super::value::Look;
 
@@ -32,7 +32,30 @@ pub(crate) fn go_arch() -> &'static str {
     }
 }
 
+/// The fields in the order of kubectl's structs.
+const FIELDS: &[&str] = &[
+    "clientVersion",
+    "kustomizeVersion",
+    "serverVersion",
+    "major",
+    "minor",
+    "emulationMajor",
+    "emulationMinor",
+    "minCompatibilityMajor",
+    "minCompatibilityMinor",
+    "gitVersion",
+    "gitCommit",
+    "gitTreeState",
+    "buildDate",
+    "goVersion",
+    "compiler",
+    "platform",
+];
+
 pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
+    if !matches!(args.output.as_deref(), None | Some("" | "json" | "yaml")) {
+        return Err(Fault::refused("--output must be 'yaml' or 'json'"));
+    }
     let mut document = json!({
         "clientVersion": {
             "buildDate": "",
@@ -55,21 +78,16 @@ pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
         }
     }
     match args.output.as_deref() {
-        None => {
+        None | Some("") => {
             ctx.line(format!("Client Version: {COMPATIBLE}"))?;
             if let Some(server) = document.get("serverVersion") {
                 ctx.line(format!("Server Version: {}", server.s("/gitVersion")))?;
                 skew(ctx, server);
             }
         }
-        Some("json") => ctx.line(json::pretty(&document).replace("    ", "  "))?,
-        Some("yaml") => ctx.out(podo_api::yaml::from_json(&document))?,
-        Some(other) => {
-            return Err(Fault::refused(format!(
-                "VersionOptions were not validated: --output={} should have been rejected",
-                quoted(other)
-            )));
-        }
+        Some("json") => ctx.line(json::pretty_ordered(&document, FIELDS, 2))?,
+        Some("yaml") => ctx.line(podo_api::yaml::from_json(&document))?,
+        Some(_) => {}
     }
     failed.map_or(Ok(()), Err)
 }

@@ -353,8 +353,10 @@ fn flags_are_read_as_kubectl_reads_them() {
         ),
         ("nonsense", 1, "error: unknown command \"nonsense\" for \"kubectl\"\n"),
         ("run p", 1, "error: required flag(s) \"image\" not set\n"),
+        // A client's dry run does not ask whether the server serves the kind.
+        ("create rolebinding r --role=x --user=eve --dry-run=client", 0, ""),
         (
-            "create rolebinding r --role=x --user=eve --dry-run=client",
+            "create rolebinding r --role=x --user=eve",
             1,
             "error: no matches for kind \"RoleBinding\" in version \"rbac.authorization.k8s.io/v1\"\n",
         ),

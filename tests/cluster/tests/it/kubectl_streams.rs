@@ -20,7 +20,6 @@ fn all(it: &Cluster) -> Vec<Kubectl> {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s63_logs_of_a_container() {
     on_cluster(|it| {
         let talks = shell("talks", "echo one; echo two; exec sleep 3600");
@@ -46,7 +45,6 @@ fn s63_logs_of_a_container() {
 }
 
 #[test]
-#[ignore = "does not pass yet"]
 fn s68_exec_passes_streams_and_the_exit_code() {
     on_cluster(|it| {
         it.ready(&pod("box", json!({"containers": [idle("main")]})));

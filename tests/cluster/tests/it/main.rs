@@ -17,6 +17,7 @@ mod input;
 mod instances;
 mod kills;
 mod kubectl;
+mod kubectl_compare;
 mod kubectl_objects;
 mod kubectl_streams;
 mod life;

@@ -61,10 +61,10 @@ pub(super) async fn run(
                     continue;
                 }
                 if dry_run != DryRun::Client {
-                    let options = json!({"propagationPolicy": "Background"});
+                    let mut options = json!({"propagationPolicy": "Background"});
+                    dry_run.mark(&mut options);
                     let path = resource.object(Some(&namespace), object.name());
-                    let call = Call::delete(path, &options).query("dryRun", dry_run.query());
-                    ctx.call(call).await?;
+                    ctx.call(Call::delete(path, &options)).await?;
                 }
                 report.done(ctx, &object, "pruned")?;
             }

@@ -113,7 +113,7 @@ impl Token {
         let path =
             format!("/api/v1/namespaces/{}/serviceaccounts/{}/token", ctx.namespace()?, self.name);
         let answer = ctx.call(Call::post(path, &request)).await.map_err(|fault| {
-            if fault.reason() == "NotFound" {
+            if matches!(fault, Fault::Status(_)) {
                 return Fault::refused(format!("failed to create token: {fault}"));
             }
             fault

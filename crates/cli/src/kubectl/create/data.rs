@@ -8,8 +8,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::super::context::Ctx;
-use super::super::fault::{Fault, Outcome, quoted};
-use super::Common;
+use super::super::fault::{Fault, Outcome, go_text, quoted};
+use super::{Common, hash};
 
 /// Where keys and values come from.
 #[derive(Debug, Args)]
@@ -97,7 +97,6 @@ pub(super) struct Tls {
 
 impl ConfigMap {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
-        refuse_hash(&self.sources)?;
         let (mut data, mut binary) = (Map::new(), Map::new());
         for (key, bytes) in self.sources.read()? {
             check_key(&key, "ConfigMap")?;
@@ -120,6 +119,9 @@ impl ConfigMap {
                 object[field] = Value::Object(map);
             }
         }
+        if self.sources.append_hash {
+            hash::append(&mut object);
+        }
         self.common.submit(ctx, object, Some("failed to create configmap:")).await
     }
 }
@@ -128,14 +130,25 @@ impl Secret {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         let (object, common) = match self {
             Self::Generic(args) => {
-                refuse_hash(&args.sources)?;
                 let data = encoded(args.sources.read()?, &args.name)?;
-                (secret(&args.name, args.r#type.as_deref(), data), args.common)
+                let mut object = secret(&args.name, args.r#type.as_deref(), data);
+                if args.sources.append_hash {
+                    hash::append(&mut object);
+                }
+                (object, args.common)
             }
             Self::DockerRegistry(args) => (registry(&args)?, args.common),
             Self::Tls(args) => {
+                if args.cert.is_none() || args.key.is_none() {
+                    return Err(Fault::refused("key and cert must be specified"));
+                }
                 let file = |flag: &str, path: &Option<String>| match path {
-                    Some(path) => read(Path::new(path)),
+                    Some(path) => std::fs::read(path).map_err(|source| {
+                        Fault::refused(format!(
+                            "Cannot read file {path}, open {path}: {}",
+                            go_text(&source)
+                        ))
+                    }),
                     None => Err(Fault::refused(format!("{flag} must be specified"))),
                 };
                 let data = vec![
@@ -203,13 +216,6 @@ fn encoded(data: Vec<(String, Vec<u8>)>, name: &str) -> Result<Map<String, Value
     Ok(map)
 }
 
-fn refuse_hash(sources: &Sources) -> Result<(), Fault> {
-    if sources.append_hash {
-        return Err(Fault::refused("--append-hash is not supported"));
-    }
-    Ok(())
-}
-
 /// Keys as Kubernetes v1.36 allows them: letters, digits, `-`, `_` and `.`.
 fn check_key(key: &str, kind: &str) -> Result<(), Fault> {
     let is_good = !key.is_empty()
@@ -226,14 +232,19 @@ fn check_key(key: &str, kind: &str) -> Result<(), Fault> {
     )))
 }
 
+/// Refuses what is no name of a variable, as the names in files of variables must be.
+fn check_variable(key: &str) -> Result<(), Fault> {
+    let faults = podo_api::names::env_var_name(key);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let why = faults.join(",");
+    Err(Fault::refused(format!("{} is not a valid key name: {why}", quoted(key))))
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     std::fs::read(path).map_err(|source| {
-        let why = if source.kind() == std::io::ErrorKind::NotFound {
-            "no such file or directory".to_owned()
-        } else {
-            source.to_string()
-        };
-        Fault::refused(format!("error reading {}: {why}", path.display()))
+        Fault::refused(format!("error reading {}: {}", path.display(), go_text(&source)))
     })
 }
 
@@ -305,6 +316,7 @@ fn from_env_file(path: &str, data: &mut Vec<(String, Vec<u8>)>) -> Result<(), Fa
             Some((key, value)) => (key, value.to_owned()),
             None => (line, std::env::var(line).unwrap_or_default()),
         };
+        check_variable(key)?;
         data.push((key.to_owned(), value.into_bytes()));
     }
     Ok(())

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::context::Ctx;
+use super::super::discovery::unserved;
 use super::super::fault::{Fault, Outcome};
 use super::Common;
 use super::basic::match_labels;
@@ -93,7 +94,33 @@ pub(super) struct ClusterRoleBinding {
     common: Common,
 }
 
+/// The verbs of resources that kubectl v1.36 takes for standard.
+const STANDARD_VERBS: &[&str] = &[
+    "*",
+    "bind",
+    "create",
+    "delete",
+    "deletecollection",
+    "escalate",
+    "get",
+    "impersonate",
+    "list",
+    "patch",
+    "proxy",
+    "update",
+    "use",
+    "watch",
+];
+
 impl Rules {
+    fn warn_of_verbs(&self, ctx: &Ctx) {
+        for verb in
+            unique(&self.verb).iter().filter(|verb| !STANDARD_VERBS.contains(&verb.as_str()))
+        {
+            ctx.note(format!("Warning: '{verb}' is not a standard resource verb"));
+        }
+    }
+
     /// One rule for each group, in the order in which the groups were named.
     async fn of_resources(&self, ctx: &Ctx) -> Result<Vec<Value>, Fault> {
         let verbs = unique(&self.verb);
@@ -109,7 +136,9 @@ impl Rules {
             let (group, plural) = if name == "*" {
                 (String::new(), "*".to_owned())
             } else {
-                let found = ctx.discovery().await?.require(name.trim_end_matches('.'))?;
+                let name = name.trim_end_matches('.');
+                let found = ctx.discovery().await?.find(name);
+                let found = found.ok_or_else(|| Fault::Bare(unserved(name)))?;
                 (found.group.clone(), found.plural.clone())
             };
             let resource = sub.map_or(plural.clone(), |sub| format!("{plural}/{sub}"));
@@ -156,6 +185,7 @@ impl Role {
         if self.rules.resource.is_empty() {
             return Err(Fault::refused("at least one resource must be specified"));
         }
+        self.rules.warn_of_verbs(ctx);
         let rules = self.rules.of_resources(ctx).await?;
         let object = json!({
             "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": {"name": self.name}, "rules": rules,
@@ -178,6 +208,12 @@ impl ClusterRole {
         }
         if self.rules.resource.is_empty() && self.urls.is_empty() {
             return Err(Fault::refused("one of resource or nonResourceURL must be specified"));
+        }
+        if self.urls.iter().any(|url| url != "*" && !url.starts_with('/')) {
+            return Err(Fault::refused("nonResourceURL should start with /"));
+        }
+        if !self.rules.resource.is_empty() {
+            self.rules.warn_of_verbs(ctx);
         }
         let mut rules = self.rules.of_resources(ctx).await?;
         if !self.urls.is_empty() {

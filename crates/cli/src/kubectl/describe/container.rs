@@ -135,7 +135,7 @@ pub(super) fn resources(page: &mut Page, resources: &Value, level: usize) {
 
 fn probe_text(probe: &Value) -> String {
     let times = format!(
-        "delay={}s timeout={}s period={}s successThreshold={} failureThreshold={}",
+        "delay={}s timeout={}s period={}s #success={} #failure={}",
         probe.i("/initialDelaySeconds"),
         probe.i("/timeoutSeconds"),
         probe.i("/periodSeconds"),

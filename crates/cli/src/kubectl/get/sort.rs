@@ -23,8 +23,27 @@ pub(super) fn objects(objects: &mut [Value], path: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Orders what is shown as tables, as kubectl does it: the rows of one table; of several tables the tables themselves.
+///
+/// A single table that cannot be ordered loses its rows: kubectl v1.36 passes the mistake over and prints nothing.
+pub(super) fn tables(shown: &mut Vec<(usize, Value)>, path: &str) -> Result<(), Fault> {
+    if let [(_, table)] = shown.as_mut_slice() {
+        if table.list("/rows").len() > 1 && rows(table, path).is_err() {
+            table["rows"] = Value::Array(Vec::new());
+        }
+        return Ok(());
+    }
+    let path = JsonPath::parse_relaxed(path)?;
+    let keyed = shown.drain(..).map(|(index, table)| Ok((key(&path, &table)?, (index, table))));
+    let mut keyed = keyed.collect::<Result<Vec<_>, Fault>>()?;
+    require(&keyed, &path)?;
+    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    shown.extend(keyed.into_iter().map(|(_, one)| one));
+    Ok(())
+}
+
 /// Orders a table's rows by a field of their objects.
-pub(super) fn rows(table: &mut Value, path: &str) -> Result<(), Fault> {
+fn rows(table: &mut Value, path: &str) -> Result<(), Fault> {
     let path = JsonPath::parse_relaxed(path)?;
     let Some(Value::Array(rows)) = table.get_mut("rows") else {
         return Ok(());

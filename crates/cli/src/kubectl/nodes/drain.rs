@@ -54,7 +54,7 @@ pub(crate) struct Drain {
     skip_wait_for_delete_timeout: i64,
     /// Taken for compatibility
     #[arg(long, default_value_t = 500, hide = true)]
-    chunk_size: u32,
+    chunk_size: i64,
     #[command(flatten)]
     dry_run: DryRunArgs,
 }

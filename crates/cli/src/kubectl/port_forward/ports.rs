@@ -28,7 +28,18 @@ impl Pair {
                 quoted(text)
             ))
         };
+        if remote.contains(':') {
+            return Err(Fault::refused(format!("invalid port format {}", quoted(text))));
+        }
+        let is_number = remote.bytes().all(|byte| byte.is_ascii_digit());
         let number = remote.parse::<u16>().ok();
+        if number.is_none() && is_number && !remote.is_empty() {
+            let which = if local.is_some() { "remote" } else { "local" };
+            return Err(Fault::refused(format!(
+                "error parsing {which} port '{remote}': strconv.ParseUint: parsing {}: value out of range",
+                quoted(remote)
+            )));
+        }
         if number == Some(0) || remote.is_empty() {
             return Err(Fault::refused("remote port must be > 0"));
         }
@@ -52,11 +63,16 @@ impl Pair {
                 None => port.i("/port") == i64::from(self.remote),
             });
             let Some(port) = found else {
-                let wanted = name.map_or(self.remote.to_string(), str::to_owned);
-                return Err(Fault::refused(format!(
-                    "Service {} does not have a service port {wanted}",
-                    service.name()
-                )));
+                return Err(Fault::refused(match name {
+                    Some(name) => {
+                        format!("Service '{}' does not have a named port '{name}'", service.name())
+                    }
+                    None => format!(
+                        "Service {} does not have a service port {}",
+                        service.name(),
+                        self.remote
+                    ),
+                }));
             };
             let service_port = u16::try_from(port.i("/port")).unwrap_or(0);
             if self.is_same {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use podo_api::schema::TypeRef;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
@@ -73,6 +74,102 @@ impl<F: Formatter> Formatter for GoEscapes<F> {
 /// JSON on many lines.
 pub(crate) fn pretty(value: &Value) -> String {
     write(value, GoEscapes(PrettyFormatter::with_indent(b"    ")))
+}
+
+/// JSON on many lines with the fields of structs in their order.
+pub(crate) fn pretty_typed(value: &Value, ty: TypeRef<'_>) -> String {
+    let mut compact = Vec::new();
+    podo_api::json::encode(value, ty, &mut compact);
+    spread(&String::from_utf8_lossy(&compact), 4)
+}
+
+/// JSON on many lines with the fields of each map in the order of a list; those not in it come last.
+pub(crate) fn pretty_ordered(value: &Value, fields: &[&str], indent: usize) -> String {
+    let mut compact = String::new();
+    write_ordered(value, fields, &mut compact);
+    spread(&compact, indent)
+}
+
+fn write_ordered(value: &Value, fields: &[&str], out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let rank =
+                |key: &str| fields.iter().position(|own| *own == key).unwrap_or(fields.len());
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| rank(key));
+            out.push('{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_ordered(value, fields, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_ordered(item, fields, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+/// Compact JSON spread over lines, in its own order and with Go's escapes.
+pub(crate) fn spread(compact: &str, indent: usize) -> String {
+    let mut out = String::with_capacity(compact.len() * 2);
+    let mut depth = 0;
+    let mut is_text = false;
+    let mut chars = compact.chars().peekable();
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.push_str(&" ".repeat(depth * indent));
+    };
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if is_text => {
+                out.push(c);
+                out.extend(chars.next());
+            }
+            '"' => {
+                is_text = !is_text;
+                out.push(c);
+            }
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if is_text => {
+                out.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            _ if is_text => out.push(c),
+            '{' | '[' => {
+                out.push(c);
+                match chars.next_if(|next| matches!(next, '}' | ']')) {
+                    Some(end) => out.push(end),
+                    None => {
+                        depth += 1;
+                        line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// JSON on one line.

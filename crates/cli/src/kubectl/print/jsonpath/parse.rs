@@ -202,7 +202,8 @@ impl Reader<'_> {
                     self.bump(1);
                     Step::Wildcard
                 }
-                Some(quote @ ('"' | '\'')) => Step::Field(self.quoted(quote)?),
+                // Only single quotes: Go's parser takes a text in double ones for a wrong index.
+                Some('\'') => Step::Field(self.quoted('\'')?),
                 _ => self.slice()?,
             });
             self.spaces();

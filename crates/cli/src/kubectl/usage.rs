@@ -1,0 +1,128 @@
+//! Help, and the mistakes of a command line in the words of kubectl.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Command, CommandFactory, FromArgMatches};
+
+use super::Cli;
+use super::fault::quoted;
+use super::normal::{self, Line};
+
+/// Why there is nothing to run: help, or a mistake.
+pub(super) struct Refusal {
+    pub(super) text: String,
+    pub(super) exit_code: u8,
+}
+
+impl Refusal {
+    fn mistake(text: String) -> Self {
+        Self { text, exit_code: 1 }
+    }
+}
+
+/// Reads the command line. A word `kubectl` after the program's name is passed over.
+pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
+    if args.get(1).is_some_and(|first| first == "kubectl") {
+        args.remove(1);
+    }
+    let mut command = Cli::command();
+    command.build();
+    let line = match normal::read(&command, normal::subjects(args)) {
+        Ok(line) => line,
+        Err((line, mistake)) => {
+            let path = &line.path;
+            return Err(unknown_command(&line).unwrap_or_else(|| {
+                Refusal::mistake(format!("error: {mistake}\nSee '{path} --help' for usage.\n"))
+            }));
+        }
+    };
+    if let Some(refusal) = unknown_command(&line) {
+        return Err(refusal);
+    }
+    let parsed = Cli::command()
+        .try_get_matches_from(&line.args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| refusal(&error, &line))
+}
+
+/// A word where a subcommand should be.
+fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
+    let Line { command, path, words, .. } = line;
+    let first = words.first()?;
+    if !command.has_subcommands() || line.args.iter().any(|arg| arg == "--help") {
+        return None;
+    }
+    let advice = format!("See '{path} -h' for help and examples");
+    Some(Refusal::mistake(match path.as_str() {
+        "kubectl" => format!("error: unknown command {} for \"kubectl\"\n", quoted(first)),
+        "kubectl apply" | "kubectl create" => {
+            format!("error: Unexpected args: [{}]\n{advice}\n", words.join(" "))
+        }
+        _ => format!("error: unknown command {}\n{advice}\n", quoted(&words.join(" "))),
+    }))
+}
+
+fn refusal(error: &clap::Error, line: &Line<'_>) -> Refusal {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            Refusal { text: error.render().to_string(), exit_code: 0 }
+        }
+        // Help is what `kubectl` alone asks for; a group of commands without one of them is a mistake.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let exit_code = u8::from(line.path != "kubectl");
+            Refusal { text: error.render().to_string(), exit_code }
+        }
+        ErrorKind::UnknownArgument => Refusal::mistake(surplus(line)),
+        ErrorKind::MissingRequiredArgument => Refusal::mistake(lacking(error, line)),
+        _ => {
+            let text = error.render().to_string();
+            let head = text.split("\n\n").next().unwrap_or(&text).trim_end();
+            Refusal::mistake(format!("{head}\n"))
+        }
+    }
+}
+
+/// More words than the command takes.
+fn surplus(line: &Line<'_>) -> String {
+    let Line { command, path, words, .. } = line;
+    let advice = format!("\nSee '{path} -h' for help and examples");
+    let all = words.join(" ");
+    let text = match path.as_str() {
+        "kubectl version" => format!("extra arguments: [{all}]"),
+        "kubectl explain" => "We accept only this format: explain RESOURCE".to_owned(),
+        "kubectl config use-context" => format!("Unexpected args: [{all}]"),
+        _ if takes_name(command) => {
+            format!("exactly one NAME is required, got {}{advice}", words.len())
+        }
+        _ => format!("unexpected arguments: [{all}]{advice}"),
+    };
+    format!("error: {text}\n")
+}
+
+/// Whether a command takes one word, the name of what it makes or changes.
+fn takes_name(command: &Command) -> bool {
+    command.get_positionals().any(|word| word.get_id() == "name" && word.is_required_set())
+}
+
+/// Flags or words that the command cannot do without.
+fn lacking(error: &clap::Error, line: &Line<'_>) -> String {
+    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    let flags: Vec<&str> = missing.split(", ").filter_map(|arg| arg.strip_prefix("--")).collect();
+    if !flags.is_empty() {
+        let names: Vec<String> = flags
+            .iter()
+            .map(|flag| quoted(flag.split([' ', '=']).next().unwrap_or(flag)))
+            .collect();
+        return format!("error: required flag(s) {} not set\n", names.join(", "));
+    }
+    let Line { command, path, words, .. } = line;
+    match path.as_str() {
+        "kubectl config use-context" => format!("error: Unexpected args: [{}]\n", words.join(" ")),
+        _ if takes_name(command) => format!(
+            "error: exactly one NAME is required, got {}\nSee '{path} -h' for help and examples\n",
+            words.len()
+        ),
+        _ => format!("error: required argument(s) missing: {missing}\n"),
+    }
+}
