@@ -147,11 +147,15 @@ pub(crate) fn negotiate(
     let Some(accept) = accept.filter(|text| !text.trim().is_empty()) else {
         return Ok(Rendering::JSON);
     };
-    let mut fallback = None;
+    // An error has no other form than its own: it is told in an encoding that is accepted without one.
+    let (mut is_routed, mut fallback) = (false, None);
     for clause in clauses(accept) {
         let Some(encoding) = clause.encoding() else { continue };
-        fallback = fallback.or(Some(encoding));
+        is_routed = true;
         let Some(form) = clause.form() else { continue };
+        if form == Form::Whole {
+            fallback = fallback.or(Some(encoding));
+        }
         let fits = match wanted {
             Wanted::Object => true,
             Wanted::Plain => form == Form::Whole,
@@ -161,13 +165,13 @@ pub(crate) fn negotiate(
             return Ok(Rendering { encoding, form, is_pretty: false });
         }
     }
-    let status = match (fallback, wanted) {
-        (None, _) => unrouted(
+    let status = match (is_routed, wanted) {
+        (false, _) => unrouted(
             Reason::NotAcceptable,
             format!("406: Not Acceptable\n\nAvailable representations: {ANSWERS}"),
         ),
-        (Some(_), Wanted::Watch) => not_acceptable(WATCHES),
-        (Some(_), Wanted::Object | Wanted::Plain) => not_acceptable(ANSWERS),
+        (true, Wanted::Watch) => not_acceptable(WATCHES),
+        (true, Wanted::Object | Wanted::Plain) => not_acceptable(ANSWERS),
     };
     let encoding = fallback.unwrap_or(Encoding::Json);
     Err((status, Rendering { encoding, ..Rendering::JSON }))
@@ -242,6 +246,8 @@ mod tests {
         );
         check("application/json;as=Foo;v=v1;g=meta.k8s.io", Wanted::Object, "406 Json");
         check("application/yaml", Wanted::Watch, "406 Yaml");
+        let table = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io";
+        check(table, Wanted::Object, "406 Json");
         check("text/html", Wanted::Object, "406 Json");
         check("application/json;as=Table;v=v1;g=meta.k8s.io", Wanted::Plain, "406 Json");
     }

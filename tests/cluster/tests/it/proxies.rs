@@ -1,5 +1,7 @@
 //! Servers in the cluster through the API server: `pods/proxy`, `services/proxy`, `nodes/proxy`, and evictions.
 
+use std::time::{Duration, Instant};
+
 use podo_cluster_tests::cluster::{NODE, PODS};
 use podo_cluster_tests::pods::{also, condition, pod, shell};
 use podo_cluster_tests::{Api, Cluster};
@@ -11,12 +13,13 @@ const SCRIPT: &str = "mkdir -p /tmp/www/sub && echo root > /tmp/www/index.html &
 
 /// A Pod with a web server, whose address it gives.
 fn web(it: &Cluster) -> String {
-    let main = also(
-        shell("main", SCRIPT),
-        json!({"ports": [{"name": "http", "containerPort": 8080}],
-            "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}),
-    );
+    let main =
+        also(shell("main", SCRIPT), json!({"ports": [{"name": "http", "containerPort": 8080}]}));
     let seen = it.ready(&pod("web", json!({"containers": [main]})));
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while it.api.get(&format!("{PODS}/web/proxy/")).status != 200 {
+        assert!(Instant::now() < deadline, "the server in the Pod does not answer");
+    }
     seen["status"]["podIP"].as_str().unwrap().to_owned()
 }
 
