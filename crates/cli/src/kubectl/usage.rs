@@ -28,6 +28,14 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
     }
     let mut command = Cli::command();
     command.build();
+    match args.get(1).and_then(|first| first.to_str()) {
+        Some("help") => {
+            args.remove(1);
+            args.push("--help".into());
+        }
+        Some("options") => return Err(Refusal { text: options(&command), exit_code: 0 }),
+        _ => {}
+    }
     let line = match normal::read(&command, normal::subjects(args)) {
         Ok(line) => line,
         Err((line, mistake)) => {
@@ -44,6 +52,19 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
         .try_get_matches_from(&line.args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.map_err(|error| refusal(&error, &line))
+}
+
+/// The flags that every command takes.
+fn options(command: &Command) -> String {
+    let flags = command.get_arguments().filter(|flag| flag.is_global_set() && !flag.is_hide_set());
+    let lines = flags.map(|flag| {
+        let short =
+            flag.get_short().map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+        format!("    {short}--{}:\n\t{help}\n", flag.get_long().unwrap_or_default())
+    });
+    let lines: Vec<String> = lines.collect();
+    format!("Every command takes these flags:\n\n{}", lines.join("\n"))
 }
 
 /// A word where a subcommand should be.

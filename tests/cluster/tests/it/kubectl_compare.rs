@@ -1,7 +1,8 @@
 //! Whole classes of command lines, each said to our kubectl and to the newest real one: both must answer the same (S60 – S68).
 //!
 //! A line is split at blanks; single quotes keep blanks. `{}` is an object of one's own. What differs from run to run by nature is
-//! not compared here: `-o json` of what was made twice, tokens, and the order of events of one moment.
+//! not compared here: `-o json` of what was made twice, tokens, the order of events of one moment, and that of a config map's keys,
+//! which v1.33 describes in no order.
 
 use podo_cluster_tests::Cluster;
 use podo_cluster_tests::pods::{idle, is_ready, once, pod, shell};
@@ -52,7 +53,7 @@ fn all_alike(differences: impl Iterator<Item = Option<String>>) {
 fn furnish(it: &Cluster) {
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"},
-         "data": {"a": "b", "lines": "x\ny\n"}, "binaryData": {"bin": "AAEC"}},
+         "data": {"lines": "x\ny\n"}, "binaryData": {"bin": "AAEC"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden"}, "stringData": {"user": "admin", "pass": "hunter2"}},
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "labels": {"app": "web"}},
          "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}, {"name": "other", "port": 81, "targetPort": 9}]}},
@@ -487,7 +488,7 @@ const QUESTIONS: &[&str] = &[
     "version x",
     "version -o nosuch",
     "cluster-info",
-    "auth whoami -o json",
+    "auth whoami -o jsonpath={.status.userInfo.groups}",
     "auth whoami -o nosuch",
     "auth whoami --as=jane --as-group=a --as-group=b",
     "auth can-i",

@@ -26,8 +26,15 @@ pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, parts: &[Part]) 
         args,
         output,
     };
-    let first = args.ask(ctx, part, is_table).await?;
-    let version = first.s("/metadata/resourceVersion").to_owned();
+    let first = match args.ask(ctx, part, is_table).await {
+        Err(fault) if args.ignore_not_found && fault.is_not_found() => return Ok(()),
+        answer => answer?,
+    };
+    // One object may be older than any version that can be watched from: its watch begins now, with the object once more.
+    let version = match &part.name {
+        Some(_) => "0".to_owned(),
+        None => first.s("/metadata/resourceVersion").to_owned(),
+    };
     if !args.watch_only {
         printer.all(ctx, first, part)?;
         if !is_table && part.name.is_none() && printer.is_first {
@@ -50,9 +57,13 @@ pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, parts: &[Part]) 
     if is_table && args.server_print {
         call = call.accept(ACCEPT_TABLE);
     }
+    let mut is_repeated = part.name.is_some();
     let mut lines = ctx.lines(call).await?;
     while let Some((kind, object)) = lines.event().await? {
         if kind == "BOOKMARK" {
+            continue;
+        }
+        if std::mem::take(&mut is_repeated) {
             continue;
         }
         printer.event(ctx, &kind, object)?;
