@@ -74,6 +74,10 @@ fn of_any_version_line(line: &str) -> String {
     // An empty `metadata` of a template, which v1.34 and later write as such, and what stands before an empty creation time.
     let line = line.replace("metadata: {}", "metadata:");
     let line = line.trim_end_matches(',');
+    // Of a review each kubectl makes its own.
+    if let Some((before, _)) = line.split_once("creationTimestamp\": \"") {
+        return format!("{before}creationTimestamp\": <time>");
+    }
     let line = line.split(" out of: ").next().unwrap_or_default();
     let line =
         line.trim_start_matches("error: ").trim_start_matches("Error from server (BadRequest): ");
