@@ -100,7 +100,24 @@ pub struct LinkSettings {
     /// Largest packet in bytes.
     pub mtu: u32,
     /// Source address of the host's own packets to endpoints.
-    pub host_address: Option<Ipv4Addr>,
+    pub host_address: Option<HostAddress>,
+}
+
+/// A source address of the host's own packets to endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostAddress {
+    /// One that the host has.
+    Given(Ipv4Addr),
+    /// One that each endpoint's link gives it, for a host that has none but loopback: such a one cannot be a source.
+    OnLink(Ipv4Addr),
+}
+
+impl HostAddress {
+    fn ip(self) -> Ipv4Addr {
+        match self {
+            Self::Given(ip) | Self::OnLink(ip) => ip,
+        }
+    }
 }
 
 /// A link that stands.
@@ -148,12 +165,15 @@ impl Endpoints {
         let mut socket = self.socket.lock();
         let link = create(&mut socket, netns, &name, mac, settings.mtu)?;
         let host_route = Route {
-            preferred_source: settings.host_address,
+            preferred_source: settings.host_address.map(HostAddress::ip),
             ..Route::on_link(Ipv4Cidr::host(address), link.index)
         };
-        let mut requests = Vec::with_capacity(4);
+        let mut requests = Vec::with_capacity(5);
         requests.extend(self.has_ipv6.then(|| link::without_ipv6_address(link.index)));
         requests.push(link::set_up(link.index));
+        if let Some(HostAddress::OnLink(ip)) = settings.host_address {
+            requests.push(address::add(link.index, ip, 32));
+        }
         requests.push(route::replace(&host_route));
         requests.push(neighbor::set_permanent(link.index, address, mac));
         socket.execute(&requests).map_err(link_error(&name, "configured"))?;

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use crate::cidr::Ipv4Cidr;
-use crate::endpoint::{self, EndpointError, Endpoints, LinkSettings};
+use crate::endpoint::{self, EndpointError, Endpoints, HostAddress, LinkSettings};
 use crate::firewall::{Firewall, FirewallConfig, FirewallError};
 use crate::forwarding;
 use crate::hostport::HostPort;
@@ -240,7 +240,7 @@ impl Network {
         let ip = self.allocate(id)?;
         let settings = LinkSettings {
             mtu: self.mtu.load(Ordering::Relaxed),
-            host_address: self.config.node_addresses.first().copied(),
+            host_address: self.host_address(),
         };
         let attached = self.endpoints.attach(&netns, ip, settings)?;
         self.firewall.add_endpoint(ip)?; // Last: until then its packets are dropped.
@@ -360,6 +360,14 @@ impl Network {
         self.remove_pins(|_| true)?;
         self.state.lock().pool.reconcile(&BTreeSet::new())?;
         Ok(())
+    }
+
+    /// Whence the host's own packets to endpoints come.
+    fn host_address(&self) -> Option<HostAddress> {
+        let first = self.config.node_addresses.first().copied()?;
+        let kept = Ipv4Addr::from(u32::from(self.config.pod_cidr.network()).saturating_add(1));
+        let is_loopback = first.is_loopback();
+        Some(if is_loopback { HostAddress::OnLink(kept) } else { HostAddress::Given(first) })
     }
 
     /// The identifier's address: its own, or a new one. Waits for links that are being deleted

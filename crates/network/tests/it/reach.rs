@@ -39,6 +39,23 @@ fn node_and_endpoint_reach_each_other_with_their_real_addresses() {
 }
 
 #[test]
+fn a_host_that_has_only_loopback_reaches_its_endpoints_from_an_address_of_the_network() {
+    let world = World::new();
+    let mut config = world.config("lonely", "10.42.0.0/24");
+    config.node_addresses = vec![Ipv4Addr::LOCALHOST];
+    let network = world.open(config);
+    network.ensure().unwrap();
+    let (a, b) = (pod(&network, "a"), pod(&network, "b"));
+    for one in [&a, &b] {
+        let server = listen(&one.netns, ANY, 80);
+        assert_eq!(source_seen(&server, &world.node, one.at.ip, 80), Ipv4Addr::new(10, 42, 0, 1));
+    }
+    let server = listen(&b.netns, ANY, 80);
+    assert_eq!(source_seen(&server, &a.netns, b.at.ip, 80), a.at.ip);
+    network.teardown().unwrap();
+}
+
+#[test]
 fn to_the_outside_the_source_is_the_nodes() {
     let world = World::new();
     let network = world.network("outside", "10.42.0.0/24");

@@ -92,6 +92,9 @@ fn s02_posix_shared_memory_works_between_containers_of_a_pod() {
         it.ready(&two("memory"));
         it.exec("memory", "one", "echo from-one > /dev/shm/letter");
         assert_eq!(it.exec("memory", "two", "cat /dev/shm/letter"), "from-one\n");
+        // Message queues are of the IPC namespace, as System V's are; a queue is a file that is made.
+        it.exec("memory", "one", "touch /dev/mqueue/queue");
+        assert_eq!(it.exec("memory", "two", "ls /dev/mqueue"), "queue\n");
     });
 }
 
