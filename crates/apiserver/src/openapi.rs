@@ -6,6 +6,7 @@
 
 mod document;
 mod gnostic;
+mod parts;
 mod paths;
 mod schemas;
 #[cfg(test)]
@@ -18,15 +19,20 @@ use std::sync::LazyLock;
 use http::header;
 use http::request::Parts;
 use parking_lot::Mutex;
-use podo_api::Value;
-use podo_registry::KINDS;
 use serde_json::{Map, json};
 
 use self::document::Document;
+use self::parts::Frame;
 use crate::discovery;
 use crate::http::{Response, respond};
 use crate::options::Options;
-use crate::version::KUBERNETES_VERSION;
+
+const FRAME: Frame = Frame {
+    start: "{\"openapi\":\"3.0.0\",\"info\":",
+    paths: ",\"paths\":{",
+    schemas: "},\"components\":{\"schemas\":{",
+    end: "}}}",
+};
 
 static DOCUMENTS: LazyLock<Mutex<HashMap<String, Document>>> = LazyLock::new(Mutex::default);
 
@@ -91,37 +97,16 @@ fn document(name: &str) -> Option<Document> {
         return Some(document.clone());
     }
     let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => (String::new(), (*version).to_owned()),
-        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        ["api", version] => ("", *version),
+        ["apis", group, version] => (*group, *version),
         _ => return None,
     };
-    let value = make(&group, &version)?;
-    let document = Document::pack(|packer| packer.push(value.to_string().as_bytes()));
-    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
-    Some(document)
-}
-
-fn make(group: &str, version: &str) -> Option<Value> {
-    let is_served =
-        KINDS.iter().any(|kind| kind.names.group == group && kind.names.version == version);
-    if !is_served {
+    let kinds = discovery::kinds_of(group, version);
+    if kinds.is_empty() {
         return None;
     }
-    let kinds = discovery::kinds_of(group, version);
-    let mut schemas = schemas::Schemas::default();
-    let mut paths = Map::new();
-    for kind in kinds {
-        paths::add(kind, &mut paths, &mut schemas);
-    }
-    Some(json!({
-        "openapi": "3.0.0",
-        "info": info(),
-        "paths": paths,
-        "components": {"schemas": schemas.collect::<Map<_, _>>()},
-    }))
-}
-
-/// What the documents are about.
-fn info() -> Value {
-    json!({"title": "Kubernetes", "version": KUBERNETES_VERSION})
+    let same = |_, part| part;
+    let document = Document::pack(|packer| parts::write_json(packer, &FRAME, &kinds, same));
+    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
+    Some(document)
 }

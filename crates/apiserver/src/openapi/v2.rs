@@ -1,7 +1,6 @@
 //! OpenAPI v2: one Swagger document for all groups, for clients that do not read v3 or fall back from it.
 //!
-//! It is the v3 documents, said in the words of Swagger: each path and each schema is made for v3 and translated. The parts are
-//! written one by one and dropped, so the document is never in memory as a tree.
+//! It is the v3 documents, said in the words of Swagger: each path and each schema is made for v3 and translated.
 
 use std::sync::LazyLock;
 
@@ -11,8 +10,8 @@ use podo_registry::KINDS;
 use serde_json::{Map, json};
 
 use super::document::{Document, Packer};
-use super::schemas::{self, Schemas};
-use super::{gnostic, info, paths};
+use super::parts::{self, Frame, Section};
+use super::{gnostic, schemas};
 use crate::http::{Response, header_text, media_types, text};
 
 const JSON: &str = "application/json";
@@ -44,42 +43,34 @@ fn content_type(accept: Option<&str>) -> Option<&'static str> {
     })
 }
 
+const FRAME: Frame = Frame {
+    start: "{\"swagger\":\"2.0\",\"info\":",
+    paths: ",\"paths\":{",
+    schemas: "},\"definitions\":{",
+    end: "}}",
+};
+
 fn write_json(packer: &mut Packer) {
-    packer.push(format!("{{\"swagger\":\"2.0\",\"info\":{}", info()).as_bytes());
-    let mut open = "";
-    each_part(|section, name, value| {
-        let start = match open {
-            "" => format!(",\"{section}\":{{"),
-            same if same == section => ",".to_owned(),
-            _ => format!("}},\"{section}\":{{"),
-        };
-        open = section;
-        packer.push(format!("{start}{}:{value}", Value::from(name)).as_bytes());
-    });
-    packer.push(b"}}\n");
+    parts::write_json(packer, &FRAME, KINDS, translated);
 }
 
 /// Messages of one type that follow each other are one message, so each part is written as a document that has nothing else.
 fn write_protobuf(packer: &mut Packer) {
-    packer.push(&gnostic::encode(&json!({"swagger": "2.0", "info": info()})));
-    each_part(|section, name, value| {
-        let part = Map::from_iter([(name, value)]);
-        packer.push(&gnostic::encode(&json!({section: part})));
+    packer.push(&gnostic::encode(&json!({"swagger": "2.0", "info": parts::info()})));
+    parts::each(KINDS, |section, name, value| {
+        let part = Map::from_iter([(name, translated(section, value))]);
+        let name = match section {
+            Section::Paths => "paths",
+            Section::Schemas => "definitions",
+        };
+        packer.push(&gnostic::encode(&json!({name: part})));
     });
 }
 
-/// Gives every path and every definition: its section, its name and itself.
-fn each_part(mut take: impl FnMut(&'static str, String, Value)) {
-    let mut schemas = Schemas::default();
-    for kind in KINDS {
-        let mut paths = Map::new();
-        paths::add(kind, &mut paths, &mut schemas);
-        for (path, item) in paths {
-            take("paths", path, path_item(item));
-        }
-    }
-    for (name, schema) in schemas {
-        take("definitions", name, definition(schema));
+fn translated(section: Section, part: Value) -> Value {
+    match section {
+        Section::Paths => path_item(part),
+        Section::Schemas => definition(part),
     }
 }
 
