@@ -222,6 +222,8 @@ fn each_works(is_meant: impl Fn(&str) -> bool + Send) {
             assert_eq!(run(&["logs", &name], ""), "", "{version}");
             assert!(run(&["describe", "pod", &name], "").contains("Started"), "{version}");
             assert!(run(&["explain", "pod.spec"], "").contains("containers"), "{version}");
+            let from_v2 = ["explain", "pod", "--recursive", "--output=plaintext-openapiv2"];
+            assert!(run(&from_v2, "").contains("containerPort\t<integer>"), "{version}");
             let failed = it.run(&kubectl, &["exec", &name, "--", "sh", "-c", "exit 7"], "");
             assert_eq!(failed.code, 7, "{version}: {failed:?}");
             run(&["delete", "pod", &name], "");
