@@ -36,6 +36,7 @@ pub use field_set::FieldSet;
 pub use fields_v1::FieldsError;
 pub use filter::{Filter, Step};
 pub use leaves::of;
+pub use node::is_atomic_type;
 pub use path::{Path, PathElement};
 pub use update::{keep_reset, keep_times_if_unchanged, update};
 pub use validate::{TypeError, TypeErrors};

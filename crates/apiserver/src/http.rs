@@ -19,6 +19,6 @@ pub use front::{Front, FrontConfig};
 pub(crate) use handler::Peer;
 pub(crate) use handler::header_text;
 pub(crate) use in_flight::InFlight;
-pub(crate) use negotiate::{Rendering, Wanted, negotiate};
+pub(crate) use negotiate::{Rendering, Wanted, media_types, negotiate};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;

@@ -1,41 +1,47 @@
-//! OpenAPI v3: one document for each group and version, made from the schema table, the kinds and the descriptions.
+//! OpenAPI, made from the schema table, the kinds and the descriptions: v3 has one document for each group and version, v2 one for
+//! all.
 //!
 //! A document is made when it is first asked for and then kept: its bytes depend on the program alone. `kubectl` reads from it what
 //! `explain` prints, which patches a kind takes and whether the server validates fields.
 
+mod document;
+mod gnostic;
+mod parts;
 mod paths;
 mod schemas;
+#[cfg(test)]
+mod tests;
+mod v2;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use http::header;
 use http::request::Parts;
 use parking_lot::Mutex;
-use podo_api::Value;
-use podo_registry::KINDS;
 use serde_json::{Map, json};
-use sha2::{Digest, Sha256};
 
+use self::document::Document;
+use self::parts::Frame;
 use crate::discovery;
-use crate::http::{Response, full, header_text, respond};
+use crate::http::{Response, respond};
 use crate::options::Options;
-use crate::version::KUBERNETES_VERSION;
 
-/// A document and the hash that its address carries.
-#[derive(Clone)]
-struct Document {
-    bytes: Bytes,
-    hash: String,
-}
+const FRAME: Frame = Frame {
+    start: "{\"openapi\":\"3.0.0\",\"info\":",
+    paths: ",\"paths\":{",
+    schemas: "},\"components\":{\"schemas\":{",
+    end: "}}}",
+};
 
 static DOCUMENTS: LazyLock<Mutex<HashMap<String, Document>>> = LazyLock::new(Mutex::default);
 
 /// Answers a path of OpenAPI; `None` for any other.
 pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Option<Response> {
-    if path == "/openapi/v3" {
-        return Some(index());
+    match path {
+        "/openapi/v2" => return Some(v2::serve(parts)),
+        "/openapi/v3" => return Some(index()),
+        _ => {}
     }
     let name = path.strip_prefix("/openapi/v3/")?;
     let document = document(name)?;
@@ -77,22 +83,11 @@ fn moved(name: &str, hash: &str) -> Response {
 }
 
 fn answer(parts: &Parts, document: &Document, is_addressed: bool) -> Response {
-    let tag = format!("\"{}\"", document.hash);
-    let is_known = header_text(&parts.headers, "if-none-match") == Some(&tag);
-    let mut response =
-        http::Response::new(full(if is_known { Bytes::new() } else { document.bytes.clone() }));
-    if is_known {
-        *response.status_mut() = http::StatusCode::NOT_MODIFIED;
-    }
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    headers.insert(header::VARY, http::HeaderValue::from_static("Accept"));
-    if let Ok(tag) = http::HeaderValue::from_str(&tag) {
-        headers.insert(header::ETAG, tag);
-    }
+    let mut response = document.answer(parts, "application/json");
     if is_addressed {
         // What this address leads to never changes.
-        headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("public, immutable"));
+        let forever = http::HeaderValue::from_static("public, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
     response
 }
@@ -102,34 +97,16 @@ fn document(name: &str) -> Option<Document> {
         return Some(document.clone());
     }
     let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => (String::new(), (*version).to_owned()),
-        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        ["api", version] => ("", *version),
+        ["apis", group, version] => (*group, *version),
         _ => return None,
     };
-    let value = make(&group, &version)?;
-    let bytes = Bytes::from(serde_json::to_vec(&value).unwrap_or_default());
-    let hash = Sha256::digest(&bytes).iter().take(32).map(|byte| format!("{byte:02X}")).collect();
-    let document = Document { bytes, hash };
-    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
-    Some(document)
-}
-
-fn make(group: &str, version: &str) -> Option<Value> {
-    let is_served =
-        KINDS.iter().any(|kind| kind.names.group == group && kind.names.version == version);
-    if !is_served {
+    let kinds = discovery::kinds_of(group, version);
+    if kinds.is_empty() {
         return None;
     }
-    let kinds = discovery::kinds_of(group, version);
-    let mut schemas = schemas::Schemas::default();
-    let mut paths = Map::new();
-    for kind in kinds {
-        paths::add(kind, &mut paths, &mut schemas);
-    }
-    Some(json!({
-        "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": KUBERNETES_VERSION},
-        "paths": paths,
-        "components": {"schemas": schemas.finish()},
-    }))
+    let same = |_, part| part;
+    let document = Document::pack(|packer| parts::write_json(packer, &FRAME, &kinds, same));
+    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
+    Some(document)
 }

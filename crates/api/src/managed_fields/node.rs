@@ -213,7 +213,8 @@ impl<'a> Node<'a> {
     }
 }
 
-fn is_atomic_type(name: &str) -> bool {
+/// Whether a struct type is owned and replaced as a whole.
+pub fn is_atomic_type(name: &str) -> bool {
     ATOMIC_TYPES.binary_search(&name).is_ok()
 }
 

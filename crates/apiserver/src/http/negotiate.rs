@@ -139,6 +139,11 @@ fn clauses(accept: &str) -> Vec<Clause<'_>> {
     clauses
 }
 
+/// The media types of an `Accept` header, the most wanted first.
+pub(crate) fn media_types(accept: &str) -> Vec<&str> {
+    clauses(accept).into_iter().map(|clause| clause.media).collect()
+}
+
 /// Chooses how to answer. An error comes with the rendering that it is to be told in.
 pub(crate) fn negotiate(
     accept: Option<&str>,

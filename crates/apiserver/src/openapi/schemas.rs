@@ -1,16 +1,21 @@
 //! The schemas of a document: the types that its kinds are made of, in OpenAPI's words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use podo_api::Value;
+use podo_api::managed_fields::is_atomic_type;
 use podo_api::schema::{Field, ListType, PatchStrategy, Presence, Scalar, Shape, TypeRef, builtin};
 use podo_registry::KINDS;
 use serde_json::{Map, json};
 
+/// Where a document holds its schemas.
+pub(super) const PLACE: &str = "#/components/schemas/";
+
 /// The schemas that are referred to so far.
 #[derive(Default)]
 pub(super) struct Schemas {
-    done: BTreeMap<String, Value>,
+    /// The names of those that were given out.
+    done: BTreeSet<String>,
     wanted: BTreeSet<String>,
 }
 
@@ -43,23 +48,7 @@ impl Schemas {
     /// A reference to a type, which the document will hold.
     pub(super) fn reference(&mut self, ty: &str) -> Value {
         self.wanted.insert(ty.to_owned());
-        json!({"$ref": format!("#/components/schemas/{}", definition_name(ty))})
-    }
-
-    /// All schemas, those that schemas refer to included.
-    pub(super) fn finish(mut self) -> Value {
-        while let Some(ty) = self.wanted.pop_first() {
-            let name = definition_name(&ty);
-            if self.done.contains_key(&name) {
-                continue;
-            }
-            let schema = match builtin().get(&ty) {
-                Some(known) => self.schema(known),
-                None => scalar_definition(&ty),
-            };
-            self.done.insert(name, schema);
-        }
-        self.done.into_iter().collect::<Map<String, Value>>().into()
+        json!({"$ref": format!("{PLACE}{}", definition_name(ty))})
     }
 
     fn schema(&mut self, ty: TypeRef<'_>) -> Value {
@@ -81,15 +70,10 @@ impl Schemas {
             required.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
             schema["required"] = required.into();
         }
-        let kinds: Vec<Value> = KINDS
-            .iter()
-            .filter(|kind| kind.ty == name || format!("{}List", kind.ty) == name)
-            .map(|kind| {
-                let is_list = kind.ty != name;
-                let kind_name = if is_list { kind.list_kind() } else { kind.names.kind.to_owned() };
-                json!({"group": kind.names.group, "version": kind.names.version, "kind": kind_name})
-            })
-            .collect();
+        if is_atomic_type(name) {
+            schema["x-kubernetes-map-type"] = "atomic".into();
+        }
+        let kinds = kinds_of(name);
         if !kinds.is_empty() {
             schema["x-kubernetes-group-version-kind"] = kinds.into();
         }
@@ -97,7 +81,11 @@ impl Schemas {
     }
 
     fn property(&mut self, owner: &str, field: &Field, ty: TypeRef<'_>) -> Value {
-        let mut property = self.shape(&field.shape, ty);
+        let mut property = match &*field.go_type {
+            // To the table it is a value like any other that has no type of its own.
+            "v1.FieldsV1" => self.reference("meta/v1.FieldsV1"),
+            _ => self.shape(&field.shape, ty),
+        };
         let is_reference = property.get("$ref").is_some();
         // A reference cannot have members beside it, so it is wrapped.
         if is_reference {
@@ -158,6 +146,49 @@ impl Schemas {
             Scalar::Any => self.reference("RawExtension"),
         }
     }
+}
+
+/// Gives the schemas that are referred to, with their names: also those that the schemas given before refer to.
+impl Iterator for Schemas {
+    type Item = (String, Value);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let ty = self.wanted.pop_first()?;
+            let name = definition_name(&ty);
+            if self.done.insert(name.clone()) {
+                let schema = match builtin().get(&ty) {
+                    Some(known) => self.schema(known),
+                    None => scalar_definition(&ty),
+                };
+                return Some((name, schema));
+            }
+        }
+    }
+}
+
+/// The type that is a kind of every group.
+const EVERYWHERE: &str = "meta/v1.DeleteOptions";
+
+/// The kinds whose objects or lists are of a type.
+fn kinds_of(ty: &str) -> Vec<Value> {
+    let mut kinds = BTreeSet::new();
+    for kind in KINDS {
+        let (group, version) = (kind.names.group, kind.names.version);
+        if kind.ty == ty {
+            kinds.insert((group, version, kind.names.kind.to_owned()));
+        } else if ty.strip_suffix("List") == Some(kind.ty) {
+            kinds.insert((group, version, kind.list_kind()));
+        } else if ty == EVERYWHERE {
+            kinds.insert((group, version, "DeleteOptions".to_owned()));
+        }
+        for subresource in kind.subresources.iter().filter(|subresource| subresource.ty == ty) {
+            let (group, version, name) = subresource.kind;
+            kinds.insert((group, version, name.to_owned()));
+        }
+    }
+    let value = |(group, version, kind)| json!({"group": group, "version": version, "kind": kind});
+    kinds.into_iter().map(value).collect()
 }
 
 /// Types that are one value.

@@ -194,7 +194,6 @@ fn every_real_version_of_kubectl_works() {
 }
 
 #[test]
-#[ignore = "the server does not serve /openapi/v2"]
 fn real_versions_of_kubectl_that_read_openapi_v2_work() {
     each_works(|version| READ_OPENAPI_V2.contains(&version));
 }
@@ -223,9 +222,17 @@ fn each_works(is_meant: impl Fn(&str) -> bool + Send) {
             assert_eq!(run(&["logs", &name], ""), "", "{version}");
             assert!(run(&["describe", "pod", &name], "").contains("Started"), "{version}");
             assert!(run(&["explain", "pod.spec"], "").contains("containers"), "{version}");
+            let from_v2 = ["explain", "pod", "--recursive", "--output=plaintext-openapiv2"];
+            assert!(run(&from_v2, "").contains("containerPort\t<integer>"), "{version}");
             let failed = it.run(&kubectl, &["exec", &name, "--", "sh", "-c", "exit 7"], "");
             assert_eq!(failed.code, 7, "{version}: {failed:?}");
             run(&["delete", "pod", &name], "");
+            let item = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": [item]}).to_string();
+            for outcome in ["created", "unchanged"] {
+                let expected = format!("configmap/{name} {outcome}\n");
+                assert_eq!(run(&["apply", "-f", "-"], &list), expected, "{version}");
+            }
         }
     });
 }

@@ -1,0 +1,192 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use http::StatusCode;
+use podo_api::Value;
+
+use super::*;
+use crate::http::Response;
+
+const ASKED_BY_CLIENTS: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+fn ask(headers: &[(&str, &str)]) -> Response {
+    let mut request = http::Request::get("/openapi/v2");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (parts, ()) = request.body(()).expect("a request").into_parts();
+    v2::serve(&parts)
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().expect("a text"))
+}
+
+fn document_v2() -> Value {
+    serde_json::from_slice(&v2::AS_JSON.unpack()).expect("JSON")
+}
+
+/// Calls `take` with all references in a value.
+fn references(value: &Value, take: &mut dyn FnMut(&str)) {
+    match value {
+        Value::Object(members) => {
+            // A property may have this name too.
+            if let Some(text) = members.get("$ref").and_then(Value::as_str) {
+                take(text);
+            }
+            members.values().for_each(|value| references(value, take));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, take)),
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn check_references(document: &Value, schemas: &Value, place: &str) {
+    let mut count = 0;
+    references(document, &mut |reference| {
+        let name = reference.strip_prefix(place).expect(reference);
+        assert!(schemas.get(name).is_some(), "{reference} leads nowhere");
+        count += 1;
+    });
+    assert!(count > 0);
+}
+
+#[test]
+fn every_reference_resolves() {
+    let v2 = document_v2();
+    check_references(&v2, &v2["definitions"], "#/definitions/");
+    for name in names() {
+        let bytes = document(&name).expect("served").unpack();
+        let v3: Value = serde_json::from_slice(&bytes).expect("JSON");
+        check_references(&v3, &v3["components"]["schemas"], schemas::PLACE);
+    }
+}
+
+#[test]
+fn the_type_of_the_answer_is_negotiated() {
+    let check = |accept: &str, expected: &str| {
+        let response = ask(&[("accept", accept)]);
+        assert_eq!(header(&response, "content-type"), expected, "{accept}");
+    };
+    let protobuf = ASKED_BY_CLIENTS.replace('@', ".");
+    check("application/json", "application/json");
+    check("*/*", "application/json");
+    check("", "application/json");
+    check(ASKED_BY_CLIENTS, &protobuf);
+    check(&protobuf, &protobuf);
+    check(&format!("text/plain, {ASKED_BY_CLIENTS};q=0.9, application/json;q=0.5"), &protobuf);
+    assert_eq!(ask(&[("accept", "text/html")]).status(), StatusCode::NOT_ACCEPTABLE);
+    assert_eq!(header(&ask(&[]), "content-type"), "application/json");
+}
+
+#[test]
+fn a_client_that_has_the_document_is_told_so() {
+    let first = ask(&[("accept-encoding", "gzip")]);
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(header(&first, "content-encoding"), "gzip");
+    assert_eq!(header(&first, "vary"), "Accept, Accept-Encoding");
+    let tag = header(&first, "etag");
+    assert!(tag.starts_with('"') && tag.len() > 40, "{tag}");
+    for known in [tag, &format!("W/{tag}"), &format!("\"other\", {tag}"), "*"] {
+        let again = ask(&[("if-none-match", known)]);
+        assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{known}");
+        assert_eq!(header(&again, "etag"), tag);
+    }
+    let plain = ask(&[("if-none-match", "\"other\"")]);
+    assert_eq!((plain.status(), header(&plain, "content-encoding")), (StatusCode::OK, ""));
+    let other_form = ask(&[("accept", ASKED_BY_CLIENTS), ("if-none-match", tag)]);
+    assert_eq!(other_form.status(), StatusCode::OK);
+}
+
+#[test]
+fn kubectl_finds_what_it_looks_for() {
+    let document = document_v2();
+    let pod = &document["definitions"]["io.k8s.api.core.v1.Pod"];
+    assert_eq!(
+        pod["x-kubernetes-group-version-kind"],
+        json!([{"group": "", "kind": "Pod", "version": "v1"}])
+    );
+    let spec = &document["definitions"]["io.k8s.api.core.v1.PodSpec"]["properties"];
+    let containers = &spec["containers"];
+    assert_eq!(containers["items"], json!({"$ref": "#/definitions/io.k8s.api.core.v1.Container"}));
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
+    assert_eq!(containers["x-kubernetes-list-type"], "map");
+    assert_eq!(spec["affinity"]["$ref"], "#/definitions/io.k8s.api.core.v1.Affinity");
+    assert!(spec["affinity"]["description"].is_string());
+
+    let path = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"];
+    let patch = &path["patch"];
+    assert_eq!(patch["x-kubernetes-action"], "patch");
+    assert_eq!(patch["x-kubernetes-group-version-kind"]["kind"], "Pod");
+    let named = |name: &str| {
+        let parameters = patch["parameters"].as_array().expect("a list");
+        parameters.iter().find(|parameter| parameter["name"] == name).expect("there").clone()
+    };
+    let expected =
+        json!({"in": "query", "name": "fieldValidation", "type": "string", "uniqueItems": true});
+    assert_eq!(named("fieldValidation"), expected);
+    assert_eq!(named("body")["in"], "body");
+    assert_eq!(patch["responses"]["200"]["schema"]["$ref"], "#/definitions/io.k8s.api.core.v1.Pod");
+}
+
+/// The schemas of upstream's v3 documents, as v2 says them; `None` if they are absent.
+fn upstream() -> Option<BTreeMap<String, Value>> {
+    let folder =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/upstream/openapi-v3");
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).ok()? {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("readable");
+        let document: Value = serde_json::from_slice(&bytes).expect("JSON");
+        for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+            all.insert(name.clone(), v2::definition(schema.clone()));
+        }
+    }
+    Some(all)
+}
+
+/// Removes what makes no difference: texts for people, the order of what is required, and the type that a list has anyway.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|key, value| match key.as_str() {
+                "description" => !value.is_string(),
+                "x-kubernetes-list-type" => value != "atomic",
+                "x-kubernetes-unions" => false,
+                _ => true,
+            });
+            if let Some(Value::Array(required)) = members.get_mut("required") {
+                required.sort_by_key(ToString::to_string);
+            }
+            members.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+#[test]
+fn definitions_are_those_of_upstream() {
+    let Some(upstream) = upstream() else {
+        eprintln!("SKIP definitions_are_those_of_upstream: ../shared is absent");
+        return;
+    };
+    let mut different = BTreeSet::new();
+    let document = document_v2();
+    for (name, own) in document["definitions"].as_object().expect("definitions") {
+        let (mut own, mut theirs) = (own.clone(), upstream.get(name).cloned().unwrap_or_default());
+        // Each of upstream's documents knows this kind of its own group only.
+        if name.ends_with(".DeleteOptions") {
+            own["x-kubernetes-group-version-kind"] =
+                theirs["x-kubernetes-group-version-kind"].clone();
+        }
+        strip(&mut own);
+        strip(&mut theirs);
+        if own != theirs {
+            different.insert(name.as_str());
+            eprintln!("{name}\n  own    {own}\n  theirs {theirs}");
+        }
+    }
+    assert_eq!(different, BTreeSet::new());
+}
