@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test` is what a change must pass, `cargo xtask tidy` checks the house
-//! rules, `cargo xtask schema` makes the fact table.
+//! rules, `cargo xtask fuzz` feeds the parsers, `cargo xtask schema` makes the fact table.
 
+mod fuzz;
 mod schema;
 mod test;
 mod tidy;
@@ -8,12 +9,15 @@ mod tidy;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let task = std::env::args().nth(1).unwrap_or_default();
-    let result = match task.as_str() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) =
+        args.split_first().map_or(("", args.as_slice()), |(task, rest)| (task, rest));
+    let result = match task {
+        "fuzz" => fuzz::run(rest),
         "schema" => schema::run(),
         "test" => test::run(),
         "tidy" => tidy::run(),
-        other => Err(format!("unknown task {other:?}; there are: schema, test, tidy")),
+        other => Err(format!("unknown task {other:?}; there are: fuzz, schema, test, tidy")),
     };
     match result {
         Ok(report) => {

@@ -8,9 +8,9 @@ mod events;
 mod front;
 mod handler;
 mod in_flight;
-mod negotiate;
+pub(crate) mod negotiate;
 mod render;
-mod route;
+pub(crate) mod route;
 mod table;
 
 pub(crate) use body::{Body, Response, full};

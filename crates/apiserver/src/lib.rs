@@ -11,6 +11,9 @@ mod bootstrap;
 mod call;
 mod discovery;
 mod expiry;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod http;
 mod metrics;

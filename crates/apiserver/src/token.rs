@@ -11,11 +11,11 @@
 //!
 //! Not here: who may ask for a token, and for which Pod ([`crate::reviews`], [`crate::admission`]).
 
-mod claims;
+pub(crate) mod claims;
 mod documents;
-mod jwt;
-mod key;
-mod validate;
+pub(crate) mod jwt;
+pub(crate) mod key;
+pub(crate) mod validate;
 
 #[cfg(test)]
 mod tests;

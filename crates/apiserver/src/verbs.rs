@@ -8,7 +8,7 @@ mod create;
 mod delete;
 mod delete_collection;
 mod get;
-mod list;
+pub(crate) mod list;
 mod patch;
 mod produce;
 mod tracking;

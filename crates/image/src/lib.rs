@@ -24,6 +24,10 @@ pub mod build;
 pub mod builtin;
 pub mod service;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod metadata;
 mod single_flight;
 mod tar_writer;

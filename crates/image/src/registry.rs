@@ -12,7 +12,7 @@
 //! Not here: what to do with the parts of an image ([`crate::service`]).
 
 mod auth;
-mod challenge;
+pub(crate) mod challenge;
 mod connect;
 pub mod dns;
 mod download;
@@ -23,7 +23,7 @@ mod http_client;
 pub mod push;
 mod session;
 mod tls;
-mod url;
+pub(crate) mod url;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

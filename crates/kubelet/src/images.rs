@@ -5,7 +5,7 @@
 //! - After a failed pull the same Pod does not try the same image again before its back-off is over.
 
 pub(crate) mod gc;
-mod name;
+pub(crate) mod name;
 pub(crate) mod pull_records;
 pub(crate) mod pull_secrets;
 

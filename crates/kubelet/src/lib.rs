@@ -10,6 +10,9 @@ mod config;
 mod container;
 mod context;
 mod events;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod images;
 mod kubelet;

@@ -8,8 +8,8 @@
 //!
 //! Not here: whose log it is ([`crate::KubeletHandle::logs`]), serving it.
 
-mod file;
-mod line;
+pub(crate) mod file;
+pub(crate) mod line;
 mod read;
 pub(crate) mod rotate;
 

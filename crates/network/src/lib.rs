@@ -18,6 +18,9 @@ pub mod conntrack;
 pub mod endpoint;
 pub mod firewall;
 pub mod forwarding;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hostport;
 mod instance;
 pub mod link;

@@ -11,7 +11,7 @@
 //!
 //! Not here: links and rules of an address ([`crate::endpoint`], [`crate::firewall`]).
 
-mod journal;
+pub(crate) mod journal;
 #[cfg(test)]
 mod tests;
 

@@ -24,6 +24,9 @@ mod client;
 mod clock;
 pub mod defaults;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod init;
 mod log_format;
 mod paths;

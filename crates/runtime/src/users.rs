@@ -77,7 +77,7 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     })
 }
 
-fn resolve_in(passwd: &str, group: &str, spec: &UserSpec) -> Result<Identity, Fault> {
+pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &UserSpec) -> Result<Identity, Fault> {
     let (user, group_name) = match spec.user.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (spec.user.as_str(), None),

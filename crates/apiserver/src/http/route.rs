@@ -48,8 +48,9 @@ pub(crate) fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let code = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+        let code = || u8::try_from(digit(at + 1)? * 16 + digit(at + 2)?).ok();
+        match code() {
             Some(code) if byte == b'%' => {
                 out.push(code);
                 at += 3;
@@ -215,4 +216,15 @@ fn not_allowed() -> Status {
     );
     status.details = Some(Box::default());
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_two_digits_behind_a_percent_sign_are_a_byte() {
+        assert_eq!(percent_decode("a%2Fb%e2%82%ac"), "a/b€");
+        assert_eq!(percent_decode("%+5 %-1 %g0 %2 %"), "%+5 %-1 %g0 %2 %");
+    }
 }

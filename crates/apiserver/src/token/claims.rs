@@ -40,7 +40,7 @@ pub(super) struct Kubernetes {
 /// All claims. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     #[serde(deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub(super) aud: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,7 @@ struct Header {
 }
 
 /// What a token claims, unchecked; `None` if it is no JWT.
-pub(super) fn peek(token: &str) -> Option<Claims> {
+pub(crate) fn peek(token: &str) -> Option<Claims> {
     if token.len() > TOKEN_BYTES_MAX {
         return None;
     }
@@ -67,7 +67,7 @@ impl Verifier {
     }
 }
 
-fn check_signature(key: &SigningKey, token: &str) -> Result<(), TokenError> {
+pub(crate) fn check_signature(key: &SigningKey, token: &str) -> Result<(), TokenError> {
     let [header, payload, signature] = parts(token).ok_or(TokenError::Unknown)?;
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Signature);
     let header: Header =

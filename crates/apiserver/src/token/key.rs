@@ -62,7 +62,7 @@ pub enum TokenKeyError {
 }
 
 /// A key pair.
-pub(super) struct SigningKey {
+pub(crate) struct SigningKey {
     pair: KeyPair,
     /// The first part of every token.
     header: String,
@@ -216,7 +216,7 @@ impl Drop for KeySlot {
     }
 }
 
-fn generate(path: &Path) -> Result<SigningKey, TokenKeyError> {
+pub(crate) fn generate(path: &Path) -> Result<SigningKey, TokenKeyError> {
     let malformed = || TokenKeyError::Malformed { path: path.to_owned() };
     let numbers =
         rsa::RsaPrivateKey::new(&mut Kernel, KEY_BITS).map_err(TokenKeyError::Generate)?;

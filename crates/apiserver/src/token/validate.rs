@@ -89,7 +89,7 @@ impl TokenError {
 }
 
 /// Whose token it is, if all that it claims holds. `token` is the text, which the Secret of a legacy token must hold.
-pub(super) fn validate(
+pub(crate) fn validate(
     store: &Store,
     claims: &Claims,
     token: &str,

@@ -68,7 +68,7 @@ pub(super) async fn list(api: &Api, call: &Call) -> Result<Outcome, Status> {
 }
 
 /// Where a list starts.
-struct Start {
+pub(crate) struct Start {
     /// The revision to read; the present one if `None`.
     at: Option<Revision>,
     /// The key after which to go on.
@@ -133,7 +133,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-fn resume(text: &str) -> Result<Start, Status> {
+pub(crate) fn resume(text: &str) -> Result<Start, Status> {
     let bad = |why: String| {
         Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
     };

@@ -224,7 +224,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// Unpacks an archive; warnings for what was passed over.
-fn unpack(prefix: &Path, target: &Path, input: Receiver) -> io::Result<Vec<String>> {
+pub(crate) fn unpack(prefix: &Path, target: &Path, input: Receiver) -> io::Result<Vec<String>> {
     let mut skipped = Vec::new();
     for entry in tar::Archive::new(input).entries()? {
         let mut entry = entry?;
@@ -273,13 +273,13 @@ impl Write for Sender {
 }
 
 /// Reads pieces from a queue.
-struct Receiver {
+pub(crate) struct Receiver {
     pieces: mpsc::Receiver<Bytes>,
     current: Bytes,
 }
 
 impl Receiver {
-    fn new(pieces: mpsc::Receiver<Bytes>) -> Self {
+    pub(crate) fn new(pieces: mpsc::Receiver<Bytes>) -> Self {
         Self { pieces, current: Bytes::new() }
     }
 }

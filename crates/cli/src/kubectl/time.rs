@@ -99,7 +99,7 @@ fn local_offset(at: i64) -> i64 {
     std::fs::read(path).ok().and_then(|file| tzif_offset(&file, at)).unwrap_or(0)
 }
 
-fn tzif_offset(file: &[u8], at: i64) -> Option<i64> {
+pub(crate) fn tzif_offset(file: &[u8], at: i64) -> Option<i64> {
     let count = |base: usize, index: usize| -> Option<usize> {
         let start = base + 20 + index * 4;
         let bytes: [u8; 4] = file.get(start..start + 4)?.try_into().ok()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// One offered way to authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     /// Lower case: `bearer`, `basic`.
     pub(super) scheme: String,
     /// Parameters by lower-case name.
@@ -18,7 +18,7 @@ impl Challenge {
 }
 
 /// Reads one header value, which may hold several challenges. What is malformed is left out.
-pub(super) fn parse(header: &str) -> Vec<Challenge> {
+pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut rest = header.trim_start_matches([' ', ',', '\t']);
     while !rest.is_empty() {

@@ -8,7 +8,7 @@
 //! What always holds: an answer is believed only if it comes from the server asked, with the random
 //! number and the question that was sent.
 
-mod message;
+pub(crate) mod message;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -63,7 +63,7 @@ pub struct Resolver {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Settings {
+pub(crate) struct Settings {
     servers: Vec<SocketAddr>,
     search: Vec<String>,
     dots_min: usize,
@@ -113,7 +113,7 @@ async fn read_or_empty(path: &Path) -> String {
     }
 }
 
-fn in_hosts_file(text: &str, name: &str) -> Vec<IpAddr> {
+pub(crate) fn in_hosts_file(text: &str, name: &str) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for line in text.lines() {
         let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
@@ -125,7 +125,7 @@ fn in_hosts_file(text: &str, name: &str) -> Vec<IpAddr> {
     addresses
 }
 
-fn parse_resolv_conf(text: &str) -> Settings {
+pub(crate) fn parse_resolv_conf(text: &str) -> Settings {
     let mut settings = Settings {
         servers: Vec::new(),
         search: Vec::new(),
@@ -171,7 +171,7 @@ fn set_option(settings: &mut Settings, word: &str) {
 }
 
 /// The names to ask for, in order, by the rules of resolv.conf(5).
-fn candidates(settings: &Settings, name: &str, is_absolute: bool) -> Vec<String> {
+pub(crate) fn candidates(settings: &Settings, name: &str, is_absolute: bool) -> Vec<String> {
     if is_absolute {
         return vec![name.to_owned()];
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::Uri;
 
 /// `host` without port and brackets.
-pub(super) fn host_of(authority: &str) -> &str {
+pub(crate) fn host_of(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }
@@ -16,7 +16,7 @@ pub(super) fn host_of(authority: &str) -> &str {
 }
 
 /// Whether a host can only be this machine.
-pub(super) fn is_loopback(authority: &str) -> bool {
+pub(crate) fn is_loopback(authority: &str) -> bool {
     let host = host_of(authority);
     if host == "localhost" || host.ends_with(".localhost") {
         return true;
@@ -29,7 +29,7 @@ pub(super) fn is_loopback(authority: &str) -> bool {
 }
 
 /// Resolves a `Location` header against the URL that answered with it.
-pub(super) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
+pub(crate) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
     let scheme = from.scheme_str()?;
     let authority = from.authority()?;
     let absolute = if location.contains("://") {
@@ -51,7 +51,7 @@ pub(super) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
 }
 
 /// Whether two URLs have the same scheme, host and port: the same receiver of credentials.
-pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
+pub(crate) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
     let port = |uri: &Uri| {
         uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 })
     };
@@ -61,7 +61,7 @@ pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
 }
 
 /// Percent-encodes a query or form value.
-pub(super) fn encode(value: &str) -> String {
+pub(crate) fn encode(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {

@@ -4,7 +4,7 @@
 
 /// Why a text cannot name an image. The texts are upstream's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NameError {
+pub(crate) enum NameError {
     /// It follows no rule.
     #[error("couldn't parse image name {0:?}: invalid reference format")]
     Format(String),
@@ -16,7 +16,7 @@ pub(super) enum NameError {
 }
 
 /// The name with `:latest` where it has neither tag nor digest.
-pub(super) fn with_default_tag(name: &str) -> Result<String, NameError> {
+pub(crate) fn with_default_tag(name: &str) -> Result<String, NameError> {
     let format = || NameError::Format(name.to_owned());
     let (rest, digest) = match name.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -52,7 +52,7 @@ pub(super) fn with_default_tag(name: &str) -> Result<String, NameError> {
 }
 
 /// The registry and path of a checked name, without tag and digest: `docker.io/library/busybox` for `busybox:1`.
-pub(super) fn repository(name: &str) -> String {
+pub(crate) fn repository(name: &str) -> String {
     let rest = name.split_once('@').map_or(name, |(rest, _)| rest);
     let last = rest.rfind('/').map_or(0, |at| at + 1);
     let tag = rest.get(last..).and_then(|end| end.find(':')).map_or(rest.len(), |at| last + at);

@@ -15,7 +15,7 @@ const BLOCK_BYTES: usize = 64 << 10;
 const TAIL_BYTES_MAX: u64 = 1 << 20;
 
 /// Opens a log beneath the log folder, through no link.
-pub(super) fn open(log_dir: &Path, path: &Path) -> Result<File, LogError> {
+pub(crate) fn open(log_dir: &Path, path: &Path) -> Result<File, LogError> {
     let below = path.strip_prefix(log_dir).map_err(|_| LogError::Outside(path.to_owned()))?;
     let open = || -> io::Result<File> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -29,7 +29,7 @@ pub(super) fn open(log_dir: &Path, path: &Path) -> Result<File, LogError> {
 }
 
 /// Where the last `lines` lines of a file begin.
-pub(super) fn tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
+pub(crate) fn tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     if lines == 0 {
         return Ok(length);

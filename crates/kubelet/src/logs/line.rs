@@ -4,20 +4,20 @@ use podo_base::Timestamp;
 
 /// What an entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// When, as it is written.
-    pub(super) time: &'a [u8],
+    pub(crate) time: &'a [u8],
     /// Whether it came on standard error.
-    pub(super) is_stderr: bool,
+    pub(crate) is_stderr: bool,
     /// Whether the line goes on in the next entry of the stream.
-    pub(super) is_partial: bool,
+    pub(crate) is_partial: bool,
     /// The text, without the end of the line.
-    pub(super) text: &'a [u8],
+    pub(crate) text: &'a [u8],
 }
 
 impl<'a> Entry<'a> {
     /// Reads an entry without its end of line; `None` if it is none.
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut parts = line.splitn(4, |byte| *byte == b' ');
         let (time, stream, tags) = (parts.next()?, parts.next()?, parts.next()?);
         let text = parts.next().unwrap_or_default();
@@ -36,7 +36,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Whether it was written before a time; entries whose time makes no sense were not.
-    pub(super) fn is_before(&self, since: Timestamp) -> bool {
+    pub(crate) fn is_before(&self, since: Timestamp) -> bool {
         let text = std::str::from_utf8(self.time).ok();
         text.and_then(Timestamp::parse).is_some_and(|at| at < since)
     }

@@ -24,11 +24,11 @@ const CLOSE_CHANNEL: u8 = 255;
 
 /// How channels are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Format {
+pub(crate) struct Format {
     /// The channel as a digit and the bytes as base64, in text messages.
-    pub(super) is_base64: bool,
+    pub(crate) is_base64: bool,
     /// Whether a channel can be closed alone (KEP-4006).
-    pub(super) has_close: bool,
+    pub(crate) has_close: bool,
 }
 
 /// The ends of the channels.
@@ -135,7 +135,7 @@ async fn read<S>(
     }
 }
 
-fn encode(channel: u8, bytes: &[u8], format: Format) -> Message {
+pub(crate) fn encode(channel: u8, bytes: &[u8], format: Format) -> Message {
     if format.is_base64 {
         let mut text = String::with_capacity(1 + bytes.len().div_ceil(3) * 4);
         text.push(char::from(b'0' + channel));
@@ -149,7 +149,7 @@ fn encode(channel: u8, bytes: &[u8], format: Format) -> Message {
 }
 
 /// The channel and the bytes of a message; `None` for one that says nothing.
-fn decode(mut payload: Bytes, format: Format) -> Option<(u8, Bytes)> {
+pub(crate) fn decode(mut payload: Bytes, format: Format) -> Option<(u8, Bytes)> {
     let channel = payload.try_get_u8().ok()?;
     if !format.is_base64 {
         return Some((channel, payload));

@@ -4,11 +4,11 @@ use podo_api::Status;
 
 /// The pairs of a query, in order, decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads a query; what is not encoded well is taken as it stands.
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         Self(
             pairs
@@ -19,12 +19,12 @@ impl Query {
     }
 
     /// All values of a key.
-    pub(super) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |pair| pair.0 == key).map(|pair| pair.1.as_str())
     }
 
     /// The first value of a key; an empty one is none.
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|pair| pair.0 == key)
@@ -33,12 +33,12 @@ impl Query {
     }
 
     /// Whether a key is set to `1`, as the streams' flags are (Kubernetes v1.36 `remotecommand.NewOptions`).
-    pub(super) fn is_one(&self, key: &str) -> bool {
+    pub(crate) fn is_one(&self, key: &str) -> bool {
         self.get(key) == Some("1")
     }
 
     /// Whether a key is set to something that is not false (Kubernetes v1.36 `Convert_Slice_string_To_bool`).
-    pub(super) fn flag(&self, key: &str) -> bool {
+    pub(crate) fn flag(&self, key: &str) -> bool {
         let Some(value) = self.0.iter().find(|pair| pair.0 == key).map(|pair| pair.1.as_str())
         else {
             return false;
@@ -47,7 +47,7 @@ impl Query {
     }
 
     /// A number; an error of the caller's words if it is none.
-    pub(super) fn integer(
+    pub(crate) fn integer(
         &self,
         key: &str,
         refused: impl FnOnce() -> Status,

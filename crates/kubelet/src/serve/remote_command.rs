@@ -7,7 +7,7 @@
 //! Not here: how streams travel ([`spdy`], [`websocket`]).
 
 mod process;
-mod resize;
+pub(crate) mod resize;
 mod spdy;
 mod status;
 mod websocket;

@@ -7,18 +7,18 @@ use super::query::decode_segment;
 
 /// A container by names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContainerPath {
+pub(crate) struct ContainerPath {
     /// The namespace.
-    pub(super) namespace: String,
+    pub(crate) namespace: String,
     /// The Pod.
-    pub(super) pod: String,
+    pub(crate) pod: String,
     /// The container.
-    pub(super) container: String,
+    pub(crate) container: String,
 }
 
 /// A part of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     /// Whether the node agent is well.
     Health,
     /// The Pods of the node.
@@ -48,7 +48,7 @@ pub(super) enum Route {
 
 impl Route {
     /// The route of a path, if it leads anywhere. A Pod's UID may stand after its name, as upstream's older paths have it.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(crate) fn of(path: &str) -> Option<Self> {
         let segments: Vec<String> = path.split('/').skip(1).map(decode_segment).collect();
         let names: Vec<&str> = segments.iter().map(String::as_str).collect();
         let container = |namespace: &str, pod: &str, container: &str| ContainerPath {
@@ -77,7 +77,7 @@ impl Route {
     }
 
     /// Refuses methods that the route does not have.
-    pub(super) fn check(&self, method: &Method) -> Result<(), Status> {
+    pub(crate) fn check(&self, method: &Method) -> Result<(), Status> {
         let is_stream = matches!(self, Self::Exec(_) | Self::Attach(_) | Self::PortForward { .. });
         if method == Method::GET || (is_stream && method == Method::POST) {
             return Ok(());
@@ -86,7 +86,7 @@ impl Route {
     }
 
     /// The route's name in metrics.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Health => "healthz",
             Self::Pods => "pods",

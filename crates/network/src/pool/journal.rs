@@ -30,14 +30,14 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Record {
+pub(crate) enum Record {
     Allocated { address: Ipv4Addr, owner: String },
     Released { address: Ipv4Addr },
     Last { address: Ipv4Addr },
 }
 
 impl Record {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let text = match self {
             Self::Allocated { address, owner } => format!("+ {address} {owner}"),
             Self::Released { address } => format!("- {address}"),
@@ -155,7 +155,7 @@ impl Journal {
 }
 
 /// Reads the journal's lines; the number of a damaged line that has a whole one after it. Pure.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Record>, usize> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Record>, usize> {
     let mut records = Vec::new();
     let mut first_damaged = None;
     for (number, line) in (1..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {

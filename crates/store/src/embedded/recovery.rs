@@ -37,6 +37,11 @@ fn corrupt(file: &str, offset: u64, reason: &'static str) -> OpenError {
     OpenError::Corrupt { file: file.to_owned(), offset, reason }
 }
 
+/// The revision behind one that a file names; no file that was written here names the last.
+fn after(revision: u64, file: &str, offset: u64) -> Result<u64, OpenError> {
+    revision.checked_add(1).ok_or_else(|| corrupt(file, offset, "its revision is out of range"))
+}
+
 /// Locks the directory and reads it.
 pub(super) fn recover(disk: &dyn Disk, sink: &mut dyn Sink) -> Result<Recovered, OpenError> {
     let path = disk.path();
@@ -58,15 +63,16 @@ pub(super) fn recover(disk: &dyn Disk, sink: &mut dyn Sink) -> Result<Recovered,
         None => 0,
     };
     let base = base.unwrap_or(0);
+    let behind_base = after(base, &snapshot_name(base), 0)?;
     sink.base(Revision(base))?;
 
     // Segments that end before the base ends were being removed.
-    let kept = firsts.iter().rposition(|first| *first <= base + 1).unwrap_or(0);
+    let kept = firsts.iter().rposition(|first| *first <= behind_base).unwrap_or(0);
     let (old, firsts) = firsts.split_at(kept);
     let mut replaced: Vec<String> = old.iter().map(|first| log_name(*first)).collect();
     replaced.extend(snapshots.iter().map(|revision| snapshot_name(*revision)));
     replaced.extend(names.into_iter().filter(|name| name == SNAPSHOT_TMP));
-    let (segment, log_bytes) = read_segments(disk, firsts, base, sink)?;
+    let (segment, log_bytes) = read_segments(disk, firsts, behind_base, sink)?;
     for name in &replaced {
         disk.remove(name).map_err(failed(name))?;
     }
@@ -108,16 +114,21 @@ fn read_snapshot(disk: &dyn Disk, revision: u64, sink: &mut dyn Sink) -> Result<
 fn read_segments(
     disk: &dyn Disk,
     firsts: &[u64],
-    base: u64,
+    behind_base: u64,
     sink: &mut dyn Sink,
 ) -> Result<(Segment, u64), OpenError> {
+    let base = behind_base - 1;
     let Some((last, others)) = firsts.split_last() else {
         if base > 0 {
-            return Err(corrupt(&log_name(base + 1), 0, "the log behind the snapshot is missing"));
+            return Err(corrupt(
+                &log_name(behind_base),
+                0,
+                "the log behind the snapshot is missing",
+            ));
         }
         return Ok((create(disk, 1)?, 0));
     };
-    let mut next = base + 1;
+    let mut next = behind_base;
     if firsts.first().is_some_and(|first| *first > next) {
         return Err(corrupt(
             &log_name(next),
@@ -343,7 +354,7 @@ impl<'a> Reader<'a> {
             if txn.revision.0 > base {
                 sink.txn(&txn)?;
             }
-            *next += 1;
+            *next = after(*next, name, offset)?;
         }
     }
 

@@ -370,3 +370,14 @@ fn history_bounds_hold_for_what_is_read_from_the_log() {
     assert!(store.compacted() > Revision(85), "{:?}", store.stats());
     assert!(store.stats().history_bytes <= 20_000);
 }
+
+#[test]
+fn a_snapshot_behind_which_no_revision_is_left_is_refused() {
+    let mut bytes = frame::file_header(u64::MAX, 7).to_vec();
+    let synced = bytes.len() as u64;
+    frame::append(&mut bytes, 7, 0, synced, |out| record::push_end(out, 0));
+    let name = format!("snapshot-{}", u64::MAX);
+    let error = on(&FaultyDisk::of_files(&BTreeMap::from([(name.clone(), bytes)])))
+        .expect_err("it is out of range");
+    assert!(matches!(error, OpenError::Corrupt { file, .. } if file == name));
+}

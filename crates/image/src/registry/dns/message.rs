@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RecordType {
+pub(crate) enum RecordType {
     A = 1,
     Aaaa = 28,
 }
 
 /// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Not an answer to this question.
     NotOurs,
     /// Cut: ask again over TCP.
@@ -29,7 +29,7 @@ const RCODE_OK: u8 = 0;
 const RCODE_NO_NAME: u8 = 3;
 
 /// Builds a question with recursion desired; none if the name cannot be one.
-pub(super) fn question(number: u16, name: &str, kind: RecordType) -> Option<Vec<u8>> {
+pub(crate) fn question(number: u16, name: &str, kind: RecordType) -> Option<Vec<u8>> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return None;
     }
@@ -47,7 +47,7 @@ pub(super) fn question(number: u16, name: &str, kind: RecordType) -> Option<Vec<
 }
 
 /// Reads an answer to `question`.
-pub(super) fn answer(message: &[u8], question: &[u8], kind: RecordType) -> Answer {
+pub(crate) fn answer(message: &[u8], question: &[u8], kind: RecordType) -> Answer {
     parse(message, question, kind).unwrap_or(Answer::Failed)
 }
 

@@ -19,7 +19,7 @@ struct Size {
 
 /// What came is no size.
 #[derive(Debug, PartialEq, Eq)]
-struct NoSize;
+pub(crate) struct NoSize;
 
 /// Tells a terminal the sizes that come, until they end or make no sense.
 pub(super) async fn follow(mut from: Inflow, to: &watch::Sender<TerminalSize>) {
@@ -34,7 +34,7 @@ pub(super) async fn follow(mut from: Inflow, to: &watch::Sender<TerminalSize>) {
 }
 
 /// Takes the whole objects out of a buffer and gives the last one that is a size.
-fn take(buffer: &mut BytesMut) -> Result<Option<TerminalSize>, NoSize> {
+pub(crate) fn take(buffer: &mut BytesMut) -> Result<Option<TerminalSize>, NoSize> {
     let mut sizes = serde_json::Deserializer::from_slice(buffer).into_iter::<Size>();
     let mut newest = None;
     let used = loop {

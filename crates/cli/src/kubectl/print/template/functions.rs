@@ -217,6 +217,9 @@ pub(super) fn printed(value: Option<&Value>) -> String {
     }
 }
 
+/// The widths and precisions that Go takes; what is larger counts as none.
+const PAD_MAX: usize = 1_000_000;
+
 /// Go's `Sprintf` with the verbs that make sense for JSON.
 fn printf(format: &str, given: &[Option<Value>]) -> String {
     let mut out = String::new();
@@ -243,11 +246,12 @@ fn printf(format: &str, given: &[Option<Value>]) -> String {
             out.push_str(&format!("%!{verb}(MISSING)"));
             continue;
         };
-        let (width, precision) =
-            match flags.trim_start_matches(['-', '+', '#', ' ']).split_once('.') {
-                Some((width, precision)) => (width.parse().unwrap_or(0), precision.parse().ok()),
-                None => (flags.trim_start_matches(['-', '+', '#', ' ']).parse().unwrap_or(0), None),
-            };
+        let number = |text: &str| text.parse().ok().filter(|number| *number <= PAD_MAX);
+        let sizes = flags.trim_start_matches(['-', '+', '#', ' ']);
+        let (width, precision) = match sizes.split_once('.') {
+            Some((width, precision)) => (number(width).unwrap_or(0), number(precision)),
+            None => (number(sizes).unwrap_or(0), None),
+        };
         let text = formatted(verb, value.as_ref(), precision);
         let pad: String =
             std::iter::repeat_n(' ', usize::saturating_sub(width, text.chars().count())).collect();
@@ -271,7 +275,8 @@ fn formatted(verb: char, value: Option<&Value>, precision: Option<usize>) -> Str
         },
         ('f' | 'g' | 'e', Some(Value::Number(number))) => {
             let number = number.as_f64().unwrap_or(0.0);
-            format!("{number:.*}", precision.unwrap_or(6))
+            // Rust writes no more digits behind the point than this.
+            format!("{number:.*}", precision.unwrap_or(6).min(usize::from(u16::MAX)))
         }
         ('t' | 'd' | 'v' | 's', value) => printed(value),
         ('x', Some(Value::String(text))) => {

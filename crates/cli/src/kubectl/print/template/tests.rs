@@ -37,6 +37,14 @@ fn templates_make_what_gos_text_template_makes() {
 }
 
 #[test]
+fn a_width_or_precision_beyond_gos_limit_counts_as_none() {
+    check("{{printf \"%99999999999999d|%9999999s\" 1 \"x\"}}", "1|x");
+    check("{{printf \"%.9999999s|%.99999999999f\" \"x\" 1}}", "x|1.000000");
+    let wide = Template::parse("{{printf \"%.70000f\" 1}}").unwrap();
+    assert!(wide.execute(&json!({}), true).is_ok());
+}
+
+#[test]
 fn what_is_not_supported_is_said() {
     for (template, why) in [
         ("{{template \"x\"}}", "\"template\" is not supported"),
