@@ -16,7 +16,7 @@ const MACHINE: &str = "x86_64-unknown-linux-gnu";
 /// C++ is linked dynamically.
 const RUSTFLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+    -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 const SECONDS: u32 = 30;
 
@@ -26,8 +26,11 @@ const MEMORY_MB_MAX: u32 = 1024;
 /// How long one input may take.
 const INPUT_SECONDS_MAX: u32 = 10;
 
+/// A target's name, and the bytes of its largest input.
+type Target = (&'static str, u32);
+
 /// Each target and the bytes of its largest input: small where a parser's work does not depend on the size.
-const TARGETS: &[(&str, u32)] = &[
+const TARGETS: &[Target] = &[
     ("archive", 16 << 10),
     ("container_files", 4096),
     ("container_log", 64 << 10),
@@ -66,7 +69,7 @@ pub(crate) fn run(args: &[String]) -> Result<String, String> {
     Ok(format!("fuzz: {} targets, {seconds} s each, nothing found", chosen.len()))
 }
 
-fn choose(args: &[String]) -> Result<(Vec<(&'static str, u32)>, u32), String> {
+fn choose(args: &[String]) -> Result<(Vec<Target>, u32), String> {
     let mut chosen = TARGETS.to_vec();
     let mut seconds = SECONDS;
     for word in args {
