@@ -41,18 +41,16 @@ impl Log {
         Ok(())
     }
 
-    /// Appends whole entries.
+    /// Appends whole entries. They are written even where the full file cannot be put aside.
     pub(super) fn write(&mut self, entries: &[u8]) -> io::Result<()> {
         let length = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         let is_full = |limit: &LogLimit| {
             self.size_bytes > 0 && self.size_bytes.saturating_add(length) > limit.file_bytes_max
         };
-        if let Some(limit) = self.limit.filter(is_full) {
-            self.put_aside(limit)?;
-        }
+        let aside = self.limit.filter(is_full).map_or(Ok(()), |limit| self.put_aside(limit));
         self.file.write_all(entries)?;
         self.size_bytes = self.size_bytes.saturating_add(length);
-        Ok(())
+        aside
     }
 
     fn put_aside(&mut self, limit: LogLimit) -> io::Result<()> {
@@ -156,6 +154,19 @@ mod tests {
         let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
         Log::open(&path, Some(limit)).unwrap().write(b"longer\n").unwrap();
         assert_eq!(names(folder.path()), ["0.log"]);
+    }
+
+    #[test]
+    fn entries_are_kept_where_the_full_file_cannot_be_put_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, moved) = (folder.path().join("home"), folder.path().join("moved"));
+        std::fs::create_dir(&home).unwrap();
+        let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
+        let mut log = Log::open(&home.join("0.log"), Some(limit)).unwrap();
+        log.write(b"first\n").unwrap();
+        std::fs::rename(&home, &moved).unwrap();
+        assert!(log.write(b"second\n").is_err());
+        assert_eq!(std::fs::read_to_string(moved.join("0.log")).unwrap(), "first\nsecond\n");
     }
 
     #[test]
