@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod tree;
 pub mod yaml;
 

@@ -2,22 +2,28 @@
 //!
 //! Holds always
 //! - The bytes are the canonical JSON of a settled tree: what a GET answers, and, without [`Object::list_prefix`], an item of a list.
-//! - The facts beside the bytes are those of the bytes.
+//! - The facts beside the bytes are those of the bytes, and so are the forms that were made of them.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::json;
-use crate::meta;
+use crate::protobuf::ProtobufError;
 use crate::schema::TypeRef;
-use crate::tree;
+use crate::table::Row;
+use crate::{json, meta, protobuf, tree};
 
 /// What stands before the resourceVersion in canonical JSON. Quotes within strings are escaped and only `kind`, `apiVersion`, and
 /// strings of `metadata` come before, so its first occurrence is the field itself.
 const VERSION_FIELD: &[u8] = b"\"resourceVersion\":\"";
+
+/// What stands before the metadata, in the same way.
+const METADATA: &[u8] = b"\"metadata\":";
 
 /// An object: canonical JSON and the facts that everybody asks for.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,7 +41,30 @@ pub struct Object {
     /// The values of the kind's selectable fields, in the order in which its definition lists them.
     pub fields: Box<[Box<str>]>,
     json: Bytes,
+    made: Made,
 }
+
+/// Forms of the object that are made when they are first asked for. They follow from the bytes, so objects are equal without them,
+/// and a copy, which may get other bytes, makes its own.
+#[derive(Default)]
+struct Made {
+    protobuf: OnceLock<Box<[u8]>>,
+    row: OnceLock<(Row, Range<usize>)>,
+}
+
+impl Clone for Made {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Made {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Made {}
 
 impl Object {
     /// The object of a settled tree of type `ty` as it is, with the values of its kind's selectable fields.
@@ -53,6 +82,7 @@ impl Object {
             labels,
             fields,
             json: out.into(),
+            made: Made::default(),
         }
     }
 
@@ -94,6 +124,33 @@ impl Object {
         serde_json::from_slice(&self.json)
     }
 
+    /// The message of the object in protobuf, without envelope.
+    ///
+    /// # Errors
+    /// [`ProtobufError::NoForm`] for types that are not built in.
+    pub fn protobuf(&self, ty: TypeRef<'_>) -> Result<&[u8], ProtobufError> {
+        if let Some(made) = self.made.protobuf.get() {
+            return Ok(made);
+        }
+        let made = protobuf::encode(&self.value(), ty)?;
+        Ok(self.made.protobuf.get_or_init(|| made.into()))
+    }
+
+    /// The row of the object in the table of its kind, which `make` makes, and the JSON of the object's metadata.
+    pub fn row(&self, make: impl FnOnce(&Value) -> Row) -> (&Row, &[u8]) {
+        let make = || (make(&self.value()), self.metadata_span());
+        let (row, metadata) = self.made.row.get_or_init(make);
+        (row, &self.json[metadata.clone()])
+    }
+
+    fn metadata_span(&self) -> Range<usize> {
+        let start = self.list_prefix() + METADATA.len();
+        let rest = self.json.get(start..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
+        let length = values.next().and_then(Result::ok).map_or(0, |metadata| metadata.get().len());
+        start..start + length
+    }
+
     /// The value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         let at = self.labels.binary_search_by(|(label, _)| (**label).cmp(key)).ok()?;
@@ -104,7 +161,6 @@ impl Object {
     ///
     /// An item is `{` and the bytes from there on.
     pub fn list_prefix(&self) -> usize {
-        const METADATA: &[u8] = b"\"metadata\":";
         find(&self.json, METADATA).unwrap_or(0)
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use decode::Limits;
 pub use envelope::{
-    Envelope, ListWriter, WatchEvent, open, open_watch_event, seal, watch_event, watch_frame,
+    Envelope, WatchEvent, open, open_watch_event, seal, seal_list, watch_event, watch_frame,
 };
 
 use crate::schema::TypeRef;

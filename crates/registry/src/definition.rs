@@ -9,7 +9,7 @@ use podo_api::field::Errors;
 use podo_api::names::Problems;
 use podo_api::schema::{TypeRef, builtin};
 use podo_api::status::GroupResource;
-use podo_base::Timestamp;
+use podo_api::table::Cell;
 
 /// The names of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,7 +203,7 @@ pub struct Column {
     /// 0 is always shown, 1 only with `-o wide`.
     pub priority: u8,
     /// The cell of an object.
-    pub cell: fn(&Value, Timestamp) -> Value,
+    pub cell: fn(&Value) -> Cell,
 }
 
 /// A field that field selectors can name.

@@ -1,7 +1,7 @@
 //! Columns and cells that many kinds share.
 
-use podo_api::{Value, duration, meta, tree};
-use podo_base::Timestamp;
+use podo_api::table::Cell;
+use podo_api::{meta, tree};
 
 use crate::{Column, Description};
 
@@ -12,7 +12,7 @@ pub const NAME: Column = Column {
     format: "name",
     description: Description::Field("meta/v1.ObjectMeta", "name"),
     priority: 0,
-    cell: |value, _| Value::from(meta::name(value)),
+    cell: |value| meta::name(value).into(),
 };
 
 /// The age of the object.
@@ -22,9 +22,7 @@ pub const AGE: Column = Column {
     format: "",
     description: Description::Field("meta/v1.ObjectMeta", "creationTimestamp"),
     priority: 0,
-    cell: |value, now| {
-        Value::from(age(tree::str_at(value, &["metadata", "creationTimestamp"]), now))
-    },
+    cell: |value| Cell::age(tree::str_at(value, &["metadata", "creationTimestamp"])),
 };
 
 /// When the object was made, for kinds that have no columns of their own.
@@ -34,11 +32,5 @@ pub const CREATED_AT: Column = Column {
     format: "",
     description: Description::Field("meta/v1.ObjectMeta", "creationTimestamp"),
     priority: 0,
-    cell: |value, _| Value::from(meta::str(value, "creationTimestamp")),
+    cell: |value| meta::str(value, "creationTimestamp").into(),
 };
-
-/// The time since a moment, as people read it; `<unknown>` if there is no moment.
-pub fn age(moment: &str, now: Timestamp) -> String {
-    Timestamp::parse(moment)
-        .map_or_else(|| "<unknown>".to_owned(), |then| duration::human(then, now))
-}

@@ -401,7 +401,7 @@ fn table(definition: &'static Definition, step: &Step, objects: &Objects) -> Vec
         let Some(object) = objects.get(&key(definition, step, name)) else { continue };
         let object = view(definition, object);
         let cells: Vec<Value> =
-            definition.columns.iter().map(|column| (column.cell)(&object, now)).collect();
+            definition.columns.iter().map(|column| (column.cell)(&object).at(now)).collect();
         found.extend(differences(&row["cells"], &cells.into()));
     }
     found

@@ -258,6 +258,25 @@ impl Api {
         }
     }
 
+    /// Waits until an object was as it should be at any moment since a version: states that pass quickly are not missed.
+    #[track_caller]
+    pub fn wait_since(
+        &self,
+        version: &str,
+        collection: &str,
+        name: &str,
+        what: &str,
+        is_so: impl FnMut(&Value) -> bool,
+    ) -> Value {
+        let mut last = Value::Null;
+        let selector = format!("fieldSelector=metadata.name%3D{name}");
+        let watched = self.watched(collection, &selector, version, &mut last, is_so);
+        match self.in_time(PATIENCE, watched) {
+            Ok(true) => last,
+            other => panic!("{collection}/{name} {what}: {other:?}; last: {:#}", brief(&last)),
+        }
+    }
+
     /// Waits until some object that a selector finds is as it should be.
     #[track_caller]
     pub fn wait_any(
@@ -304,20 +323,35 @@ impl Api {
                     return Ok(());
                 }
             }
-            let path = format!("{collection}?{selector}&watch=true&resourceVersion={version}");
-            let answer = self.open("GET", &path, &[], Bytes::new()).await?;
-            let mut lines = Lines::new(answer.into_body());
-            while let Some(event) = lines.next().await? {
-                match event["type"].as_str() {
-                    Some("DELETED") => *last = Value::Null,
-                    Some("ADDED" | "MODIFIED") => *last = event["object"].clone(),
-                    _ => break,
-                }
-                if is_so(last) {
-                    return Ok(());
-                }
+            if self.watched(collection, selector, &version, last, &mut is_so).await? {
+                return Ok(());
             }
         }
+    }
+
+    /// Watches from a version until an object is so, or until the watch ends.
+    async fn watched(
+        &self,
+        collection: &str,
+        selector: &str,
+        version: &str,
+        last: &mut Value,
+        mut is_so: impl FnMut(&Value) -> bool,
+    ) -> Result<bool, String> {
+        let path = format!("{collection}?{selector}&watch=true&resourceVersion={version}");
+        let answer = self.open("GET", &path, &[], Bytes::new()).await?;
+        let mut lines = Lines::new(answer.into_body());
+        while let Some(event) = lines.next().await? {
+            match event["type"].as_str() {
+                Some("DELETED") => *last = Value::Null,
+                Some("ADDED" | "MODIFIED") => *last = event["object"].clone(),
+                _ => return Ok(false),
+            }
+            if is_so(last) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -297,6 +297,25 @@ impl Cluster {
         self.api.wait(PODS, pod, what, is_so)
     }
 
+    /// The version that the cluster is at.
+    #[track_caller]
+    pub fn version(&self) -> String {
+        let list = self.api.get(&format!("{PODS}?limit=1")).ok();
+        list["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Waits until a Pod was as it should be at any moment since a version.
+    #[track_caller]
+    pub fn since(
+        &self,
+        version: &str,
+        pod: &str,
+        what: &str,
+        is_so: impl FnMut(&Value) -> bool,
+    ) -> Value {
+        self.api.wait_since(version, PODS, pod, what, is_so)
+    }
+
     /// Deletes a Pod and waits until it is gone.
     #[track_caller]
     pub fn delete_pod(&self, pod: &str) {

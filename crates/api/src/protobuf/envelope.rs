@@ -85,39 +85,44 @@ pub fn seal(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     writer.finish()
 }
 
-/// Makes a list's message of items that are encoded already.
-pub struct ListWriter {
-    raw: Vec<u8>,
+/// A list in its envelope, written at once from the message of its `ListMeta` and those of its items.
+pub fn seal_list(api_version: &str, kind: &str, metadata: &[u8], items: &[&[u8]]) -> Vec<u8> {
+    let fields = || std::iter::once((1, metadata)).chain(items.iter().map(|item| (2, *item)));
+    let length: usize = fields().map(|(_, bytes)| field_length(bytes)).sum();
+    let mut out = Vec::with_capacity(length + api_version.len() + kind.len() + 64);
+    out.extend_from_slice(&MAGIC);
+    let mut type_meta = Vec::new();
+    field(1, api_version.as_bytes(), &mut type_meta);
+    field(2, kind.as_bytes(), &mut type_meta);
+    field(1, &type_meta, &mut out);
+    head(2, length, &mut out);
+    for (tag, bytes) in fields() {
+        field(tag, bytes, &mut out);
+    }
+    field(3, b"", &mut out);
+    field(4, b"", &mut out);
+    out
 }
 
-impl ListWriter {
-    /// A list with the message of its `ListMeta`.
-    pub fn new(metadata: &[u8]) -> Self {
-        let mut list = Self { raw: Vec::with_capacity(metadata.len() + 16) };
-        list.field(1, metadata);
-        list
-    }
+/// How long a field with these bytes is; its tag takes one byte.
+fn field_length(bytes: &[u8]) -> usize {
+    let bits = usize::BITS - (bytes.len() | 1).leading_zeros();
+    1 + bits.div_ceil(7) as usize + bytes.len()
+}
 
-    /// Adds the message of an item.
-    pub fn push(&mut self, item: &[u8]) {
-        self.field(2, item);
-    }
+fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    head(tag, bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
 
-    /// The list's message, without envelope.
-    pub fn finish(self) -> Vec<u8> {
-        self.raw
+/// Tag and length.
+fn head(tag: u8, mut length: usize, out: &mut Vec<u8>) {
+    out.push(tag << 3 | 2);
+    while length >= 0x80 {
+        out.push(u8::try_from(length & 0x7F).unwrap_or(0) | 0x80);
+        length >>= 7;
     }
-
-    fn field(&mut self, tag: u8, bytes: &[u8]) {
-        self.raw.push(tag << 3 | 2);
-        let mut length = bytes.len();
-        while length >= 0x80 {
-            self.raw.push(u8::try_from(length & 0x7F).unwrap_or(0) | 0x80);
-            length >>= 7;
-        }
-        self.raw.push(u8::try_from(length).unwrap_or(0));
-        self.raw.extend_from_slice(bytes);
-    }
+    out.push(u8::try_from(length).unwrap_or(0));
 }
 
 /// An event of a watch.

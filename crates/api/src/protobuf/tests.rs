@@ -220,11 +220,8 @@ fn lists_and_watch_events_are_made_of_encoded_objects() {
     let item = json!({"metadata": {"name": "x", "annotations": {"a": "b".repeat(300)}}, "data": {"k": "v"}});
     let list = json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": [item, item]});
     let metadata = encode(&list["metadata"], ty("meta/v1.ListMeta")).expect("built in");
-    let mut writer = ListWriter::new(&metadata);
     let encoded = encode(&item, config_map).expect("built in");
-    writer.push(&encoded);
-    writer.push(&encoded);
-    let sealed = seal("v1", "ConfigMapList", &writer.finish());
+    let sealed = seal_list("v1", "ConfigMapList", &metadata, &[&encoded, &encoded]);
     assert_eq!(sealed, encode_object(&list, ty("core/v1.ConfigMapList")).expect("built in"));
     assert_eq!(decode_object(&sealed, ty("core/v1.ConfigMapList"), Limits::TRUSTED), Ok(list));
 

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::body::{Body, BodyError};
 use super::negotiate::{Form, Rendering};
-use super::render::{bookmark, metadata_of};
-use super::table::{self, IncludeObject};
+use super::render::{bookmark, metadata_of, protobuf_object};
+use super::table::{IncludeObject, Table};
 use crate::call::Encoding;
 use crate::verbs::watch::{EventKind, StoreEvent, Watch, WatchItem};
 
@@ -138,20 +138,25 @@ impl Encoder {
                 json_line(kind.as_str(), object.json())
             }
             (Form::Whole, Encoding::Protobuf) => {
-                self.frame(kind.as_str(), &object.value(), self.definition.ty)
+                // Every type of the schema table that is watched has a protobuf form.
+                let object = protobuf_object(self.definition, object).unwrap_or_default();
+                Bytes::from(protobuf::watch_frame(kind.as_str(), &object))
             }
             (Form::Metadata(version) | Form::MetadataList(version), _) => {
                 let value = metadata_of(object, version);
                 self.frame(kind.as_str(), &value, "meta/v1.PartialObjectMetadata")
             }
             (Form::Table(version), _) => {
-                let has_columns = std::mem::take(&mut self.is_first);
-                let objects = std::slice::from_ref(object);
-                let now = self.clock.now();
-                let table =
-                    table::build(self.definition, objects, self.include, version, now, has_columns);
+                let table = Table {
+                    definition: self.definition,
+                    include: self.include,
+                    version,
+                    now: self.clock.now(),
+                    has_columns: std::mem::take(&mut self.is_first),
+                };
                 let metadata = json!({"resourceVersion": object.resource_version.to_string()});
-                self.frame(kind.as_str(), &table.with_metadata(metadata), "")
+                let objects = std::slice::from_ref(object);
+                json_line(kind.as_str(), &table.to_json(objects, &metadata))
             }
         }
     }

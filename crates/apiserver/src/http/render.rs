@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::body::{Response, full};
 use super::negotiate::{Form, MetaVersion, Rendering};
-use super::table::{self, IncludeObject};
+use super::table::{IncludeObject, Table};
 use crate::call::{Encoding, List, Outcome};
 
 /// A body larger than this is compressed if the client accepts that (Kubernetes v1.36 `defaultGzipThresholdBytes`).
@@ -144,15 +144,12 @@ fn object_bytes(
                 Ok(finish_json(bytes, rendering.is_pretty))
             }
             Encoding::Yaml => Ok(yaml::from_json(&object.value()).into_bytes()),
-            Encoding::Protobuf => protobuf::encode_object(&object.value(), definition.schema())
-                .map_err(Status::internal),
+            Encoding::Protobuf => protobuf_object(definition, object).map_err(Status::internal),
         },
         Form::Table(version) => {
+            let metadata = json!({"resourceVersion": object.resource_version.to_string()});
             let objects = std::slice::from_ref(object);
-            let table =
-                table::build(definition, objects, context.include, version, context.now, true);
-            let version = object.resource_version.to_string();
-            Ok(plain_bytes(&table.with_metadata(json!({"resourceVersion": version})), rendering))
+            Ok(table_bytes(definition, version, objects, &metadata, context))
         }
         Form::Metadata(version) => metadata_bytes(&metadata_of(object, version), rendering),
         Form::MetadataList(_) => Err(wrong_form(
@@ -163,6 +160,24 @@ fn object_bytes(
                 definition.names.kind
             ),
         )),
+    }
+}
+
+fn table_bytes(
+    definition: &'static Definition,
+    version: MetaVersion,
+    objects: &[Arc<Object>],
+    metadata: &Value,
+    context: &Context,
+) -> Vec<u8> {
+    let Context { rendering, include, now, .. } = *context;
+    let table = Table { definition, include, version, now, has_columns: true };
+    let bytes = table.to_json(objects, metadata);
+    match rendering.encoding {
+        Encoding::Yaml => {
+            yaml::from_json(&serde_json::from_slice(&bytes).unwrap_or_default()).into_bytes()
+        }
+        Encoding::Json | Encoding::Protobuf => finish_json(bytes, rendering.is_pretty),
     }
 }
 
@@ -220,13 +235,7 @@ fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
     match rendering.form {
         Form::Whole => whole_list(list, rendering),
         Form::Table(version) => {
-            let (definition, include, now) = (list.definition, context.include, context.now);
-            if rendering.encoding == Encoding::Json && !rendering.is_pretty {
-                let meta = list_meta(list);
-                return Ok(table::to_json(definition, &list.items, include, version, now, &meta));
-            }
-            let table = table::build(definition, &list.items, include, version, now, true);
-            Ok(plain_bytes(&table.with_metadata(list_meta(list)), rendering))
+            Ok(table_bytes(list.definition, version, &list.items, &list_meta(list), context))
         }
         Form::MetadataList(version) => {
             let items: Vec<Value> =
@@ -297,20 +306,26 @@ fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
     Ok(plain_bytes(&value, rendering))
 }
 
-/// A list in protobuf, one item after the other: the trees of all items at once take ten times the memory of their bytes.
+/// An object in protobuf.
+pub(crate) fn protobuf_object(
+    definition: &'static Definition,
+    object: &Object,
+) -> Result<Vec<u8>, protobuf::ProtobufError> {
+    let message = object.protobuf(definition.schema())?;
+    Ok(protobuf::seal(&definition.names.api_version(), definition.names.kind, message))
+}
+
+/// A list in protobuf, of what is kept with its items: the trees of all items at once would take ten times the memory of their bytes.
 fn protobuf_list(list: &List) -> Result<Vec<u8>, Status> {
     const META: &str = "meta/v1.ListMeta";
     let definition = list.definition;
     let ty =
         builtin().get(META).ok_or_else(|| Status::internal(format!("no schema for {META}")))?;
     let metadata = protobuf::encode(&list_meta(list), ty).map_err(Status::internal)?;
-    let mut writer = protobuf::ListWriter::new(&metadata);
-    for item in &list.items {
-        let item = protobuf::encode(&item.value(), definition.schema());
-        writer.push(&item.map_err(Status::internal)?);
-    }
+    let items = list.items.iter().map(|item| item.protobuf(definition.schema()));
+    let items = items.collect::<Result<Vec<_>, _>>().map_err(Status::internal)?;
     let api_version = definition.names.api_version();
-    Ok(protobuf::seal(&api_version, &definition.list_kind(), &writer.finish()))
+    Ok(protobuf::seal_list(&api_version, &definition.list_kind(), &metadata, &items))
 }
 
 /// The object of a bookmark: nothing of the kind but a version.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use podo_api::table::Row;
 use podo_api::{Object, Status, Value};
 use podo_base::Timestamp;
 use podo_registry::{Column, Definition, Description};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::negotiate::MetaVersion;
-use super::render::partial;
 
 /// How much of each object a row carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,68 +36,67 @@ impl IncludeObject {
     }
 }
 
-/// A table without its list metadata.
+/// How a table shows the objects of a kind.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Table {
-    fields: Map<String, Value>,
+    /// The kind.
+    pub(crate) definition: &'static Definition,
+    /// How much of each object a row carries.
+    pub(crate) include: IncludeObject,
+    /// The version of the table, and of the metadata that its rows carry.
+    pub(crate) version: MetaVersion,
+    /// The moment that ages lead to.
+    pub(crate) now: Timestamp,
+    /// Whether it says its columns. A watch does with its first event only.
+    pub(crate) has_columns: bool,
 }
 
 impl Table {
-    /// The table with this list metadata.
-    pub(crate) fn with_metadata(mut self, metadata: Value) -> Value {
-        self.fields.insert("metadata".to_owned(), metadata);
-        Value::Object(self.fields)
-    }
-}
-
-/// The table of some objects of a kind. A watch sends the columns only with its first event.
-pub(crate) fn build(
-    definition: &'static Definition,
-    objects: &[Arc<Object>],
-    include: IncludeObject,
-    version: MetaVersion,
-    now: Timestamp,
-    has_columns: bool,
-) -> Table {
-    let rows: Vec<Value> =
-        objects.iter().map(|object| row(definition, object, include, version, now)).collect();
-    let columns: Vec<Value> = definition.columns.iter().map(column).collect();
-    let mut fields = Map::new();
-    fields.insert("kind".to_owned(), Value::from("Table"));
-    fields.insert("apiVersion".to_owned(), Value::from(version.api_version()));
-    fields.insert(
-        "columnDefinitions".to_owned(),
-        if has_columns { Value::from(columns) } else { Value::Null },
-    );
-    fields.insert("rows".to_owned(), Value::from(rows));
-    Table { fields }
-}
-
-/// The JSON of a table, written row by row: the trees of all rows at once take ten times the memory of their bytes.
-pub(crate) fn to_json(
-    definition: &'static Definition,
-    objects: &[Arc<Object>],
-    include: IncludeObject,
-    version: MetaVersion,
-    now: Timestamp,
-    metadata: &Value,
-) -> Vec<u8> {
-    let columns: Vec<Value> = definition.columns.iter().map(column).collect();
-    let head = format!(
-        "{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
-        version.api_version(),
-        Value::from(columns),
-    );
-    let mut out = head.into_bytes();
-    for (index, object) in objects.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+    /// The JSON of the table of some objects, row by row of what is kept with them.
+    pub(crate) fn to_json(self, objects: &[Arc<Object>], metadata: &Value) -> Vec<u8> {
+        let columns = self.definition.columns.iter().map(column);
+        let columns = self.has_columns.then(|| columns.collect::<Vec<Value>>());
+        let head = format!(
+            "{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
+            self.version.api_version(),
+            Value::from(columns),
+        );
+        let mut out = head.into_bytes();
+        for (index, object) in objects.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            self.write_row(object, &mut out);
         }
-        // Writing a tree with string keys to a vector cannot fail.
-        let _infallible =
-            serde_json::to_writer(&mut out, &row(definition, object, include, version, now));
+        out.extend_from_slice(b"]}");
+        out
     }
-    out.extend_from_slice(b"]}\n");
-    out
+
+    fn write_row(self, object: &Object, out: &mut Vec<u8>) {
+        let (row, metadata) = object.row(|value| {
+            let cells = self.definition.columns.iter().map(|column| (column.cell)(value));
+            Row::new(cells, &(self.definition.row_conditions)(value))
+        });
+        row.write(self.now, out);
+        match self.include {
+            IncludeObject::None => out.extend_from_slice(b"null"),
+            IncludeObject::Metadata => write_partial(metadata, self.version, out),
+            IncludeObject::Object => out.extend_from_slice(object.json()),
+        }
+        out.push(b'}');
+    }
+}
+
+/// Writes the JSON of a `PartialObjectMetadata`.
+fn write_partial(metadata: &[u8], version: MetaVersion, out: &mut Vec<u8>) {
+    let head = [
+        b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"",
+        version.api_version().as_bytes(),
+    ];
+    head.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\",\"metadata\":");
+    out.extend_from_slice(metadata);
+    out.push(b'}');
 }
 
 fn column(column: &Column) -> Value {
@@ -114,50 +113,39 @@ fn column(column: &Column) -> Value {
     })
 }
 
-fn row(
-    definition: &'static Definition,
-    object: &Object,
-    include: IncludeObject,
-    version: MetaVersion,
-    now: Timestamp,
-) -> Value {
-    let mut value = object.value();
-    let cells: Vec<Value> =
-        definition.columns.iter().map(|column| (column.cell)(&value, now)).collect();
-    let mut row = json!({"cells": cells});
-    let conditions = (definition.row_conditions)(&value);
-    if !conditions.is_empty() {
-        row["conditions"] = Value::from(conditions);
-    }
-    row["object"] = match include {
-        IncludeObject::None => Value::Null,
-        IncludeObject::Metadata => partial(value["metadata"].take(), version),
-        IncludeObject::Object => value,
-    };
-    row
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_table_that_is_written_row_by_row_is_the_table() {
+    fn a_table_has_the_cells_of_its_objects_and_as_much_of_them_as_is_wanted() {
         let definition = podo_registry::find("", "v1", "configmaps").expect("served");
-        let made = |name: &str| {
-            let value =
-                json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}});
-            Arc::new(Object::new(&value, definition.schema(), Box::default()))
-        };
-        let metadata = json!({"resourceVersion": "7"});
-        for objects in [vec![], vec![made("x")], vec![made("x"), made("y\"")]] {
-            for include in [IncludeObject::None, IncludeObject::Metadata, IncludeObject::Object] {
-                let (version, now) = (MetaVersion::V1, Timestamp::from_seconds(0));
-                let written = to_json(definition, &objects, include, version, now, &metadata);
-                let whole = build(definition, &objects, include, version, now, true);
-                let read: Value = serde_json::from_slice(&written).expect("JSON");
-                assert_eq!(read, whole.with_metadata(metadata.clone()));
-            }
+        let value = |name: &str| json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}});
+        let made =
+            |name: &str| Arc::new(Object::new(&value(name), definition.schema(), Box::default()));
+        let (metadata, now) = (json!({"resourceVersion": "7"}), Timestamp::from_seconds(0));
+        let partial = |name: &str| json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": name}});
+        for names in [&[][..], &["x"], &["x", "y\""]] {
+            let objects: Vec<_> = names.iter().map(|name| made(name)).collect();
+            let written = |include| {
+                let version = MetaVersion::V1;
+                let table = Table { definition, include, version, now, has_columns: true };
+                // Twice: the second is written of what is kept.
+                let first = table.to_json(&objects, &metadata);
+                assert_eq!(first, table.to_json(&objects, &metadata));
+                serde_json::from_slice::<Value>(&first).expect("JSON")
+            };
+            let rows = |object: &dyn Fn(&str) -> Value| -> Value {
+                let row =
+                    |name: &&str| json!({"cells": [name, 0, "<unknown>"], "object": object(name)});
+                names.iter().map(row).collect()
+            };
+            let seen = written(IncludeObject::None);
+            assert_eq!(seen["rows"], rows(&|_| Value::Null));
+            assert_eq!((&seen["kind"], &seen["metadata"]), (&json!("Table"), &metadata));
+            assert_eq!(seen["columnDefinitions"][0]["name"], "Name");
+            assert_eq!(written(IncludeObject::Metadata)["rows"], rows(&partial));
+            assert_eq!(written(IncludeObject::Object)["rows"], rows(&value));
         }
     }
 }

@@ -27,9 +27,7 @@ pub(crate) static CONFIG_MAP: Definition = Definition {
             format: "",
             description: Description::Field("core/v1.ConfigMap", "data"),
             priority: 0,
-            cell: |map, _| {
-                Value::from(entries(map, "data").len() + entries(map, "binaryData").len())
-            },
+            cell: |map| (entries(map, "data").len() + entries(map, "binaryData").len()).into(),
         },
         table::AGE,
     ],

@@ -32,7 +32,7 @@ pub(crate) static ENDPOINTS: Definition = Definition {
             format: "",
             description: Description::Field("core/v1.Endpoints", "subsets"),
             priority: 0,
-            cell: |endpoints, _| summary(endpoints).into(),
+            cell: |endpoints| summary(endpoints).into(),
         },
         table::AGE,
     ],

@@ -3,6 +3,7 @@
 mod validate;
 
 use podo_api::field::Path;
+use podo_api::table::Cell;
 use podo_api::{Value, meta, tree};
 
 use super::address;
@@ -32,9 +33,9 @@ pub(crate) static ENDPOINT_SLICE: Definition = Definition {
     generation: Generation::All,
     columns: &[
         table::NAME,
-        column("AddressType", "addressType", |slice, _| text(slice, "addressType").into()),
-        column("Ports", "ports", |slice, _| ports(slice).into()),
-        column("Endpoints", "endpoints", |slice, _| endpoints(slice).into()),
+        column("AddressType", "addressType", |slice| text(slice, "addressType").into()),
+        column("Ports", "ports", |slice| ports(slice).into()),
+        column("Endpoints", "endpoints", |slice| endpoints(slice).into()),
         table::AGE,
     ],
     default,
@@ -53,9 +54,7 @@ pub(crate) static ENDPOINT_SLICE: Definition = Definition {
     ..Definition::BASE
 };
 
-type Cell = fn(&Value, podo_base::Timestamp) -> Value;
-
-const fn column(name: &'static str, field: &'static str, cell: Cell) -> Column {
+const fn column(name: &'static str, field: &'static str, cell: fn(&Value) -> Cell) -> Column {
     let description = Description::Field(TY, field);
     Column { name, kind: "string", format: "", description, priority: 0, cell }
 }

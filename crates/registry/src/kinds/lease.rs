@@ -24,7 +24,7 @@ pub(crate) static LEASE: Definition = Definition {
             format: "",
             description: Description::Field("coordination/v1.LeaseSpec", "holderIdentity"),
             priority: 0,
-            cell: |lease, _| text(at(lease, "spec"), "holderIdentity").into(),
+            cell: |lease| text(at(lease, "spec"), "holderIdentity").into(),
         },
         table::AGE,
     ],

@@ -67,7 +67,7 @@ pub(crate) static NAMESPACE: Definition = Definition {
             format: "",
             description: Description::Text("The status of the namespace"),
             priority: 0,
-            cell: |namespace, _| text(at(namespace, "status"), "phase").into(),
+            cell: |namespace| text(at(namespace, "status"), "phase").into(),
         },
         table::AGE,
     ],

@@ -42,7 +42,7 @@ pub(crate) static PRIORITY_CLASS: Definition = Definition {
             format: "",
             description: Description::Field(TY, "value"),
             priority: 0,
-            cell: |class, _| value_of(class).into(),
+            cell: |class| value_of(class).into(),
         },
         Column {
             name: "Global-Default",
@@ -50,7 +50,7 @@ pub(crate) static PRIORITY_CLASS: Definition = Definition {
             format: "",
             description: Description::Field(TY, "globalDefault"),
             priority: 0,
-            cell: |class, _| is_on(class, "globalDefault").into(),
+            cell: |class| is_on(class, "globalDefault").into(),
         },
         table::AGE,
         Column {
@@ -59,7 +59,7 @@ pub(crate) static PRIORITY_CLASS: Definition = Definition {
             format: "",
             description: Description::Field(TY, "preemptionPolicy"),
             priority: 0,
-            cell: |class, _| text(class, "preemptionPolicy").into(),
+            cell: |class| text(class, "preemptionPolicy").into(),
         },
     ],
     default: |class| tree::set_default_pointer(class, "preemptionPolicy", "PreemptLowerPriority"),

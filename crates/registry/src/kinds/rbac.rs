@@ -1,6 +1,7 @@
 //! The rules that Roles, ClusterRoles and their bindings share.
 
 use podo_api::field::{Errors, Path, quoted};
+use podo_api::table::Cell;
 use podo_api::{Value, tree};
 use serde_json::json;
 
@@ -142,15 +143,15 @@ pub(super) const fn columns(texts: [&'static str; 4]) -> [Column; 6] {
             format: "",
             description: Description::Text(texts[0]),
             priority: 0,
-            cell: |binding, _| {
+            cell: |binding| {
                 let role = at(binding, "roleRef");
                 format!("{}/{}", text(role, "kind"), text(role, "name")).into()
             },
         },
         AGE,
-        subjects("Users", texts[1], |binding, _| subject_names(binding, "User").into()),
-        subjects("Groups", texts[2], |binding, _| subject_names(binding, "Group").into()),
-        subjects("ServiceAccounts", texts[3], |binding, _| {
+        subjects("Users", texts[1], |binding| subject_names(binding, "User").into()),
+        subjects("Groups", texts[2], |binding| subject_names(binding, "Group").into()),
+        subjects("ServiceAccounts", texts[3], |binding| {
             subject_names(binding, "ServiceAccount").into()
         }),
     ]
@@ -159,7 +160,7 @@ pub(super) const fn columns(texts: [&'static str; 4]) -> [Column; 6] {
 const fn subjects(
     name: &'static str,
     description: &'static str,
-    cell: fn(&Value, podo_base::Timestamp) -> Value,
+    cell: fn(&Value) -> Cell,
 ) -> Column {
     let description = Description::Text(description);
     Column { name, kind: "string", format: "", description, priority: 1, cell }

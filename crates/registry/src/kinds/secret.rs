@@ -34,7 +34,7 @@ pub(crate) static SECRET: Definition = Definition {
             format: "",
             description: Description::Field("core/v1.Secret", "type"),
             priority: 0,
-            cell: |secret, _| text(secret, "type").into(),
+            cell: |secret| text(secret, "type").into(),
         },
         Column {
             name: "Data",
@@ -42,7 +42,7 @@ pub(crate) static SECRET: Definition = Definition {
             format: "",
             description: Description::Field("core/v1.Secret", "data"),
             priority: 0,
-            cell: |secret, _| Value::from(entries(secret, "data").len()),
+            cell: |secret| entries(secret, "data").len().into(),
         },
         table::AGE,
     ],

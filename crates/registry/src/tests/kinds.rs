@@ -77,7 +77,7 @@ fn look_at(kind: &Definition, bytes: &[u8]) {
     (kind.validate_status)(&object, &once, &mut errors);
     (kind.warnings)(&object, Some(&once));
     for column in kind.columns {
-        (column.cell)(&object, Timestamp::default());
+        (column.cell)(&object).at(Timestamp::default());
     }
     for field in kind.selectable {
         (field.read)(&object);

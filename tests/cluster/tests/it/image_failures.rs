@@ -74,8 +74,10 @@ fn with(name: &str, image: &str) -> Value {
 /// The Pod fails to pull with a message that contains a text, an event says so, and it is tried again with back-off.
 #[track_caller]
 fn fails(it: &Cluster, name: &str, image: &str, text: &str) {
+    let since = it.version();
     it.create_pod(&with(name, image));
-    let seen = it.until(name, "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
+    let seen =
+        it.since(&since, name, "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
     let message =
         container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains(text), "{message}");

@@ -111,8 +111,10 @@ fn s32_a_registry_with_credentials() {
         };
         it.ready(&with_secret("allowed", Some("right")));
         for (name, secret) in [("anonymous", None), ("refused", Some("wrong"))] {
+            let since = it.version();
             it.create_pod(&with_secret(name, secret));
-            let seen = it.until(name, "cannot pull", |pod| waiting(pod, "main") == "ErrImagePull");
+            let seen =
+                it.since(&since, name, "cannot pull", |pod| waiting(pod, "main") == "ErrImagePull");
             let message = container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap();
             assert!(
                 message.contains("401") || message.to_lowercase().contains("auth"),

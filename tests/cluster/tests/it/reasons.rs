@@ -74,6 +74,7 @@ fn s22_init_counts_init_error_and_init_crash_loop() {
 #[test]
 fn s22_image_reasons() {
     on_cluster(|it| {
+        let since = it.version();
         it.create_pod(&with(
             "never",
             json!({"image": "busybox:absent", "imagePullPolicy": "Never"}),
@@ -82,7 +83,7 @@ fn s22_image_reasons() {
         it.create_pod(&with("missing", json!({"image": "busybox:absent"})));
         until_shown(it, "never", "ErrImageNeverPull");
         until_shown(it, "invalid", "InvalidImageName");
-        it.until("missing", "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
+        it.since(&since, "missing", "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
         until_shown(it, "missing", "ImagePullBackOff");
         it.event("never", "ErrImageNeverPull");
         it.event("invalid", "InspectFailed");
@@ -93,6 +94,7 @@ fn s22_image_reasons() {
 #[test]
 fn s22_containers_that_cannot_be_configured_or_started() {
     on_cluster(|it| {
+        let since = it.version();
         let missing_map = json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "a"}}}]});
         it.create_pod(&with("unconfigured", missing_map));
         it.create_pod(&with("not-root", json!({"securityContext": {"runAsNonRoot": true}})));
@@ -108,7 +110,9 @@ fn s22_containers_that_cannot_be_configured_or_started() {
             container(&seen, "main")["state"]["waiting"]["message"],
             "configmap \"none\" not found"
         );
-        it.until("no-command", "cannot run", |pod| waiting(pod, "main") == "RunContainerError");
+        it.since(&since, "no-command", "cannot run", |pod| {
+            waiting(pod, "main") == "RunContainerError"
+        });
         until_shown(it, "no-command", "CrashLoopBackOff");
         until_shown(it, "no-command-once", "StartError");
         let ended = it.until("no-command-once", "has ended", podo_cluster_tests::pods::has_ended);

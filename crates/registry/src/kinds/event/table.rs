@@ -1,32 +1,31 @@
 //! The columns of an event's table, the same for both forms.
 
 use podo_api::Value;
-use podo_base::Timestamp;
+use podo_api::table::Cell;
 
 use super::view::field;
 use crate::kinds::pod::view::{get, int, text};
-use crate::table::age;
 use crate::{Column, Description};
 
 const TY: &str = "core/v1.Event";
 
 pub(super) const COLUMNS: &[Column] = &[
-    column("Last Seen", "lastTimestamp", 0, |event, now| last_seen(event, now).into()),
-    column("Type", "type", 0, |event, _| text(event, "type").into()),
-    column("Reason", "reason", 0, |event, _| text(event, "reason").into()),
-    column("Object", "involvedObject", 0, |event, _| object(event).into()),
+    column("Last Seen", "lastTimestamp", 0, last_seen),
+    column("Type", "type", 0, |event| text(event, "type").into()),
+    column("Reason", "reason", 0, |event| text(event, "reason").into()),
+    column("Object", "involvedObject", 0, |event| object(event).into()),
     Column {
         description: Description::Field("core/v1.ObjectReference", "fieldPath"),
-        ..column("Subobject", "", 1, |event, _| {
+        ..column("Subobject", "", 1, |event| {
             text(field(event, "involvedObject"), "fieldPath").into()
         })
     },
-    column("Source", "source", 1, |event, _| source(event).into()),
-    column("Message", "message", 0, |event, _| {
+    column("Source", "source", 1, |event| source(event).into()),
+    column("Message", "message", 0, |event| {
         field(event, "message").as_str().unwrap_or("").trim().into()
     }),
-    column("First Seen", "firstTimestamp", 1, |event, now| first_seen(event, now).into()),
-    column("Count", "count", 1, |event, _| count(event).into()),
+    column("First Seen", "firstTimestamp", 1, first_seen),
+    column("Count", "count", 1, |event| count(event).into()),
     Column { priority: 1, ..crate::table::NAME },
 ];
 
@@ -34,24 +33,24 @@ const fn column(
     name: &'static str,
     field: &'static str,
     priority: u8,
-    cell: fn(&Value, Timestamp) -> Value,
+    cell: fn(&Value) -> Cell,
 ) -> Column {
     let description = Description::Field(TY, field);
     Column { name, kind: "string", format: "", description, priority, cell }
 }
 
-fn first_seen(event: &Value, now: Timestamp) -> String {
+fn first_seen(event: &Value) -> Cell {
     let first = field(event, "firstTimestamp").as_str();
-    age(first.unwrap_or_else(|| text(event, "eventTime")), now)
+    Cell::age(first.unwrap_or_else(|| text(event, "eventTime")))
 }
 
-fn last_seen(event: &Value, now: Timestamp) -> String {
+fn last_seen(event: &Value) -> Cell {
     if let Some(series) = get(event, "series") {
-        return age(text(series, "lastObservedTime"), now);
+        return Cell::age(text(series, "lastObservedTime"));
     }
     match field(event, "lastTimestamp").as_str() {
-        Some(last) => age(last, now),
-        None => first_seen(event, now),
+        Some(last) => Cell::age(last),
+        None => first_seen(event),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use podo_api::table::Cell;
 use podo_api::{Value, meta};
 
 use crate::kinds::pod::view::{at, list, text};
@@ -26,7 +27,7 @@ pub(super) const COLUMNS: &[Column] = &[
         format: "",
         description: Description::Text("The status of the node"),
         priority: 0,
-        cell: |node, _| status(node).into(),
+        cell: |node| status(node).into(),
     },
     Column {
         name: "Roles",
@@ -34,7 +35,7 @@ pub(super) const COLUMNS: &[Column] = &[
         format: "",
         description: Description::Text("The roles of the node"),
         priority: 0,
-        cell: |node, _| roles(node).into(),
+        cell: |node| roles(node).into(),
     },
     AGE,
     Column {
@@ -43,25 +44,23 @@ pub(super) const COLUMNS: &[Column] = &[
         format: "",
         description: Description::Field("core/v1.NodeSystemInfo", "kubeletVersion"),
         priority: 0,
-        cell: |node, _| info(node, "kubeletVersion").into(),
+        cell: |node| info(node, "kubeletVersion").into(),
     },
-    address_column("Internal-IP", |node, _| address(node, "InternalIP").into()),
-    address_column("External-IP", |node, _| address(node, "ExternalIP").into()),
-    info_column("OS-Image", "osImage", |node, _| known(info(node, "osImage")).into()),
-    info_column("Kernel-Version", "kernelVersion", |node, _| kernel(node).into()),
-    info_column("Container-Runtime", "containerRuntimeVersion", |node, _| {
+    address_column("Internal-IP", |node| address(node, "InternalIP").into()),
+    address_column("External-IP", |node| address(node, "ExternalIP").into()),
+    info_column("OS-Image", "osImage", |node| known(info(node, "osImage")).into()),
+    info_column("Kernel-Version", "kernelVersion", |node| kernel(node).into()),
+    info_column("Container-Runtime", "containerRuntimeVersion", |node| {
         known(info(node, "containerRuntimeVersion")).into()
     }),
 ];
 
-type Cell = fn(&Value, podo_base::Timestamp) -> Value;
-
-const fn address_column(name: &'static str, cell: Cell) -> Column {
+const fn address_column(name: &'static str, cell: fn(&Value) -> Cell) -> Column {
     let description = Description::Field("core/v1.NodeStatus", "addresses");
     Column { name, kind: "string", format: "", description, priority: 1, cell }
 }
 
-const fn info_column(name: &'static str, field: &'static str, cell: Cell) -> Column {
+const fn info_column(name: &'static str, field: &'static str, cell: fn(&Value) -> Cell) -> Column {
     let description = Description::Field("core/v1.NodeSystemInfo", field);
     Column { name, kind: "string", format: "", description, priority: 1, cell }
 }

@@ -1,11 +1,11 @@
 //! The table of Pods: what `kubectl get pods` shows.
 
 use podo_api::Value;
-use podo_base::Timestamp;
+use podo_api::table::Cell;
 use serde_json::json;
 
 use super::view::{at, get, has, int, is_on, is_sidecar, list, text};
-use crate::table::{self, age};
+use crate::table;
 use crate::{Column, Description};
 
 /// A cell without content.
@@ -17,32 +17,30 @@ pub(super) const COLUMNS: &[Column] = &[
     text_column(
         "Ready",
         "The aggregate readiness state of this pod for accepting traffic.",
-        |pod, _| {
+        |pod| {
             let summary = Summary::of(pod);
             format!("{}/{}", summary.ready, summary.total).into()
         },
     ),
-    text_column("Status", "The aggregate status of the containers in this pod.", |pod, _| {
+    text_column("Status", "The aggregate status of the containers in this pod.", |pod| {
         Summary::of(pod).reason.into()
     }),
     text_column(
         "Restarts",
         "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted.",
-        |pod, now| Summary::of(pod).restarts(now).into(),
+        |pod| Summary::of(pod).restarts(),
     ),
     table::AGE,
-    wide("IP", Description::Field("core/v1.PodStatus", "podIP"), |pod, _| {
+    wide("IP", Description::Field("core/v1.PodStatus", "podIP"), |pod| {
         or_none(text(at(pod, "status"), "podIP")).into()
     }),
-    wide("Node", Description::Field("core/v1.PodSpec", "nodeName"), |pod, _| {
+    wide("Node", Description::Field("core/v1.PodSpec", "nodeName"), |pod| {
         or_none(text(at(pod, "spec"), "nodeName")).into()
     }),
-    wide(
-        "Nominated Node",
-        Description::Field("core/v1.PodStatus", "nominatedNodeName"),
-        |pod, _| or_none(text(at(pod, "status"), "nominatedNodeName")).into(),
-    ),
-    wide("Readiness Gates", Description::Field("core/v1.PodSpec", "readinessGates"), |pod, _| {
+    wide("Nominated Node", Description::Field("core/v1.PodStatus", "nominatedNodeName"), |pod| {
+        or_none(text(at(pod, "status"), "nominatedNodeName")).into()
+    }),
+    wide("Readiness Gates", Description::Field("core/v1.PodSpec", "readinessGates"), |pod| {
         readiness_gates(pod).into()
     }),
 ];
@@ -50,7 +48,7 @@ pub(super) const COLUMNS: &[Column] = &[
 const fn text_column(
     name: &'static str,
     description: &'static str,
-    cell: fn(&Value, Timestamp) -> Value,
+    cell: fn(&Value) -> Cell,
 ) -> Column {
     Column {
         name,
@@ -62,11 +60,7 @@ const fn text_column(
     }
 }
 
-const fn wide(
-    name: &'static str,
-    description: Description,
-    cell: fn(&Value, Timestamp) -> Value,
-) -> Column {
+const fn wide(name: &'static str, description: Description, cell: fn(&Value) -> Cell) -> Column {
     Column { name, kind: "string", format: "", description, priority: 1, cell }
 }
 
@@ -209,11 +203,11 @@ impl<'a> Summary<'a> {
         }
     }
 
-    fn restarts(&self, now: Timestamp) -> String {
+    fn restarts(&self) -> Cell {
         if self.restarts != 0 && !self.restarted_at.is_empty() {
-            format!("{} ({} ago)", self.restarts, age(self.restarted_at, now))
+            Cell::age_within(format!("{} (", self.restarts), self.restarted_at, " ago)")
         } else {
-            self.restarts.to_string()
+            self.restarts.to_string().into()
         }
     }
 }

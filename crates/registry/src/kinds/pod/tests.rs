@@ -72,7 +72,7 @@ fn a_pod_with_every_field_is_looked_at_without_a_panic() {
     resize::validate(&pod, &once, &mut errors);
     (POD.warnings)(&pod, Some(&once));
     for column in POD.columns {
-        (column.cell)(&pod, Timestamp::default());
+        (column.cell)(&pod).at(Timestamp::default());
     }
     (POD.prepare_create)(&mut pod);
     settled(&mut pod);
@@ -258,7 +258,8 @@ fn table(answer: &Value, pods: &Pods) -> Vec<String> {
             found.push("a row of an unknown Pod".to_owned());
             continue;
         };
-        let cells: Vec<Value> = POD.columns.iter().map(|column| (column.cell)(pod, now)).collect();
+        let cells: Vec<Value> =
+            POD.columns.iter().map(|column| (column.cell)(pod).at(now)).collect();
         found.extend(differences(&row["cells"], &cells.into()));
         let conditions = (POD.row_conditions)(pod);
         let conditions = if conditions.is_empty() { Value::Null } else { conditions.into() };

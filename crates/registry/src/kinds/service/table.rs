@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use podo_api::Value;
-use podo_base::Timestamp;
+use podo_api::table::Cell;
 
 use super::{cluster_ips, kind, node_port, spec};
 use crate::kinds::pod::view::{at, entries, int, list, text, texts};
@@ -15,21 +15,21 @@ const NONE: &str = "<none>";
 
 pub(super) const COLUMNS: &[Column] = &[
     NAME,
-    column("Type", "type", 0, |service, _| kind(service).into()),
-    column("Cluster-IP", "clusterIP", 0, |service, _| {
+    column("Type", "type", 0, |service| kind(service).into()),
+    column("Cluster-IP", "clusterIP", 0, |service| {
         cluster_ips(service).first().copied().unwrap_or(NONE).into()
     }),
-    column("External-IP", "externalIPs", 0, |service, _| external(service).into()),
-    column("Port(s)", "ports", 0, |service, _| ports(service).into()),
+    column("External-IP", "externalIPs", 0, |service| external(service).into()),
+    column("Port(s)", "ports", 0, |service| ports(service).into()),
     AGE,
-    column("Selector", "selector", 1, |service, _| selector(service).into()),
+    column("Selector", "selector", 1, |service| selector(service).into()),
 ];
 
 const fn column(
     name: &'static str,
     field: &'static str,
     priority: u8,
-    cell: fn(&Value, Timestamp) -> Value,
+    cell: fn(&Value) -> Cell,
 ) -> Column {
     let description = Description::Field("core/v1.ServiceSpec", field);
     Column { name, kind: "string", format: "", description, priority, cell }
