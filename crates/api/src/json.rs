@@ -10,7 +10,7 @@ mod settle;
 mod syntax;
 
 pub use decode::{Decoded, decode, decode_any};
-pub use encode::{encode, encode_list};
+pub use encode::encode;
 pub use settle::{SettleError, settle, settle_stored};
 pub use syntax::check as check_syntax;
 

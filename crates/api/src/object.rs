@@ -143,6 +143,11 @@ impl Object {
         (row, &self.json[metadata.clone()])
     }
 
+    /// The JSON of the metadata.
+    pub fn metadata_json(&self) -> &[u8] {
+        &self.json[self.metadata_span()]
+    }
+
     fn metadata_span(&self) -> Range<usize> {
         let start = self.list_prefix() + METADATA.len();
         let rest = self.json.get(start..).unwrap_or_default();

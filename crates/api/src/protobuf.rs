@@ -17,7 +17,8 @@ use serde_json::Value;
 
 pub use decode::Limits;
 pub use envelope::{
-    Envelope, WatchEvent, open, open_watch_event, seal, seal_list, watch_event, watch_frame,
+    Envelope, LIST_TAIL, WatchEvent, list_head, open, open_watch_event, push_item, seal,
+    watch_event, watch_frame,
 };
 
 use crate::schema::TypeRef;
@@ -137,6 +138,15 @@ pub fn encode_partial_metadata(value: &Value) -> Result<Vec<u8>, ProtobufError> 
     let mut writer = wire::Writer::new();
     writer.message(1, &metadata);
     Ok(writer.finish())
+}
+
+/// The message of the `PartialObjectMetadata` of an object whose message is given: its first field, and nothing else.
+pub fn partial_metadata(message: &[u8]) -> &[u8] {
+    let mut rest = wire::Reader::new(message);
+    match rest.field("ObjectMeta") {
+        Ok((1, _)) => &message[..message.len() - rest.len()],
+        _ => &[],
+    }
 }
 
 fn object_meta() -> Result<TypeRef<'static>, ProtobufError> {

@@ -8,9 +8,11 @@ mod events;
 mod front;
 mod handler;
 mod in_flight;
+mod lists;
 pub(crate) mod negotiate;
 mod render;
 pub(crate) mod route;
+mod stretches;
 mod table;
 
 pub(crate) use body::{Body, Response, full};

@@ -12,23 +12,6 @@ pub fn encode(value: &Value, ty: TypeRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a list's JSON: its head as given, then the items, which are JSON texts already.
-///
-/// `head` is the JSON of the list without its items and without the closing brace, such as `{"kind":"PodList","metadata":{}`. An
-/// item is given from its first field that the list shows on: the items of a typed list leave out `kind` and `apiVersion`.
-pub fn encode_list<'a>(head: &[u8], items: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    out.extend_from_slice(head);
-    out.extend_from_slice(b",\"items\":[");
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        out.push(b'{');
-        out.extend_from_slice(item);
-    }
-    out.extend_from_slice(b"]}");
-}
-
 fn encode_struct(map: &Map<String, Value>, ty: TypeRef<'_>, out: &mut Vec<u8>) {
     let mut separator = b'{';
     for field in ty.fields() {

@@ -85,29 +85,37 @@ pub fn seal(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     writer.finish()
 }
 
-/// A list in its envelope, written at once from the message of its `ListMeta` and those of its items.
-pub fn seal_list(api_version: &str, kind: &str, metadata: &[u8], items: &[&[u8]]) -> Vec<u8> {
-    let fields = || std::iter::once((1, metadata)).chain(items.iter().map(|item| (2, *item)));
-    let length: usize = fields().map(|(_, bytes)| field_length(bytes)).sum();
-    let mut out = Vec::with_capacity(length + api_version.len() + kind.len() + 64);
-    out.extend_from_slice(&MAGIC);
+/// What stands before the items of a list in its envelope. The messages of the items, whose lengths are given, follow by
+/// [`push_item`], then [`LIST_TAIL`].
+pub fn list_head(
+    api_version: &str,
+    kind: &str,
+    metadata: &[u8],
+    items: impl Iterator<Item = usize>,
+) -> Vec<u8> {
+    let length = field_length(metadata.len()) + items.map(field_length).sum::<usize>();
+    let mut out = MAGIC.to_vec();
     let mut type_meta = Vec::new();
     field(1, api_version.as_bytes(), &mut type_meta);
     field(2, kind.as_bytes(), &mut type_meta);
     field(1, &type_meta, &mut out);
     head(2, length, &mut out);
-    for (tag, bytes) in fields() {
-        field(tag, bytes, &mut out);
-    }
-    field(3, b"", &mut out);
-    field(4, b"", &mut out);
+    field(1, metadata, &mut out);
     out
 }
 
-/// How long a field with these bytes is; its tag takes one byte.
-fn field_length(bytes: &[u8]) -> usize {
-    let bits = usize::BITS - (bytes.len() | 1).leading_zeros();
-    1 + bits.div_ceil(7) as usize + bytes.len()
+/// Writes the message of an item of a list.
+pub fn push_item(item: &[u8], out: &mut Vec<u8>) {
+    field(2, item, out);
+}
+
+/// What stands behind the items of a list: an empty encoding and media type.
+pub const LIST_TAIL: &[u8] = &[3 << 3 | 2, 0, 4 << 3 | 2, 0];
+
+/// How long a field with so many bytes is; its tag takes one byte.
+fn field_length(bytes: usize) -> usize {
+    let bits = usize::BITS - (bytes | 1).leading_zeros();
+    1 + bits.div_ceil(7) as usize + bytes
 }
 
 fn field(tag: u8, bytes: &[u8], out: &mut Vec<u8>) {

@@ -221,7 +221,10 @@ fn lists_and_watch_events_are_made_of_encoded_objects() {
     let list = json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": [item, item]});
     let metadata = encode(&list["metadata"], ty("meta/v1.ListMeta")).expect("built in");
     let encoded = encode(&item, config_map).expect("built in");
-    let sealed = seal_list("v1", "ConfigMapList", &metadata, &[&encoded, &encoded]);
+    let mut sealed = list_head("v1", "ConfigMapList", &metadata, [encoded.len(); 2].into_iter());
+    push_item(&encoded, &mut sealed);
+    push_item(&encoded, &mut sealed);
+    sealed.extend_from_slice(LIST_TAIL);
     assert_eq!(sealed, encode_object(&list, ty("core/v1.ConfigMapList")).expect("built in"));
     assert_eq!(decode_object(&sealed, ty("core/v1.ConfigMapList"), Limits::TRUSTED), Ok(list));
 

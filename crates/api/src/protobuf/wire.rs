@@ -131,6 +131,10 @@ impl<'a> Reader<'a> {
         Self { bytes }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.bytes.is_empty()
     }

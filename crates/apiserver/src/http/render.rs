@@ -6,18 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use podo_api::schema::builtin;
-use podo_api::{Object, Reason, Status, Value, json, meta, protobuf, tree, yaml};
+use podo_api::{Object, Reason, Status, Value, json, meta, protobuf, yaml};
 use podo_base::Timestamp;
 use podo_registry::Definition;
 use serde_json::json;
 
-use super::body::{Response, full};
+use super::body::{Body, Response, full};
+use super::lists;
 use super::negotiate::{Form, MetaVersion, Rendering};
+use super::stretches::{STRETCH_BYTES, compressor};
 use super::table::{IncludeObject, Table};
-use crate::call::{Encoding, List, Outcome};
-
-/// A body larger than this is compressed if the client accepts that (Kubernetes v1.36 `defaultGzipThresholdBytes`).
-const COMPRESS_BYTES_MIN: usize = 128 * 1024;
+use crate::call::{Encoding, Outcome};
 
 /// What rendering needs to know beside the outcome.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +34,7 @@ pub(crate) fn outcome(outcome: Outcome, context: &Context) -> Result<Response, S
             (code, object_bytes(definition, &object, context)?)
         }
         Outcome::Tree { code, value, ty } => (code, tree_bytes(&value, ty, &context.rendering)?),
-        Outcome::List(list) => (200, list_bytes(&list, context)?),
+        Outcome::List(list) => return lists::respond(list, context),
         Outcome::Status(status) => {
             let code = if status.code == 0 { 200 } else { status.code };
             (code, status_bytes(&status, &context.rendering))
@@ -67,9 +66,19 @@ pub(crate) fn respond(
     content_type: &'static str,
     accepts_gzip: bool,
 ) -> Response {
-    let is_compressed = accepts_gzip && bytes.len() > COMPRESS_BYTES_MIN;
+    let is_compressed = accepts_gzip && bytes.len() > STRETCH_BYTES;
     let bytes = if is_compressed { compress(&bytes) } else { bytes };
-    let mut response = http::Response::new(full(bytes));
+    respond_with(code, full(bytes), content_type, is_compressed)
+}
+
+/// An answer with this body.
+pub(super) fn respond_with(
+    code: u16,
+    body: Body,
+    content_type: &'static str,
+    is_compressed: bool,
+) -> Response {
+    let mut response = http::Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -82,7 +91,7 @@ pub(crate) fn respond(
 }
 
 fn compress(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(1));
+    let mut encoder = compressor();
     // Writing to a vector cannot fail.
     let _infallible = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
@@ -121,7 +130,8 @@ fn finish_json(mut bytes: Vec<u8>, is_pretty: bool) -> Vec<u8> {
     bytes
 }
 
-fn plain_bytes(value: &Value, rendering: &Rendering) -> Vec<u8> {
+/// A tree that no schema describes.
+pub(super) fn plain_bytes(value: &Value, rendering: &Rendering) -> Vec<u8> {
     match rendering.encoding {
         Encoding::Yaml => yaml::from_json(value).into_bytes(),
         Encoding::Json | Encoding::Protobuf => {
@@ -188,12 +198,13 @@ fn metadata_bytes(value: &Value, rendering: &Rendering) -> Result<Vec<u8>, Statu
     }
 }
 
-fn wrong_form(wanted: &str, why: &str) -> Status {
+/// 406: what was asked for has no such form.
+pub(super) fn wrong_form(wanted: &str, why: &str) -> Status {
     Status::failure(Reason::NotAcceptable, format!("you requested {wanted}, but {why}"))
 }
 
 /// The Go package of a kind's internal form, which an error text shows.
-fn go_package(definition: &Definition) -> &str {
+pub(super) fn go_package(definition: &Definition) -> &str {
     match definition.names.group {
         "" => "core",
         group => group.split('.').next().unwrap_or(group),
@@ -219,93 +230,6 @@ pub(crate) fn partial(metadata: Value, version: MetaVersion) -> Value {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn list_meta(list: &List) -> Value {
-    let mut meta = json!({"resourceVersion": list.revision.to_string()});
-    if !list.continue_token.is_empty() {
-        tree::set(&mut meta, "continue", list.continue_token.as_str());
-    }
-    if let Some(remaining) = list.remaining {
-        tree::set(&mut meta, "remainingItemCount", remaining);
-    }
-    meta
-}
-
-fn list_bytes(list: &List, context: &Context) -> Result<Vec<u8>, Status> {
-    let rendering = &context.rendering;
-    match rendering.form {
-        Form::Whole => whole_list(list, rendering),
-        Form::Table(version) => {
-            Ok(table_bytes(list.definition, version, &list.items, &list_meta(list), context))
-        }
-        Form::MetadataList(version) => {
-            let items: Vec<Value> =
-                list.items.iter().map(|item| metadata_of(item, version)).collect();
-            let value = json!({
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": version.api_version(),
-                "metadata": list_meta(list),
-                "items": items,
-            });
-            match rendering.encoding {
-                Encoding::Protobuf => {
-                    tree_bytes(&value, "meta/v1.PartialObjectMetadataList", rendering)
-                }
-                Encoding::Json | Encoding::Yaml => Ok(plain_bytes(&value, rendering)),
-            }
-        }
-        Form::Metadata(_) => Err(wrong_form(
-            "PartialObjectMetadata",
-            &format!(
-                "the requested object is a list (*{}.{})",
-                go_package(list.definition),
-                list.definition.list_kind()
-            ),
-        )),
-    }
-}
-
-fn whole_list(list: &List, rendering: &Rendering) -> Result<Vec<u8>, Status> {
-    let definition = list.definition;
-    let head = json!({
-        "kind": definition.list_kind(),
-        "apiVersion": definition.names.api_version(),
-        "metadata": list_meta(list),
-    });
-    if rendering.encoding == Encoding::Json && !rendering.is_pretty {
-        let head = format!(
-            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{}",
-            definition.list_kind(),
-            definition.names.api_version(),
-            head["metadata"]
-        );
-        let size: usize = list.items.iter().map(|item| item.json().len()).sum();
-        let mut out = Vec::with_capacity(size + 256);
-        json::encode_list(
-            head.as_bytes(),
-            list.items.iter().map(|item| &item.json()[item.list_prefix()..]),
-            &mut out,
-        );
-        out.push(b'\n');
-        return Ok(out);
-    }
-    if rendering.encoding == Encoding::Protobuf {
-        return protobuf_list(list);
-    }
-    let mut value = head;
-    let items: Vec<Value> = list
-        .items
-        .iter()
-        .map(|item| {
-            let mut item = item.value();
-            tree::set(&mut item, "kind", Value::Null);
-            tree::set(&mut item, "apiVersion", Value::Null);
-            item
-        })
-        .collect();
-    tree::set(&mut value, "items", items);
-    Ok(plain_bytes(&value, rendering))
-}
-
 /// An object in protobuf.
 pub(crate) fn protobuf_object(
     definition: &'static Definition,
@@ -313,19 +237,6 @@ pub(crate) fn protobuf_object(
 ) -> Result<Vec<u8>, protobuf::ProtobufError> {
     let message = object.protobuf(definition.schema())?;
     Ok(protobuf::seal(&definition.names.api_version(), definition.names.kind, message))
-}
-
-/// A list in protobuf, of what is kept with its items: the trees of all items at once would take ten times the memory of their bytes.
-fn protobuf_list(list: &List) -> Result<Vec<u8>, Status> {
-    const META: &str = "meta/v1.ListMeta";
-    let definition = list.definition;
-    let ty =
-        builtin().get(META).ok_or_else(|| Status::internal(format!("no schema for {META}")))?;
-    let metadata = protobuf::encode(&list_meta(list), ty).map_err(Status::internal)?;
-    let items = list.items.iter().map(|item| item.protobuf(definition.schema()));
-    let items = items.collect::<Result<Vec<_>, _>>().map_err(Status::internal)?;
-    let api_version = definition.names.api_version();
-    Ok(protobuf::seal_list(&api_version, &definition.list_kind(), &metadata, &items))
 }
 
 /// The object of a bookmark: nothing of the kind but a version.
@@ -362,34 +273,4 @@ pub(crate) fn text(code: u16, text: impl Into<Bytes>) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_in_protobuf_is_the_message_of_the_whole_list() {
-        let Some(definition) = podo_registry::find("", "v1", "configmaps") else {
-            panic!("ConfigMaps are served");
-        };
-        let made = |name: &str| {
-            let value = json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": {"a": name}});
-            Arc::new(Object::new(&value, definition.schema(), Box::default()))
-        };
-        let list = List {
-            definition,
-            items: ["x", "y"].map(made).to_vec(),
-            revision: 7,
-            continue_token: "more".to_owned(),
-            remaining: Some(300),
-        };
-        let whole = json!({
-            "kind": "ConfigMapList", "apiVersion": "v1", "metadata": list_meta(&list),
-            "items": list.items.iter().map(|item| item.value()).collect::<Vec<_>>(),
-        });
-        let ty = builtin().get("core/v1.ConfigMapList").expect("known");
-        let expected = protobuf::encode_object(&whole, ty).expect("encoded");
-        assert_eq!(protobuf_list(&list), Ok(expected));
-    }
 }

@@ -52,16 +52,9 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The JSON of the table of some objects, row by row of what is kept with them.
+    /// The JSON of the table of some objects.
     pub(crate) fn to_json(self, objects: &[Arc<Object>], metadata: &Value) -> Vec<u8> {
-        let columns = self.definition.columns.iter().map(column);
-        let columns = self.has_columns.then(|| columns.collect::<Vec<Value>>());
-        let head = format!(
-            "{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
-            self.version.api_version(),
-            Value::from(columns),
-        );
-        let mut out = head.into_bytes();
+        let mut out = self.head(metadata);
         for (index, object) in objects.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -72,7 +65,20 @@ impl Table {
         out
     }
 
-    fn write_row(self, object: &Object, out: &mut Vec<u8>) {
+    /// What stands before the first row.
+    pub(crate) fn head(self, metadata: &Value) -> Vec<u8> {
+        let columns = self.definition.columns.iter().map(column);
+        let columns = self.has_columns.then(|| columns.collect::<Vec<Value>>());
+        let head = format!(
+            "{{\"kind\":\"Table\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"columnDefinitions\":{},\"rows\":[",
+            self.version.api_version(),
+            Value::from(columns),
+        );
+        head.into_bytes()
+    }
+
+    /// Writes the row of an object, of what is kept with it.
+    pub(crate) fn write_row(self, object: &Object, out: &mut Vec<u8>) {
         let (row, metadata) = object.row(|value| {
             let cells = self.definition.columns.iter().map(|column| (column.cell)(value));
             Row::new(cells, &(self.definition.row_conditions)(value))
@@ -88,7 +94,7 @@ impl Table {
 }
 
 /// Writes the JSON of a `PartialObjectMetadata`.
-fn write_partial(metadata: &[u8], version: MetaVersion, out: &mut Vec<u8>) {
+pub(super) fn write_partial(metadata: &[u8], version: MetaVersion, out: &mut Vec<u8>) {
     let head = [
         b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"",
         version.api_version().as_bytes(),
