@@ -88,6 +88,9 @@ impl Object {
 
     /// An object that is to be stored: [`Object::at_version`] gives it the version that it is stored at.
     pub fn draft(value: &Value, ty: TypeRef<'_>, fields: Box<[Box<str>]>) -> Self {
+        if meta::resource_version(value).is_some() {
+            return Self::new(value, ty, fields);
+        }
         let mut value = value.clone();
         meta::set(&mut value, "resourceVersion", "0");
         Self::new(&value, ty, fields)

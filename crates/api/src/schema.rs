@@ -38,6 +38,8 @@ pub struct Type {
     /// The fields in the order in which Go writes them.
     pub fields: Vec<Field>,
     by_name: Vec<u16>,
+    /// The fields that are written although nobody set them.
+    written_unset: Vec<u16>,
 }
 
 /// A field of a struct type, as its JSON shows it: embedded structs are flattened.
@@ -69,6 +71,23 @@ pub struct Field {
     pub default: Option<Cow<'static, str>>,
     /// The Go type as `encoding/json` names it in errors; empty if unknown.
     pub go_type: Cow<'static, str>,
+}
+
+impl Field {
+    /// Whether Go writes the field although nobody set it.
+    fn is_written_unset(&self) -> bool {
+        match self.presence {
+            Presence::Pointer | Presence::OmitZero => false,
+            Presence::NullablePointer | Presence::Always => true,
+            Presence::OmitEmpty => matches!(
+                self.shape,
+                Shape::Struct(_)
+                    | Shape::Scalar(
+                        Scalar::Time | Scalar::MicroTime | Scalar::Quantity | Scalar::IntOrString
+                    )
+            ),
+        }
+    }
 }
 
 /// The shape of a value.
@@ -186,7 +205,9 @@ impl Type {
         let count = u16::try_from(fields.len()).expect("a type has fewer than 65,536 fields");
         let mut by_name: Vec<u16> = (0..count).collect();
         by_name.sort_by(|&a, &b| fields[usize::from(a)].name.cmp(&fields[usize::from(b)].name));
-        Self { name, fields, by_name }
+        let is_written = |index: &u16| fields[usize::from(*index)].is_written_unset();
+        let written_unset = (0..count).filter(is_written).collect();
+        Self { name, fields, by_name, written_unset }
     }
 
     /// The name without group and version, such as `PodSpec`.
@@ -213,14 +234,25 @@ impl<'a> TypeRef<'a> {
         &self.get().fields
     }
 
+    /// The fields that are written although nobody set them.
+    pub fn fields_written_unset(self) -> impl Iterator<Item = &'a Field> {
+        let ty = self.get();
+        ty.written_unset.iter().map(|&index| &ty.fields[usize::from(index)])
+    }
+
     /// The field of this JSON name. Names are case-sensitive.
     pub fn field(self, name: &str) -> Option<&'a Field> {
+        self.position(name).map(|at| &self.fields()[at])
+    }
+
+    /// Where the field of this JSON name is among [`TypeRef::fields`].
+    pub fn position(self, name: &str) -> Option<usize> {
         let ty = self.get();
         let at = ty
             .by_name
             .binary_search_by(|&index| (*ty.fields[usize::from(index)].name).cmp(name))
             .ok()?;
-        Some(&ty.fields[usize::from(ty.by_name[at])])
+        Some(usize::from(ty.by_name[at]))
     }
 
     /// The schema of this type.

@@ -13,15 +13,18 @@ pub fn encode(value: &Value, ty: TypeRef<'_>, out: &mut Vec<u8>) {
 }
 
 fn encode_struct(map: &Map<String, Value>, ty: TypeRef<'_>, out: &mut Vec<u8>) {
+    // An object has far fewer fields than its type: they are found by name and then brought into order.
+    let found = map.iter().filter_map(|(name, value)| Some((ty.position(name)?, value)));
+    let mut found: Vec<(usize, &Value)> = found.collect();
+    found.sort_unstable_by_key(|(position, _)| *position);
     let mut separator = b'{';
-    for field in ty.fields() {
-        if let Some(value) = map.get(&*field.name) {
-            out.push(separator);
-            separator = b',';
-            string(&field.name, out);
-            out.push(b':');
-            encode_shape(value, &field.shape, ty, out);
-        }
+    for (position, value) in found {
+        let field = &ty.fields()[position];
+        out.push(separator);
+        separator = b',';
+        string(&field.name, out);
+        out.push(b':');
+        encode_shape(value, &field.shape, ty, out);
     }
     close(separator, b'{', b'}', out);
 }

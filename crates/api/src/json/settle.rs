@@ -28,13 +28,17 @@ pub fn settle(value: &mut Value, ty: TypeRef<'_>) -> Result<(), SettleError> {
         *value = zero_struct(ty);
         return Ok(());
     };
-    map.retain(|name, _| ty.field(name).is_some());
-    for field in ty.fields() {
-        if let Some(value) = map.get_mut(&*field.name) {
-            settle_shape(value, &field.shape, ty)?;
+    // An object has far fewer fields than its type: what is there is visited, not what could be.
+    let mut settled = Ok(());
+    map.retain(|name, value| {
+        let Some(field) = ty.field(name) else { return false };
+        if settled.is_ok() {
+            settled = settle_shape(value, &field.shape, ty);
         }
-    }
-    settle_presence(map, ty);
+        settle_field(field, value, ty)
+    });
+    settled?;
+    add_unset(map, ty);
     Ok(())
 }
 
@@ -47,8 +51,8 @@ pub fn settle_stored(value: &mut Value, ty: TypeRef<'_>) -> Result<(), SettleErr
 
 fn empty_to_null(value: &mut Value, ty: TypeRef<'_>) {
     let Value::Object(map) = value else { return };
-    for field in ty.fields() {
-        if let Some(value) = map.get_mut(&*field.name) {
+    for (name, value) in map {
+        if let Some(field) = ty.field(name) {
             empty_shape_to_null(value, &field.shape, ty);
         }
     }
@@ -106,17 +110,25 @@ pub(super) fn fill_null(value: &mut Value, shape: &Shape, ty: TypeRef<'_>) {
 
 /// Drops what Go would leave out and adds what it would write although nobody set it.
 pub(super) fn settle_presence(map: &mut Map<String, Value>, ty: TypeRef<'_>) {
-    for field in ty.fields() {
-        match map.get(&*field.name) {
-            Some(value) if is_dropped(field, value) => {
-                map.remove(&*field.name);
-            }
-            Some(Value::Null) | None => {
-                if let Some(value) = when_unset(field, ty) {
-                    map.insert(field.name.clone().into_owned(), value);
-                }
-            }
-            Some(_) => {}
+    map.retain(|name, value| ty.field(name).is_none_or(|field| settle_field(field, value, ty)));
+    add_unset(map, ty);
+}
+
+/// Writes `null` as Go would; `false` if it would leave the field out.
+fn settle_field(field: &Field, value: &mut Value, ty: TypeRef<'_>) -> bool {
+    if is_dropped(field, value) {
+        return false;
+    }
+    if value.is_null() {
+        *value = unset(field, ty);
+    }
+    true
+}
+
+fn add_unset(map: &mut Map<String, Value>, ty: TypeRef<'_>) {
+    for field in ty.fields_written_unset() {
+        if !map.contains_key(&*field.name) {
+            map.insert(field.name.clone().into_owned(), unset(field, ty));
         }
     }
 }
@@ -145,18 +157,11 @@ fn is_empty(value: &Value, shape: &Shape) -> bool {
     }
 }
 
-fn when_unset(field: &Field, ty: TypeRef<'_>) -> Option<Value> {
+/// What is written for a field that nobody set.
+fn unset(field: &Field, ty: TypeRef<'_>) -> Value {
     match field.presence {
-        Presence::Pointer | Presence::OmitZero => None,
-        Presence::NullablePointer => Some(Value::Null),
-        Presence::Always => Some(zero(&field.shape, ty).unwrap_or(Value::Null)),
-        Presence::OmitEmpty => match &field.shape {
-            Shape::Struct(_)
-            | Shape::Scalar(
-                Scalar::Time | Scalar::MicroTime | Scalar::Quantity | Scalar::IntOrString,
-            ) => zero(&field.shape, ty),
-            _ => None,
-        },
+        Presence::NullablePointer => Value::Null,
+        _ => zero(&field.shape, ty).unwrap_or(Value::Null),
     }
 }
 

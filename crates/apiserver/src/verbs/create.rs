@@ -48,7 +48,8 @@ pub(super) async fn create_object(
     let is_generated =
         meta::name(&value).is_empty() && !meta::str(&value, "generateName").is_empty();
     for attempt in 1.. {
-        let mut value = value.clone();
+        // Without a name to generate there is one attempt.
+        let mut value = if is_generated { value.clone() } else { std::mem::take(&mut value) };
         if is_generated {
             generate_name(&mut value);
         }
@@ -58,7 +59,7 @@ pub(super) async fn create_object(
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));
         }
-        let result = store(api, call, write, &value).await;
+        let result = store(api, call, write, value).await;
         match result {
             Err(status) if is_generated && status.is_already_exists() => {
                 if attempt >= NAME_ATTEMPTS {
@@ -144,10 +145,10 @@ async fn store(
     api: &Api,
     call: &Call,
     write: &WriteOptions,
-    value: &Value,
+    mut value: Value,
 ) -> Result<Arc<podo_api::Object>, Status> {
     let definition = call.target.definition;
-    let name = meta::name(value);
+    let name = &meta::name(&value).to_owned();
     let key = storage::key(definition, &call.target.namespace, name);
     if write.is_dry_run {
         let found = api.store.get(&key).map_err(|error| storage::read_failed(&error))?;
@@ -155,10 +156,12 @@ async fn store(
             return Err(taken(api, call, &key, name));
         }
         let object =
-            podo_api::Object::new(value, definition.schema(), definition.field_values(value));
+            podo_api::Object::new(&value, definition.schema(), definition.field_values(&value));
         return Ok(Arc::new(object));
     }
-    let txn = Txn::put(key.clone(), Expect::Absent, storage::draft(definition, value));
+    // A version that is there is put right in the bytes, without a copy of the tree.
+    meta::set(&mut value, "resourceVersion", "0");
+    let txn = Txn::put(key.clone(), Expect::Absent, storage::draft(definition, &value));
     match api.store.commit(txn).await {
         Ok(committed) => match committed.entries.into_iter().next().flatten() {
             Some(entry) => Ok(storage::view(definition, &entry.value)),
