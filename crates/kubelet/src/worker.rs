@@ -11,6 +11,7 @@
 pub(crate) mod jobs;
 pub(crate) mod machine;
 mod memory;
+mod mounts;
 mod plan;
 
 use std::sync::Arc;
@@ -402,6 +403,7 @@ impl Worker {
         let job = Job { ctx: Arc::clone(&self.ctx), pod: Arc::clone(&self.pod) };
         match command {
             Command::Act(action) => self.act(job, action),
+            Command::Refresh => self.others.push(Box::pin(jobs::set_up_volumes(job))),
             Command::Abandon => {
                 self.acting = None;
                 self.needs_look = true;

@@ -17,10 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_host_port_leads_into_the_pod", a_host_port_leads_into_the_pod),
     ("a_pod_on_the_hosts_network_sees_the_host", a_pod_on_the_hosts_network_sees_the_host),
     ("ports_are_forwarded_from_inside", ports_are_forwarded_from_inside),
-    (
-        "ports_that_do_not_answer_hold_nobody_else_up",
-        ports_that_do_not_answer_hold_nobody_else_up,
-    ),
+    ("ports_that_do_not_answer_hold_nobody_else_up", ports_that_do_not_answer_hold_nobody_else_up),
     ("low_ports_are_free_to_everybody_inside", low_ports_are_free_to_everybody_inside),
 ];
 
