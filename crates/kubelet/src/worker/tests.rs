@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::testing::{FakeCri, FakeServer, NoMounts, TokioClock};
 use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
+mod refresh;
+
 /// No wait of a test is as long as this, in the test's own time.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
