@@ -11,6 +11,9 @@
 mod access;
 mod documents;
 mod hostile;
+mod hostile_files;
+mod hostile_images;
+mod hostile_network;
 mod image_failures;
 mod images;
 mod input;
@@ -23,6 +26,7 @@ mod kubectl_streams;
 mod life;
 mod logs;
 mod manifests;
+mod mounts;
 mod placement;
 mod pods;
 mod proxies;

@@ -1,0 +1,83 @@
+//! What of its volumes a container sees, and what containers of a Pod share beside them (S06, S46).
+
+use podo_cluster_tests::pods::{also, container, idle, pod, waiting};
+use serde_json::{Value, json};
+
+use crate::on_cluster;
+
+fn own_name() -> Value {
+    json!([{"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "PART", "value": "logs"}])
+}
+
+#[test]
+fn s46_a_sub_path_is_made_from_variables() {
+    on_cluster(|it| {
+        let with = |expression: &str, name: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/own", "subPathExpr": expression},
+                {"name": "v", "mountPath": "/all"}]);
+            let main = also(idle("main"), json!({"env": own_name(), "volumeMounts": mounts}));
+            let spec = json!({"containers": [main], "volumes": [{"name": "v", "emptyDir": {}}]});
+            pod(name, spec)
+        };
+        it.ready(&with("$(OWN)/$(PART)-$$(PART)", "expanded"));
+        it.exec("expanded", "main", "echo kept > /own/file");
+        let found = it.exec(
+            "expanded",
+            "main",
+            "cd /all; find . -type f | while read f; do echo $f; cat $f; done",
+        );
+        assert_eq!(found, "./expanded/logs-$(PART)/file\nkept\n");
+        it.create_pod(&with("$(OWN)/$(NONE)", "unknown"));
+        let seen = it.until("unknown", "is refused", |pod| {
+            waiting(pod, "main") == "CreateContainerConfigError"
+        });
+        let message = &container(&seen, "main")["state"]["waiting"]["message"];
+        assert!(message.as_str().unwrap().contains("$(OWN)/$(NONE)"), "{message}");
+        // What a variable brings in stays in the volume.
+        let mut climbing = with("$(UP)/etc", "climbing");
+        climbing["spec"]["containers"][0]["env"] =
+            json!([{"name": "UP", "value": "../../../../../.."}]);
+        it.create_pod(&climbing);
+        it.until("climbing", "is refused", |pod| {
+            waiting(pod, "main") == "CreateContainerConfigError"
+        });
+    });
+}
+
+/// Makes a message queue with the host's own program.
+const MAKE: &str = "$(ls /h/lib*/ld-linux*.so* /h/lib/*/ld-linux*.so* 2>/dev/null | head -n 1) --library-path /h/lib/$(uname -m)-linux-gnu /h/bin/ipcmk -Q";
+
+/// How many message queues there are.
+const COUNT: &str = "tail -n +2 /proc/sysvipc/msg | wc -l";
+
+#[test]
+fn s06_containers_of_a_pod_share_ipc_with_each_other_and_with_nobody_else() {
+    if podo_cluster_tests::program("ipcmk").is_none() {
+        podo_cluster_tests::skip("System V IPC", "ipcmk is not installed");
+        return;
+    }
+    on_cluster(|it| {
+        let two = |name: &str| {
+            let mounts =
+                json!({"volumeMounts": [{"name": "h", "mountPath": "/h", "readOnly": true}]});
+            let spec = json!({"containers": [also(idle("main"), mounts.clone()), also(idle("side"), mounts)],
+                "volumes": [{"name": "h", "hostPath": {"path": "/usr"}}]});
+            pod(name, spec)
+        };
+        it.ready(&two("first"));
+        it.ready(&two("second"));
+        let all = [("first", "main"), ("first", "side"), ("second", "main"), ("second", "side")];
+        let count = || all.map(|(pod, container)| it.exec(pod, container, COUNT).trim().to_owned());
+        assert_eq!(count(), ["0", "0", "0", "0"]);
+        let made = it.exec("first", "side", MAKE);
+        assert!(made.starts_with("Message queue id"), "{made}");
+        assert_eq!(count(), ["1", "1", "0", "0"]);
+        it.exec("second", "main", MAKE);
+        it.exec("second", "side", MAKE);
+        assert_eq!(count(), ["1", "1", "2", "2"]);
+        it.exec("first", "main", "echo mine > /dev/shm/file");
+        assert_eq!(it.exec("first", "side", "cat /dev/shm/file"), "mine\n");
+        assert_eq!(it.exec("second", "main", "ls /dev/shm"), "");
+    });
+}
