@@ -14,6 +14,7 @@ mod hostile;
 mod hostile_files;
 mod hostile_images;
 mod hostile_network;
+mod hostile_requests;
 mod image_failures;
 mod images;
 mod input;

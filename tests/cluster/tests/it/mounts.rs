@@ -1,4 +1,4 @@
-//! What of its volumes a container sees, and what containers of a Pod share beside them (S06, S46).
+//! What of its volumes a container sees, and what containers of a Pod share beside them (S02, S46).
 
 use podo_cluster_tests::pods::{also, container, idle, pod, waiting};
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ const MAKE: &str = "$(ls /h/lib*/ld-linux*.so* /h/lib/*/ld-linux*.so* 2>/dev/nul
 const COUNT: &str = "tail -n +2 /proc/sysvipc/msg | wc -l";
 
 #[test]
-fn s06_containers_of_a_pod_share_ipc_with_each_other_and_with_nobody_else() {
+fn s02_containers_of_a_pod_share_system_v_ipc_with_each_other_and_with_nobody_else() {
     if podo_cluster_tests::program("ipcmk").is_none() {
         podo_cluster_tests::skip("System V IPC", "ipcmk is not installed");
         return;
