@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use podo_cri::v1::*;
 use podo_cri::{Code, Cri, ExecStreams, Reason, TerminalSize};
@@ -60,6 +61,12 @@ fn exec_sync_kills_at_its_timeout() {
         assert_eq!(error.code(), Code::DeadlineExceeded);
         let look = async || world.exec(&id, "ps").await.0;
         eventually("it is killed", look, |processes| !processes.contains("4713")).await;
+        // The same if who asked does not wait for it.
+        let request =
+            ExecSyncRequest { container_id: id.clone(), cmd: words("sleep 4714"), timeout: 0 };
+        let asked = tokio::time::timeout(Duration::from_millis(500), world.cri.exec_sync(request));
+        asked.await.unwrap_err();
+        eventually("it is killed", look, |processes| !processes.contains("4714")).await;
     });
 }
 
