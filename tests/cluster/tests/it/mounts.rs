@@ -1,9 +1,16 @@
 //! What of its volumes a container sees, and what containers of a Pod share beside them (S02, S46).
 
+use std::time::Duration;
+
+use podo_cluster_tests::api::MERGE;
+use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, pod, waiting};
+use podo_cluster_tests::{Options, PATIENCE, until, with_cluster};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn own_name() -> Value {
     json!([{"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -42,6 +49,42 @@ fn s46_a_sub_path_is_made_from_variables() {
         it.until("climbing", "is refused", |pod| {
             waiting(pod, "main") == "CreateContainerConfigError"
         });
+    });
+}
+
+/// A registry that takes connections and never answers holds one container up; the others of the Pod are kept current.
+#[test]
+fn s46_a_changed_config_map_is_seen_while_another_containers_image_is_pulled() {
+    const PORT: u16 = 5999;
+    /// Far less than a pull waits for an answer.
+    const SOON: Duration = Duration::from_secs(8);
+    let mirror = format!("--registry-mirror=silent.example=http://127.0.0.1:{PORT}");
+    let options = Options { args: vec![mirror], ..Options::default() };
+    with_cluster(options, |it| {
+        let silent = std::net::TcpListener::bind(("127.0.0.1", PORT)).unwrap();
+        it.create(MAPS, &json!({"metadata": {"name": "map"}, "data": {"key": "old"}}));
+        let main = also(idle("main"), json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}));
+        let held_up = also(idle("held-up"), json!({"image": "silent.example/image:1"}));
+        let spec = json!({"containers": [main, held_up], "volumes": [{"name": "v", "configMap": {"name": "map"}}]});
+        it.create_pod(&pod("half", spec));
+        it.until("half", "runs in part", |pod| {
+            container(pod, "main")["state"]["running"].is_object()
+        });
+        let (_connection, _) = silent.accept().unwrap();
+        let began = std::time::Instant::now();
+        it.api.patch(&format!("{MAPS}/map"), MERGE, &json!({"data": {"key": "new"}})).ok();
+        until("the new text is there", PATIENCE, || {
+            match it.exec("half", "main", "cat /v/key").as_str() {
+                "new" => Ok(()),
+                other => Err(other.to_owned()),
+            }
+        });
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        let seen = it.api.get(&format!("{PODS}/half")).ok();
+        assert_eq!(waiting(&seen, "held-up"), "ContainerCreating", "the pull goes on");
+        let began = std::time::Instant::now();
+        it.delete_pod("half");
+        assert!(began.elapsed() < SOON, "it is not waited for: {:?}", began.elapsed());
     });
 }
 
