@@ -18,6 +18,7 @@ pub use error::{Code, CriError, Reason};
 pub use podo::{CriConfig, OpenError, PodoCri};
 pub use podo_image::{Credential, Keyring};
 pub use podo_runtime::LogLimit;
+pub use podo_runtime::defaults::{MASKED_PATHS, READ_ONLY_PATHS};
 pub use runtime_service::{Answer, Cri, PullOptions, PullProgress};
 pub use streams::{
     Duplex, ExecStreams, ExitFuture, PortStream, ReadStream, TerminalSize, WriteStream,

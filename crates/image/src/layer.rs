@@ -89,6 +89,12 @@ pub enum LayerError {
         /// Digest in the configuration.
         expected: Digest,
     },
+    /// A layer that it was to lie on is not there.
+    #[error("layer {chain}, on which another is to lie, is not there")]
+    Parent {
+        /// The missing layer's identity.
+        chain: Digest,
+    },
     /// The caller gave up.
     #[error("unpacking was cancelled")]
     Cancelled,
@@ -198,11 +204,12 @@ impl LayerStore {
         }
         let number = self.take_number();
         let half = self.root.join(format!("{HALF_PREFIX}{number}"));
-        let parents: Vec<PathBuf> = parents
-            .iter()
-            .rev()
-            .filter_map(|parent| self.get(parent).map(|layer| self.files(&layer)))
-            .collect();
+        let parents = parents.iter().rev().map(|parent| {
+            let layer = self.get(parent);
+            let layer = layer.ok_or_else(|| LayerError::Parent { chain: parent.clone() })?;
+            Ok(self.files(&layer))
+        });
+        let parents: Vec<PathBuf> = parents.collect::<Result<_, LayerError>>()?;
         let unpacked = create_private_dir(&half)
             .map_err(LayerError::Store)
             .and_then(|()| unpack(source, diff, &half.join("fs"), &parents, limits, cancel));

@@ -59,12 +59,6 @@ pub struct KubeletConfig {
     pub allowed_unsafe_sysctls: Vec<String>,
     /// How many images are pulled at the same time.
     pub parallel_pulls: usize,
-    /// The size from which a container's log is rotated, in bytes.
-    pub log_file_bytes_max: u64,
-    /// How many files of one container's log are kept, the one being written included.
-    pub log_files_max: u16,
-    /// Also rotate logs that are older than this.
-    pub log_rotation_age: Option<Duration>,
     /// The use of the image filesystem from which images are removed, in percent; 100 turns it off.
     pub image_gc_high_percent: u8,
     /// The use of the image filesystem down to which images are removed, in percent.
@@ -109,9 +103,6 @@ impl KubeletConfig {
             is_seccomp_default: false,
             allowed_unsafe_sysctls: Vec::new(),
             parallel_pulls: 5,
-            log_file_bytes_max: LOG_FILE_BYTES_MAX,
-            log_files_max: LOG_FILES_MAX,
-            log_rotation_age: None,
             image_gc_high_percent: 85,
             image_gc_low_percent: 80,
             image_minimum_age: Duration::from_secs(120),

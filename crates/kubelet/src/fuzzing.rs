@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 
 use crate::container::{dns, expand};
 use crate::images::name;
-use crate::logs::{LogRequest, LogStream, Source, file, line};
+use crate::logs::{LogRequest, Reader, file, line};
 use crate::serve::channels::{self, Format};
 use crate::serve::query::Query;
 use crate::serve::remote_command::resize;
@@ -83,15 +82,18 @@ pub fn log(folder: &Path, lines: u64, input: &[u8]) {
     let last = ends.iter().rev().take(wanted).map(|line| line.len()).sum::<usize>();
     assert_eq!(start, (input.len() - last) as u64);
 
-    let _words = crate::logs::tail_text(&path, wanted).expect("readable");
-    let source = || Source { log_dir: folder.to_owned(), path: path.clone(), follow: None };
+    let _words = crate::logs::tail_text(folder, &path, wanted).expect("readable");
     for limit_bytes in [None, Some(lines)] {
         let tail_lines = limit_bytes.is_none().then_some(lines);
         let request = LogRequest { tail_lines, limit_bytes, ..LogRequest::default() };
-        let mut stream = LogStream::open(source(), &request).expect("there");
+        let mut reader = Reader::open(folder.to_owned(), path.clone(), &request).expect("there");
         let mut count = 0;
-        while let Some(piece) = stream.next().now_or_never().expect("nothing to wait for") {
-            count += piece.expect("readable").len();
+        loop {
+            let piece = reader.read(false).expect("readable");
+            count += piece.bytes.len();
+            if piece.is_last {
+                break;
+            }
         }
         assert!(limit_bytes.is_none_or(|limit| count as u64 <= limit), "{count}");
     }

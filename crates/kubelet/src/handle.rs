@@ -6,6 +6,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_cri::{CriError, ExecStreams, PortStream, v1};
 use tokio::sync::watch;
 
+use crate::blocking;
 use crate::context::{Context, Repairs};
 use crate::logs::{LogError, LogRequest, LogStream, Source};
 use crate::observed::{ObservedContainer, RunState};
@@ -105,12 +106,12 @@ impl KubeletHandle {
     }
 
     /// A container's log.
-    pub fn logs(&self, request: &LogRequest) -> Result<LogStream, LogError> {
+    pub async fn logs(&self, request: LogRequest) -> Result<LogStream, LogError> {
         let no_pod = || LogError::NoPod { name: format!("{}/{}", request.namespace, request.pod) };
         let shown = self.shown(&request.namespace, &request.pod).ok_or_else(no_pod)?;
         let (record, is_running) = {
             let shown = shown.borrow();
-            let record = wanted_record(&shown, request)?.clone();
+            let record = wanted_record(&shown, &request)?.clone();
             let is_running = record.state == RunState::Running;
             (record, is_running)
         };
@@ -120,7 +121,7 @@ impl KubeletHandle {
             path: record.log_path.into(),
             follow,
         };
-        LogStream::open(source, request)
+        blocking::run(move || LogStream::open(source, &request)).await
     }
 
     /// Runs a process in a container.

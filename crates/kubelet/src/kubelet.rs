@@ -93,7 +93,9 @@ impl Kubelet {
             let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(&path);
             made.map_err(|source| StartError::Folder { path, source })?;
         }
-        let runtime = Runtime::connect(cri, &config.root_dir).await.map_err(StartError::Runtime)?;
+        let runtime = Runtime::connect(cri, &config.root_dir, &config.log_dir)
+            .await
+            .map_err(StartError::Runtime)?;
         let machine = MachineFacts::read(&config);
         let (recorder, events) =
             Recorder::new(Arc::clone(&clock), client.clone(), &config.node_name);
@@ -218,7 +220,6 @@ fn spawn_parts(
         }
         informer::run::<k8s::Pod>(pods_client, query, cache, handler, pods_stop).await;
     });
-    tasks.spawn("log rotation", sweep::rotate_logs(Arc::clone(ctx), stop.clone()));
     tasks.spawn("sweep", sweep::run(Arc::clone(ctx), stop));
 }
 

@@ -6,6 +6,8 @@
 //! Not here: probes, hooks, eviction, static Pods.
 
 mod admission;
+mod beneath;
+mod blocking;
 mod config;
 mod container;
 mod context;

@@ -1,4 +1,4 @@
-//! Logs of containers: reading them as `kubectl logs` does, following them, and rotating them.
+//! Logs of containers: reading them as `kubectl logs` does, and following them. The runtime writes and rotates them.
 //!
 //! Reads     files in CRI's form below the log folder, each line `TIME STREAM TAG TEXT`.
 //! Holds always
@@ -11,12 +11,13 @@
 pub(crate) mod file;
 pub(crate) mod line;
 mod read;
-pub(crate) mod rotate;
 
 use podo_base::Timestamp;
 
 pub(crate) use file::tail_text;
 pub use read::LogStream;
+#[cfg(fuzzing)]
+pub(crate) use read::Reader;
 pub(crate) use read::Source;
 
 /// What of which log is wanted.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use podo_base::Timestamp;
 use podo_cri::{Code, Cri, CriError, v1};
 
+use crate::blocking;
 use crate::container::{labels, termination};
 use crate::observed::{
     ObservedContainer, ObservedMount, ObservedPod, ObservedSandbox, ObservedUser, RunState,
@@ -43,6 +44,8 @@ pub(crate) struct Runtime {
     pub(crate) version: String,
     /// Where Pods' folders are: termination messages are read only below it.
     pods_dir: PathBuf,
+    /// Where logs are: they are read only below it.
+    log_dir: PathBuf,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -63,7 +66,11 @@ pub(crate) async fn bounded<T>(
 
 impl Runtime {
     /// Asks the runtime who it is.
-    pub(crate) async fn connect(cri: Arc<dyn Cri>, root_dir: &Path) -> Result<Self, CriError> {
+    pub(crate) async fn connect(
+        cri: Arc<dyn Cri>,
+        root_dir: &Path,
+        log_dir: &Path,
+    ) -> Result<Self, CriError> {
         let request = v1::VersionRequest { version: "v1".to_owned() };
         let version = bounded(CALL_TIMEOUT, cri.version(request)).await?;
         Ok(Self {
@@ -71,6 +78,7 @@ impl Runtime {
             name: version.runtime_name,
             version: version.runtime_version,
             pods_dir: root_dir.join("pods"),
+            log_dir: log_dir.to_owned(),
         })
     }
 
@@ -149,51 +157,17 @@ impl Runtime {
         let answer = bounded(CALL_TIMEOUT, self.cri.container_status(request)).await;
         let Some(answer) = found(answer)? else { return Ok(None) };
         let Some(status) = answer.status else { return Ok(None) };
-        Ok(Some(self.record(container.pod_sandbox_id, status)))
-    }
-
-    fn record(&self, sandbox_id: String, status: v1::ContainerStatus) -> ObservedContainer {
-        let state = match v1::ContainerState::try_from(status.state) {
-            Ok(v1::ContainerState::Created) => RunState::Created,
-            Ok(v1::ContainerState::Running) => RunState::Running,
-            Ok(v1::ContainerState::Exited) => RunState::Exited,
-            Ok(v1::ContainerState::Unknown) | Err(_) => RunState::Unknown,
-        };
-        let metadata = status.metadata.unwrap_or_default();
-        let annotated = status.annotations.get(labels::RESTART_COUNT);
-        let restart_count = annotated.and_then(|text| text.parse().ok());
-        let image = status.image.unwrap_or_default();
-        let stop_signal = v1::Signal::try_from(status.stop_signal).ok();
-        let mut record = ObservedContainer {
-            id: status.id,
-            sandbox_id,
-            name: status.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or(metadata.name),
-            restart_count: restart_count.unwrap_or(metadata.attempt),
-            state,
-            created_at: from_nanos(status.created_at),
-            started_at: from_nanos(status.started_at),
-            finished_at: from_nanos(status.finished_at),
-            exit_code: status.exit_code,
-            reason: status.reason,
-            message: status.message,
-            image: Some(image.image)
-                .filter(|image| !image.is_empty())
-                .unwrap_or(image.user_specified_image),
-            image_ref: status.image_ref,
-            hash: status.annotations.get(labels::HASH).cloned().unwrap_or_default(),
-            log_path: status.log_path,
-            user: status.user.and_then(|user| user.linux).map(|user| ObservedUser {
-                uid: user.uid,
-                gid: user.gid,
-                groups: user.supplemental_groups,
-            }),
-            stop_signal: stop_signal.and_then(v1::Signal::name).map(ToOwned::to_owned),
-            mounts: status.mounts.into_iter().map(mount).collect(),
-        };
+        let annotations = status.annotations.clone();
+        let mut record = record(container.pod_sandbox_id, status);
         if record.state == RunState::Exited {
-            self.add_last_words(&mut record, &status.annotations);
+            let runtime = self.clone();
+            record = blocking::run(move || {
+                runtime.add_last_words(&mut record, &annotations);
+                record
+            })
+            .await;
         }
-        record
+        Ok(Some(record))
     }
 
     /// Adds what a container that ended had to say.
@@ -208,7 +182,7 @@ impl Runtime {
         if let Some(mount) = mount.filter(|_| !path.is_empty()) {
             let host_path = Path::new(&mount.host_path);
             if host_path.starts_with(&self.pods_dir) {
-                words = termination::read_file(host_path).unwrap_or_else(|error| {
+                words = termination::read_file(&self.pods_dir, host_path).unwrap_or_else(|error| {
                     format!("Error on reading termination log {}: {error}", host_path.display())
                 });
             }
@@ -216,7 +190,8 @@ impl Runtime {
         let wants_log = annotations.get(labels::MESSAGE_POLICY).map(String::as_str)
             == Some("FallbackToLogsOnError");
         if words.is_empty() && wants_log && record.exit_code != 0 && !record.log_path.is_empty() {
-            words = termination::read_log(Path::new(&record.log_path)).unwrap_or_default();
+            let log = Path::new(&record.log_path);
+            words = termination::read_log(&self.log_dir, log).unwrap_or_default();
         }
         if !words.is_empty() {
             record.message = words;
@@ -293,6 +268,46 @@ fn known<'a>(
     pod.name = text(labels::POD_NAME);
     pod.namespace = text(labels::POD_NAMESPACE);
     Some(pod)
+}
+
+fn record(sandbox_id: String, status: v1::ContainerStatus) -> ObservedContainer {
+    let state = match v1::ContainerState::try_from(status.state) {
+        Ok(v1::ContainerState::Created) => RunState::Created,
+        Ok(v1::ContainerState::Running) => RunState::Running,
+        Ok(v1::ContainerState::Exited) => RunState::Exited,
+        Ok(v1::ContainerState::Unknown) | Err(_) => RunState::Unknown,
+    };
+    let metadata = status.metadata.unwrap_or_default();
+    let annotated = status.annotations.get(labels::RESTART_COUNT);
+    let restart_count = annotated.and_then(|text| text.parse().ok());
+    let image = status.image.unwrap_or_default();
+    let stop_signal = v1::Signal::try_from(status.stop_signal).ok();
+    ObservedContainer {
+        id: status.id,
+        sandbox_id,
+        name: status.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or(metadata.name),
+        restart_count: restart_count.unwrap_or(metadata.attempt),
+        state,
+        created_at: from_nanos(status.created_at),
+        started_at: from_nanos(status.started_at),
+        finished_at: from_nanos(status.finished_at),
+        exit_code: status.exit_code,
+        reason: status.reason,
+        message: status.message,
+        image: Some(image.image)
+            .filter(|image| !image.is_empty())
+            .unwrap_or(image.user_specified_image),
+        image_ref: status.image_ref,
+        hash: status.annotations.get(labels::HASH).cloned().unwrap_or_default(),
+        log_path: status.log_path,
+        user: status.user.and_then(|user| user.linux).map(|user| ObservedUser {
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.supplemental_groups,
+        }),
+        stop_signal: stop_signal.and_then(v1::Signal::name).map(ToOwned::to_owned),
+        mounts: status.mounts.into_iter().map(mount).collect(),
+    }
 }
 
 fn mount(mount: v1::Mount) -> ObservedMount {

@@ -1,9 +1,9 @@
-//! The slow look over everything: what no event told is repaired and counted, dead containers and old logs are cleared away.
+//! The slow look over everything: what no event told is repaired and counted, dead containers are cleared away.
 //!
 //! A count above zero is a fault: in a sound system every one of these finds nothing to repair.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use podo_base::Stop;
@@ -11,13 +11,9 @@ use podo_cri::{CriError, v1};
 
 use crate::context::{Context, Repairs};
 use crate::images::gc::{GcPolicy, Space};
-use crate::logs::rotate::{self, RotationPolicy};
-use crate::observed::{ObservedContainer, RunState};
+use crate::observed::RunState;
 use crate::runtime::{CALL_TIMEOUT, KnownPod, bounded};
 use crate::worker::jobs;
-
-/// How often logs are looked at (Kubernetes v1.36 `containerLogMonitorInterval`).
-const LOGS_PERIOD: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Looks over everything again and again.
 pub(crate) async fn run(ctx: Arc<Context>, stop: Stop) {
@@ -45,59 +41,6 @@ pub(crate) async fn run(ctx: Arc<Context>, stop: Stop) {
         if stop.or(swept).await.is_none() || !stop.sleep(ctx.config.repair_period).await {
             return;
         }
-    }
-}
-
-/// Rotates logs that have grown too large.
-pub(crate) async fn rotate_logs(ctx: Arc<Context>, stop: Stop) {
-    let policy = RotationPolicy {
-        from_bytes: ctx.config.log_file_bytes_max,
-        keep_files: usize::from(ctx.config.log_files_max),
-        from_age: ctx.config.log_rotation_age,
-    };
-    while stop.sleep(LOGS_PERIOD).await {
-        for shown in ctx.registry.all() {
-            let running = shown.observed.containers.iter();
-            for record in running.filter(|record| record.state == RunState::Running) {
-                let path = PathBuf::from(&record.log_path);
-                // Only what is ours: a runtime's answer decides nothing about other files.
-                if path.starts_with(&ctx.config.log_dir)
-                    && rotate::is_due(&path, policy, ctx.clock.now())
-                    && stop.or(rotate_one(&ctx, record, path, policy)).await.is_none()
-                {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-async fn rotate_one(
-    ctx: &Context,
-    record: &ObservedContainer,
-    path: PathBuf,
-    policy: RotationPolicy,
-) {
-    let now = ctx.clock.now();
-    let log = path.clone();
-    let aside = tokio::task::spawn_blocking(move || rotate::put_aside(&log, policy, now)).await;
-    let aside = match aside {
-        Ok(Ok(aside)) => aside,
-        Ok(Err(error)) => {
-            tracing::warn!(container = record.name, %error, "log not rotated");
-            return;
-        }
-        Err(error) => {
-            tracing::warn!(container = record.name, %error, "log not rotated");
-            return;
-        }
-    };
-    let request = v1::ReopenContainerLogRequest { container_id: record.id.clone() };
-    let told = bounded(CALL_TIMEOUT, ctx.runtime.cri().reopen_container_log(request)).await;
-    if let Err(error) = told {
-        // The runtime goes on in the old file: it gets its name back.
-        let _gone_if_it_fails = std::fs::rename(&aside, &path);
-        tracing::warn!(container = record.name, %error, "log not reopened");
     }
 }
 

@@ -11,6 +11,7 @@
 pub(crate) mod jobs;
 pub(crate) mod machine;
 mod memory;
+mod mounts;
 mod plan;
 
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub(crate) struct Worker {
     /// Whether the runtime has told its state: nothing is decided before.
     has_looked: bool,
     needs_look: bool,
+    /// A container could not be started a moment ago.
+    has_failed: bool,
     look_at: Option<Timestamp>,
     is_released: bool,
     rejection: Option<Verdict>,
@@ -83,6 +86,8 @@ struct Report {
     /// What was written last, and what the server made of it.
     settled: Option<(k8s::PodStatus, k8s::PodStatus)>,
     sending: Option<(k8s::PodStatus, BoxFuture<'static, Written>)>,
+    /// What is told whatever has come after it: why a container could not be started, which the next attempt hides.
+    first: Option<k8s::PodStatus>,
     due_at: Option<Timestamp>,
     failures: Backoff,
     not_before: Option<Timestamp>,
@@ -95,6 +100,7 @@ impl Report {
             version,
             settled: None,
             sending: None,
+            first: None,
             due_at: None,
             failures: Backoff::new(WRITE_RETRY),
             not_before: None,
@@ -142,6 +148,7 @@ impl Worker {
             is_gone: false,
             has_looked: false,
             needs_look: true,
+            has_failed: false,
             look_at: None,
             is_released: false,
             rejection: None,
@@ -237,6 +244,7 @@ impl Worker {
     fn finish(&mut self, outcome: Outcome) {
         // Volumes alone change nothing in the runtime.
         self.needs_look |= !matches!(outcome, Outcome::Volumes { .. } | Outcome::Confirmed { .. });
+        self.has_failed |= matches!(outcome, Outcome::Started { failure: Some(_), .. });
         self.machine.apply(outcome, self.now());
     }
 
@@ -249,6 +257,9 @@ impl Worker {
             return;
         }
         let mut status = self.status();
+        if std::mem::take(&mut self.has_failed) {
+            self.report.first = Some(status.clone());
+        }
         // Each step may allow the next; there are as many as stages at most.
         for _ in 0..8 {
             let view = View {
@@ -332,16 +343,19 @@ impl Worker {
     /// Writes the status if the server has another, soon or at once.
     fn tell(&mut self, status: k8s::PodStatus) {
         let now = self.now();
+        if self.report.sending.is_some() && !self.is_gone {
+            return;
+        }
+        let first = self.report.first.take().filter(|first| !self.report.is_told(first));
+        let is_settling = self.machine.is_moving() && first.is_none();
+        let status = first.unwrap_or(status);
         if self.is_gone || self.report.is_told(&status) {
             self.report.due_at = None;
             return;
         }
-        if self.report.sending.is_some() {
-            return;
-        }
-        let wait = if self.machine.is_moving() { SETTLE } else { Duration::ZERO };
+        let wait = if is_settling { SETTLE } else { Duration::ZERO };
         let due_at = match self.report.due_at {
-            Some(due_at) if self.machine.is_moving() => due_at,
+            Some(due_at) if is_settling => due_at,
             _ => now.plus(wait),
         };
         let due_at = due_at.max(self.report.not_before.unwrap_or_default());
@@ -402,6 +416,7 @@ impl Worker {
         let job = Job { ctx: Arc::clone(&self.ctx), pod: Arc::clone(&self.pod) };
         match command {
             Command::Act(action) => self.act(job, action),
+            Command::Refresh => self.others.push(Box::pin(jobs::set_up_volumes(job))),
             Command::Abandon => {
                 self.acting = None;
                 self.needs_look = true;

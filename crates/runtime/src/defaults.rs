@@ -2,32 +2,25 @@
 
 use crate::spec::{DeviceKind, DeviceRule};
 
-/// Paths that containerd hides in a container that is not privileged (CRI `masked_paths` default).
-pub fn masked_paths() -> Vec<String> {
-    [
-        "/proc/asound",
-        "/proc/acpi",
-        "/proc/interrupts",
-        "/proc/kcore",
-        "/proc/keys",
-        "/proc/latency_stats",
-        "/proc/timer_list",
-        "/proc/timer_stats",
-        "/proc/sched_debug",
-        "/proc/scsi",
-        "/sys/firmware",
-        "/sys/devices/virtual/powercap",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
+/// What of `/proc` and `/sys` a container that asks for nothing else does not see (CRI `masked_paths`).
+pub const MASKED_PATHS: &[&str] = &[
+    "/proc/asound",
+    "/proc/acpi",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+];
 
-/// Paths that containerd makes read-only in a container that is not privileged (CRI `readonly_paths` default).
-pub fn read_only_paths() -> Vec<String> {
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-        .map(str::to_owned)
-        .to_vec()
-}
+/// What of `/proc` a container that asks for nothing else cannot write (CRI `readonly_paths`).
+pub const READ_ONLY_PATHS: &[&str] =
+    &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Devices that every container has: name below `/dev`, major, minor.
 pub(crate) const DEVICES: [(&str, u32, u32); 6] = [

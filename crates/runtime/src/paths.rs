@@ -69,6 +69,24 @@ pub(crate) fn open_beneath(root: &Path, path: &Path) -> io::Result<OwnedFd> {
     open_with(root.as_fd(), path, OFlags::PATH, ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS)
 }
 
+/// Opens the folder `path` beneath `root` to work in it, through no link; what is missing of it is made.
+pub(crate) fn ensure_folder_beneath(root: &Path, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let mut folder = rustix::fs::open(root, flags | OFlags::CLOEXEC, Mode::empty())?;
+    for part in path.components() {
+        let Component::Normal(name) = part else { return Err(Errno::INVAL.into()) };
+        folder = match open_with(folder.as_fd(), Path::new(name), flags, how) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(folder.as_fd(), name, Want::Directory)?;
+                open_with(folder.as_fd(), Path::new(name), flags, how)?
+            }
+            opened => opened?,
+        };
+    }
+    Ok(folder)
+}
+
 /// Opens `path` within `root`; what is missing of it is made (directories 0755, a file 0644 and empty).
 pub(crate) fn ensure_in(root: BorrowedFd<'_>, path: &Path, want: Want) -> io::Result<OwnedFd> {
     if let Ok(found) = open_in(root, path) {

@@ -4,6 +4,7 @@
 //! killed, or the machine has booted since) its records are still read, so that no exit is lost, and [`purge`] takes away
 //! what it left in the kernel: processes, cgroups, mounts, the pinned network namespace, files.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,13 +52,23 @@ pub fn list(run_dir: &Path) -> Result<Vec<Found>, RuntimeError> {
     for entry in entries {
         let entry = entry.step(|| format!("read {run_dir:?}"))?;
         let Ok(id) = entry.file_name().into_string() else { continue };
-        if crate::check::id(&id).is_err() || !entry.path().join(records::LOG).exists() {
-            continue; // Not a sandbox's: a run directory may have other things in it.
+        if crate::check::id(&id).is_err() || !is_of_sandbox(&entry.path()) {
+            continue; // A run directory may have other things in it.
         }
         found.push(examine(&entry.path(), id, &boot_id)?);
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(found)
+}
+
+/// Whether a directory is a sandbox's, be it one whose maker was killed before it came to start a shim.
+fn is_of_sandbox(directory: &Path) -> bool {
+    if directory.join(records::LOG).exists() {
+        return true;
+    }
+    let Ok(entries) = fs::read_dir(directory) else { return false };
+    let is_first = |name: &OsStr| name.to_string_lossy().contains(records::WANTED);
+    entries.flatten().all(|entry| is_first(&entry.file_name()))
 }
 
 fn examine(directory: &Path, id: String, boot_id: &str) -> Result<Found, RuntimeError> {

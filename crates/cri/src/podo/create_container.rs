@@ -1,7 +1,6 @@
 //! CreateContainer: root file system, volumes, spec, record. Nothing runs yet.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use podo_image::{Image, Reference};
@@ -116,6 +115,7 @@ impl Node {
         let context = linux.security_context.unwrap_or_default();
         let limits = linux.resources.unwrap_or_default();
         let process = process_spec(sandbox, config, &context, &limits, image)?;
+        let log = log_place(sandbox, config)?;
         let rootfs = self.images.prepare_rootfs(&image.id.to_string(), id);
         let rootfs = rootfs.map_err(|error| faults::of_snapshot(&error))?;
         Ok(ContainerSpec {
@@ -129,7 +129,8 @@ impl Node {
             privileged: context.privileged,
             devices: devices::devices(&config.devices)?,
             resources: resources::resources(&limits),
-            log: log_path(sandbox, config)?,
+            log: log.as_ref().map(|(_, path)| path.clone()),
+            log_root: log.map(|(root, _)| root),
             log_limit: self.config.log_limit,
             stdin: match (config.stdin, config.stdin_once) {
                 (false, _) => Stdin::Null,
@@ -277,28 +278,25 @@ fn image_volume_count(config: &ContainerConfig) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The log, whose directory is made if it is missing. Its path must stay below the sandbox's.
-fn log_path(
+/// The log and the folder that it is found beneath: that of all sandboxes' logs, which holds the sandbox's. What lies below a
+/// container may have been able to replace by links, so it is the shim that opens, and makes, what is there.
+fn log_place(
     sandbox: &Sandbox,
     config: &ContainerConfig,
-) -> Result<Option<std::path::PathBuf>, CriError> {
-    let directory = sandbox.config().log_directory;
-    if directory.is_empty() || config.log_path.is_empty() {
+) -> Result<Option<(PathBuf, PathBuf)>, CriError> {
+    let directory = PathBuf::from(sandbox.config().log_directory);
+    if directory.as_os_str().is_empty() || config.log_path.is_empty() {
         return Ok(None);
     }
     let below = Path::new(&config.log_path);
-    if below.is_absolute() || below.components().any(|part| part.as_os_str() == "..") {
+    if !below.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(CriError::invalid(format!(
             "log path {:?} leads out of its directory",
             config.log_path
         )));
     }
-    let path = Path::new(&directory).join(below);
-    if let Some(parent) = path.parent() {
-        let made = fs::create_dir_all(parent);
-        made.map_err(|error| faults::of_file("make", parent, &error))?;
-    }
-    Ok(Some(path))
+    let root = directory.parent().unwrap_or(&directory).to_owned();
+    Ok(Some((root, directory.join(below))))
 }
 
 /// The name and the digest name under which an image is shown: the name that was asked for if the image has it.

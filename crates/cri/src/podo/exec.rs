@@ -112,7 +112,7 @@ impl Node {
         let failed = |error: std::io::Error| CriError::internal(&error);
         let streams = Streams::take(&mut handle).map_err(failed)?;
         let readiness = Readiness::of(handle.connection()).map_err(failed)?;
-        let (ended, exit) = oneshot::channel();
+        let (mut ended, exit) = oneshot::channel();
         let (kill, killed) = oneshot::channel();
         let resize = streams.is_terminal.then(|| watch::Sender::new(TerminalSize::default()));
         let orders =
@@ -120,8 +120,13 @@ impl Node {
         let name = format!("process {} in {container}", handle.pid());
         let stop = self.stop_signal()?;
         self.spawn(name, async move {
-            // When it is time to stop the process goes on and nobody is told of its end.
-            if let Some(exit) = stop.or(follow(handle, &container, &readiness, orders)).await {
+            // When it is time to stop, or when its client has left, the process goes on and nobody is told of its end.
+            let exit = tokio::select! {
+                biased;
+                exit = stop.or(follow(handle, &container, &readiness, orders)) => exit,
+                () = ended.closed() => None,
+            };
+            if let Some(exit) = exit {
                 let _nobody_waits = ended.send(exit);
             }
         });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::oneshot;
 
 use super::Node;
 use super::fd_stream::Output;
@@ -29,6 +30,8 @@ impl Node {
         let running = self.start_process(&request.container_id, request.cmd, false, false).await?;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut exit = running.exit;
+        // Dropped before `exit`: the process' task hears of it before it hears that nobody waits.
+        let killer = Killer(Some(running.kill));
         let reading = async {
             tokio::join!(collect(running.stdout, &mut stdout), collect(running.stderr, &mut stderr))
         };
@@ -44,7 +47,7 @@ impl Node {
                     let _still_open = tokio::time::timeout(DRAIN_LIMIT, reading).await;
                     ended
                 }
-                None => exit.await,
+                None => (&mut exit).await,
             }
         };
         let ended = match limit {
@@ -52,13 +55,24 @@ impl Node {
             Some(limit) => tokio::time::timeout(limit, ending).await.map_err(|_| limit),
         };
         let ended = ended.map_err(|limit| {
-            let _has_ended = running.kill.send(());
+            drop(killer);
             let text = format!("command {command:?} timed out after {}s", limit.as_secs());
             CriError::new(Code::DeadlineExceeded, text)
         })?;
         let exit_code =
             ended.unwrap_or_else(|_| Err(CriError::new(Code::Cancelled, "shutting down")))?;
         Ok(v1::ExecSyncResponse { stdout, stderr, exit_code })
+    }
+}
+
+/// Kills a process whose output and end nobody waits for any more: at its time limit, or because the one who asked has left.
+struct Killer(Option<oneshot::Sender<()>>);
+
+impl Drop for Killer {
+    fn drop(&mut self) {
+        if let Some(kill) = self.0.take() {
+            let _has_ended = kill.send(());
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sandboxes on the network: their own, the host's, ports of the host, forwarded ports.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use podo_cri::v1::*;
@@ -16,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_host_port_leads_into_the_pod", a_host_port_leads_into_the_pod),
     ("a_pod_on_the_hosts_network_sees_the_host", a_pod_on_the_hosts_network_sees_the_host),
     ("ports_are_forwarded_from_inside", ports_are_forwarded_from_inside),
+    ("ports_that_do_not_answer_hold_nobody_else_up", ports_that_do_not_answer_hold_nobody_else_up),
     ("low_ports_are_free_to_everybody_inside", low_ports_are_free_to_everybody_inside),
 ];
 
@@ -121,6 +123,48 @@ fn ports_are_forwarded_from_inside() {
         world.cri.stop_pod_sandbox(request).await.unwrap();
         let error = world.cri.port_forward(pod, 8080).await.err().unwrap();
         assert_eq!(error.code(), Code::FailedPrecondition);
+    });
+}
+
+/// A port that takes no connection and refuses none, as that of a server that hangs.
+async fn deaf_port() -> (u16, tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    let limit = Duration::from_millis(100);
+    while let Ok(stream) = tokio::time::timeout(limit, TcpStream::connect(address)).await {
+        waiting.push(stream.unwrap());
+    }
+    (address.port(), listener, waiting)
+}
+
+fn ports_that_do_not_answer_hold_nobody_else_up() {
+    /// More than verbs that may be at work at once.
+    const DIALS: usize = 80;
+    with_world(async |world| {
+        let mut config = world.pod("deaf");
+        config.hostname = String::new();
+        let context = config.linux.as_mut().unwrap().security_context.as_mut().unwrap();
+        context.namespace_options.as_mut().unwrap().network = NamespaceMode::Node as i32;
+        let pod = world.run_pod(config).await.unwrap();
+        let id = world.launch(&pod, shell("c", "sleep 100")).await;
+        let (port, _listener, _waiting) = deaf_port().await;
+        let mut dials = tokio::task::JoinSet::new();
+        for _ in 0..DIALS {
+            let (cri, pod) = (Arc::clone(&world.cri), pod.clone());
+            dials.spawn(async move { cri.port_forward(pod, port).await });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(world.exec(&id, "echo here").await, ("here\n".into(), 0));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "another verb took {took:?}");
+        for dialled in dials.join_all().await {
+            let error = dialled.err().unwrap();
+            assert_eq!(error.code(), Code::Unavailable, "{error}");
+        }
     });
 }
 

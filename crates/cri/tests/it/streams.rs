@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use podo_cri::v1::*;
 use podo_cri::{Code, Cri, ExecStreams, Reason, TerminalSize};
@@ -14,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("exec_sync_gives_output_and_exit_code", exec_sync_gives_output_and_exit_code),
     ("exec_sync_kills_at_its_timeout", exec_sync_kills_at_its_timeout),
     ("exec_carries_input_and_both_outputs", exec_carries_input_and_both_outputs),
+    ("clients_that_leave_give_their_places_back", clients_that_leave_give_their_places_back),
     ("exec_with_a_terminal_has_a_size", exec_with_a_terminal_has_a_size),
     ("attach_joins_the_containers_streams", attach_joins_the_containers_streams),
     ("attach_to_a_terminal_resizes_it", attach_to_a_terminal_resizes_it),
@@ -59,6 +61,12 @@ fn exec_sync_kills_at_its_timeout() {
         assert_eq!(error.code(), Code::DeadlineExceeded);
         let look = async || world.exec(&id, "ps").await.0;
         eventually("it is killed", look, |processes| !processes.contains("4713")).await;
+        // The same if who asked does not wait for it.
+        let request =
+            ExecSyncRequest { container_id: id.clone(), cmd: words("sleep 4714"), timeout: 0 };
+        let asked = tokio::time::timeout(Duration::from_millis(500), world.cri.exec_sync(request));
+        asked.await.unwrap_err();
+        eventually("it is killed", look, |processes| !processes.contains("4714")).await;
     });
 }
 
@@ -72,6 +80,28 @@ async fn exec(world: &World, id: &str, cmd: &str, tty: bool) -> ExecStreams {
         stderr: !tty,
     };
     world.cri.exec(request).await.unwrap()
+}
+
+/// CVE-2022-23471: more clients than a sandbox has places for start something that does not end, and leave.
+fn clients_that_leave_give_their_places_back() {
+    const CLIENTS: usize = 260;
+    with_world(async |world| {
+        let pod = world.plain_pod("left").await;
+        let id = world.launch(&pod, shell("c", "sleep 1000")).await;
+        for number in 0..CLIENTS {
+            let request = ExecRequest {
+                container_id: id.clone(),
+                cmd: words("sleep 997"),
+                stdout: true,
+                ..Default::default()
+            };
+            // One left a moment ago may not be noticed yet.
+            let look = async || world.cri.exec(request.clone()).await.map(drop);
+            eventually(&format!("client {number}"), look, Result::is_ok).await.unwrap();
+        }
+        let count = world.exec(&id, "ps | grep -c '[s]leep 997'").await.0;
+        assert_eq!(count.trim(), CLIENTS.to_string(), "what they have started goes on");
+    });
 }
 
 fn exec_carries_input_and_both_outputs() {

@@ -38,6 +38,20 @@ impl Tar {
     }
 }
 
+#[test]
+fn a_layer_on_one_that_is_not_there_is_refused() {
+    let place = Place::new();
+    let store = LayerStore::open(&place.dir.path().join("layers")).expect("a store");
+    let tar = Tar::new().file("f", "x").bytes();
+    let (diff, missing) = (Digest::sha256(&tar), Digest::sha256(b"below"));
+    let (limits, cancel) = (Limits::default(), AtomicBool::new(false));
+    let unpacked = store.unpack((&diff, &diff), &[missing], tar.as_slice(), &limits, &cancel);
+    assert!(matches!(unpacked, Err(LayerError::Parent { .. })), "{unpacked:?}");
+    assert_eq!(store.list(), []);
+    let left = fs::read_dir(store.root()).expect("readable").count();
+    assert_eq!(left, 0, "nothing half-unpacked");
+}
+
 /// A directory that attacks must not touch, with a layer directory inside.
 struct Place {
     dir: tempfile::TempDir,

@@ -5,30 +5,10 @@
 use std::path::Path;
 
 use podo_api::k8s_openapi::api::core::v1 as k8s;
-use podo_cri::v1;
+use podo_cri::{MASKED_PATHS, READ_ONLY_PATHS, v1};
 
 use super::user_namespace::IdRange;
 use crate::pod::{PodView, Role};
-
-/// What of `/proc` and `/sys` containers do not see unless they ask for it.
-const MASKED_PATHS: &[&str] = &[
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
-
-/// What of `/proc` containers cannot write unless they ask for it.
-const READ_ONLY_PATHS: &[&str] =
-    &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Why a container's security context cannot be had. The texts are upstream's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,9 +6,7 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
-
-use crate::logs;
+use crate::{beneath, logs};
 
 /// How much of the file is told.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -21,11 +19,10 @@ pub(crate) const POD_BYTES_MAX: usize = 12 << 10;
 
 /// The end of the file that a container may have written; empty if it wrote nothing.
 ///
-/// The container can put anything into the file but cannot replace it, since it is a mount of its own; links are not followed.
-pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    let mut file = std::fs::File::from(file);
+/// The container can put anything into the file but cannot replace it, since it is a mount of its own; below `root`, where all such
+/// files are, links are not followed.
+pub(crate) fn read_file(root: &Path, path: &Path) -> std::io::Result<String> {
+    let mut file = beneath::open(root, path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Ok(String::new());
@@ -38,8 +35,8 @@ pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
 }
 
 /// The end of a container's log.
-pub(crate) fn read_log(path: &Path) -> std::io::Result<String> {
-    let text = logs::tail_text(path, LOG_LINES_MAX)?;
+pub(crate) fn read_log(log_dir: &Path, path: &Path) -> std::io::Result<String> {
+    let text = logs::tail_text(log_dir, path, LOG_LINES_MAX)?;
     let mut start = text.len().saturating_sub(LOG_BYTES_MAX);
     while !text.is_char_boundary(start) {
         start += 1;
@@ -68,12 +65,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("message");
         std::fs::write(&path, format!("{}end", "x".repeat(5000))).expect("written");
-        let text = read_file(&path).expect("readable");
+        let text = read_file(dir.path(), &path).expect("readable");
         assert_eq!(text.len(), 4096);
         assert!(text.ends_with("xend"));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/etc/passwd", &link).expect("a link");
-        assert!(read_file(&link).is_err());
+        assert!(read_file(dir.path(), &link).is_err());
+        assert!(read_file(dir.path(), Path::new("/etc/passwd")).is_err());
+        let folder = dir.path().join("folder");
+        std::os::unix::fs::symlink("/etc", &folder).expect("a link");
+        assert!(read_file(dir.path(), &folder.join("passwd")).is_err());
     }
 
     #[test]

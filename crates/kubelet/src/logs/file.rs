@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
-
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use std::path::{Path, PathBuf};
 
 use super::LogError;
 use super::line::Entry;
+use crate::beneath;
 
 /// How much is read at once when looking for the end's lines.
 const BLOCK_BYTES: usize = 64 << 10;
@@ -16,16 +15,26 @@ const TAIL_BYTES_MAX: u64 = 1 << 20;
 
 /// Opens a log beneath the log folder, through no link.
 pub(crate) fn open(log_dir: &Path, path: &Path) -> Result<File, LogError> {
-    let below = path.strip_prefix(log_dir).map_err(|_| LogError::Outside(path.to_owned()))?;
-    let open = || -> io::Result<File> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(log_dir, flags, Mode::empty())?;
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let file = rustix::fs::openat2(&root, below, flags, Mode::empty(), resolve)?;
-        Ok(File::from(file))
-    };
-    open().map_err(|source| LogError::Open { path: path.to_owned(), source })
+    if !path.starts_with(log_dir) {
+        return Err(LogError::Outside(path.to_owned()));
+    }
+    beneath::open(log_dir, path).map_err(|source| LogError::Open { path: path.to_owned(), source })
+}
+
+/// The files that were put aside for a log, the oldest first.
+pub(super) fn put_aside_before(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(Vec::new()) };
+    let prefix = format!("{name}.");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&prefix)) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Where the last `lines` lines of a file begin.
@@ -59,9 +68,8 @@ pub(crate) fn tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
 }
 
 /// The texts of the last `lines` lines of a log, for a container's last words.
-pub(crate) fn tail_text(path: &Path, lines: usize) -> io::Result<String> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+pub(crate) fn tail_text(log_dir: &Path, path: &Path, lines: usize) -> io::Result<String> {
+    let mut file = beneath::open(log_dir, path)?;
     let start = tail_start(&mut file, lines as u64)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_BYTES_MAX))))?;

@@ -13,7 +13,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::io::unix::AsyncFd;
 
 use super::line::Entry;
-use super::{LogError, LogRequest, LogStreams, file, rotate};
+use super::{LogError, LogRequest, LogStreams, file};
 
 /// How much is read at once, and about how much a piece holds.
 const PIECE_BYTES: usize = 64 << 10;
@@ -39,12 +39,48 @@ impl std::fmt::Debug for Source {
 /// A log as a client gets it. Dropping it ends everything.
 #[derive(Debug)]
 pub struct LogStream {
-    source: Source,
+    reading: Reading,
+    /// What wakes it where the log is followed, as long as its container runs.
+    follow: Option<(Follow, Ended)>,
+    is_done: bool,
+}
+
+/// Resolves when a container has ended.
+struct Ended(BoxFuture<'static, ()>);
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ended")
+    }
+}
+
+/// Where the reader is: here, or at work on a thread where it may wait for the disk.
+#[derive(Debug)]
+enum Reading {
+    Rests(Box<Reader>),
+    Works(tokio::task::JoinHandle<(Box<Reader>, io::Result<Piece>)>),
+    Failed,
+}
+
+/// Some of a log.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// What of it is wanted.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether nothing more is there now.
+    is_at_end: bool,
+    /// Whether nothing more will come.
+    pub(crate) is_last: bool,
+}
+
+/// The file that is read, and how far.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    log_dir: PathBuf,
+    path: PathBuf,
     file: File,
     pending: Vec<u8>,
     filter: Filter,
-    follow: Option<Follow>,
-    is_done: bool,
 }
 
 /// What of each entry is given out.
@@ -64,31 +100,20 @@ struct Follow {
 }
 
 impl LogStream {
-    /// Opens a log.
+    /// Opens a log. May wait for the disk.
     pub(crate) fn open(source: Source, request: &LogRequest) -> Result<Self, LogError> {
-        let failed =
-            |source: io::Error, path: &Path| LogError::Open { path: path.to_owned(), source };
+        let Source { log_dir, path, follow } = source;
         // The watch stands before the file is read: nothing that comes meanwhile is missed.
-        let follow = match &source.follow {
-            Some(_) => {
-                Some(Follow::new(&source.path).map_err(|error| failed(error, &source.path))?)
+        let follow = match follow {
+            Some(ended) => {
+                let follow = Follow::new(&path)
+                    .map_err(|source| LogError::Open { path: path.clone(), source })?;
+                Some((follow, Ended(ended)))
             }
             None => None,
         };
-        let mut file = file::open(&source.log_dir, &source.path)?;
-        if let Some(lines) = request.tail_lines {
-            file::tail_start(&mut file, lines)
-                .and_then(|start| file.seek(SeekFrom::Start(start)))
-                .map_err(|error| failed(error, &source.path))?;
-        }
-        let filter = Filter {
-            since: request.since,
-            has_timestamps: request.timestamps,
-            streams: request.stream,
-            left: request.limit_bytes,
-            is_line_begun: false,
-        };
-        Ok(Self { source, file, pending: Vec::new(), filter, follow, is_done: false })
+        let reader = Reader::open(log_dir, path, request)?;
+        Ok(Self { reading: Reading::Rests(Box::new(reader)), follow, is_done: false })
     }
 
     /// The next piece; `None` at the end. May be dropped while it waits.
@@ -98,33 +123,92 @@ impl LogStream {
                 return None;
             }
             // Known before reading: what was written before the end is read after it is known.
-            let was_running = self.source.follow.is_some();
-            let mut out = Vec::new();
-            let is_at_end = match self.read_piece(&mut out) {
-                Ok(is_at_end) => is_at_end,
+            let is_followed = self.follow.is_some();
+            let piece = match self.read(is_followed).await {
+                Ok(piece) => piece,
                 Err(error) => {
                     self.is_done = true;
                     return Some(Err(error));
                 }
             };
-            if is_at_end && !self.reopen_if_rotated() {
-                self.is_done = self.follow.is_none() || !was_running;
-                if self.is_done && !self.pending.is_empty() {
-                    // The runtime was killed within an entry.
-                    let rest = std::mem::take(&mut self.pending);
-                    self.filter.pass(&rest, &mut out);
-                }
+            self.is_done = piece.is_last;
+            if !piece.bytes.is_empty() {
+                return Some(Ok(Bytes::from(piece.bytes)));
             }
-            if self.filter.left == Some(0) {
-                self.is_done = true;
-            }
-            if !out.is_empty() {
-                return Some(Ok(Bytes::from(out)));
-            }
-            if is_at_end && !self.is_done {
+            if piece.is_at_end && !self.is_done {
                 self.wait().await;
             }
         }
+    }
+
+    /// Reads a piece, or waits for the one that is being read since a call that was dropped.
+    async fn read(&mut self, is_followed: bool) -> io::Result<Piece> {
+        if let Reading::Rests(_) = self.reading
+            && let Reading::Rests(mut reader) =
+                std::mem::replace(&mut self.reading, Reading::Failed)
+        {
+            self.reading = Reading::Works(tokio::task::spawn_blocking(move || {
+                let piece = reader.read(is_followed);
+                (reader, piece)
+            }));
+        }
+        let Reading::Works(work) = &mut self.reading else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let worked = work.await;
+        self.reading = Reading::Failed;
+        let (reader, piece) = worked.map_err(io::Error::other)?;
+        self.reading = Reading::Rests(reader);
+        piece
+    }
+
+    async fn wait(&mut self) {
+        let Some((follow, Ended(ended))) = &mut self.follow else { return };
+        tokio::select! {
+            biased;
+            () = ended => self.follow = None,
+            () = follow.changed() => {}
+        }
+    }
+}
+
+impl Reader {
+    /// Opens a log where the request wants it to begin.
+    pub(crate) fn open(
+        log_dir: PathBuf,
+        path: PathBuf,
+        request: &LogRequest,
+    ) -> Result<Self, LogError> {
+        let mut file = file::open(&log_dir, &path)?;
+        if let Some(lines) = request.tail_lines {
+            file::tail_start(&mut file, lines)
+                .and_then(|start| file.seek(SeekFrom::Start(start)))
+                .map_err(|source| LogError::Open { path: path.clone(), source })?;
+        }
+        let filter = Filter {
+            since: request.since,
+            has_timestamps: request.timestamps,
+            streams: request.stream,
+            left: request.limit_bytes,
+            is_line_begun: false,
+        };
+        Ok(Self { log_dir, path, file, pending: Vec::new(), filter })
+    }
+
+    /// Reads a piece; `is_followed` if more may be written.
+    pub(crate) fn read(&mut self, is_followed: bool) -> io::Result<Piece> {
+        let mut bytes = Vec::new();
+        let mut is_at_end = self.read_piece(&mut bytes)?;
+        if is_at_end && is_followed {
+            is_at_end = !self.reopen_if_rotated();
+        }
+        let is_over = is_at_end && !is_followed;
+        if is_over && !self.pending.is_empty() {
+            // The runtime was killed within an entry.
+            let rest = std::mem::take(&mut self.pending);
+            self.filter.pass(&rest, &mut bytes);
+        }
+        Ok(Piece { bytes, is_at_end, is_last: is_over || self.filter.left == Some(0) })
     }
 
     /// Reads some and passes on what is whole; true at the end of the file.
@@ -153,9 +237,6 @@ impl LogStream {
 
     /// Goes on in the next file if the log was rotated; true if so.
     fn reopen_if_rotated(&mut self) -> bool {
-        if self.follow.is_none() {
-            return false;
-        }
         let Some(next) = self.next_file() else { return false };
         self.file = next;
         true
@@ -164,30 +245,21 @@ impl LogStream {
     /// The file after the one that is read, which may have been put aside as well by now.
     fn next_file(&self) -> Option<File> {
         let inode = |file: &File| file.metadata().map(|metadata| metadata.ino()).ok();
-        let (own, log_dir) = (inode(&self.file), &self.source.log_dir);
-        let newest = file::open(log_dir, &self.source.path).ok()?;
+        let (own, log_dir) = (inode(&self.file), &self.log_dir);
+        let newest = file::open(log_dir, &self.path).ok()?;
         if inode(&newest) == own {
             return None;
         }
-        let aside = rotate::put_aside_before(&self.source.path).ok()?.into_iter().rev();
+        let aside = file::put_aside_before(&self.path).ok()?.into_iter().rev();
         let mut next = newest;
         for path in aside {
             match file::open(log_dir, &path) {
                 Ok(file) if inode(&file) == own => return Some(next),
                 Ok(file) => next = file,
-                Err(_) => break, // Removed or compressed meanwhile: what is left is read.
+                Err(_) => break, // Removed meanwhile: what is left is read.
             }
         }
         Some(next)
-    }
-
-    async fn wait(&mut self) {
-        let (Some(follow), Some(ended)) = (&self.follow, &mut self.source.follow) else { return };
-        tokio::select! {
-            biased;
-            () = ended => self.source.follow = None,
-            () = follow.changed() => {}
-        }
     }
 }
 

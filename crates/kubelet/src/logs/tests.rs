@@ -7,7 +7,6 @@ use podo_base::Timestamp;
 use tokio::sync::oneshot;
 
 use super::read::Source;
-use super::rotate::{RotationPolicy, is_due, put_aside};
 use super::{LogError, LogRequest, LogStream, LogStreams, tail_text};
 
 const LOG: &str = "\
@@ -128,29 +127,19 @@ fn a_log_is_not_read_through_a_link() {
 }
 
 #[test]
-fn last_words_are_the_ends_lines() {
-    let log = log(LOG);
-    assert_eq!(tail_text(&log.path, 3).expect("readable"), "three\nfour\n");
+fn neither_a_log_nor_last_words_are_read_through_a_folder_that_is_a_link() {
+    let (log, secret) = (log(LOG), log(LOG));
+    let pod = log.dir.path().join("pods/p");
+    std::fs::remove_dir_all(&pod).expect("removed");
+    std::os::unix::fs::symlink(secret.dir.path().join("pods/p"), &pod).expect("a link");
+    assert_eq!(std::fs::read_to_string(&log.path).expect("leads there"), LOG);
+    let opened = LogStream::open(log.source(None), &LogRequest::default());
+    assert!(matches!(opened, Err(LogError::Open { .. })), "{opened:?}");
+    assert!(tail_text(log.dir.path(), &log.path, 3).is_err());
 }
 
 #[test]
-fn rotation_keeps_so_many_files_and_compresses_all_but_the_last_two() {
-    let log = log("x");
-    let policy = RotationPolicy { from_bytes: 10, keep_files: 4, from_age: None };
-    let now = |seconds: i64| Timestamp::from_seconds(1_800_000_000 + seconds);
-    assert!(!is_due(&log.path, policy, now(0)));
-    for round in 0..6 {
-        append(&log.path, "a log that is long enough\n");
-        assert!(is_due(&log.path, policy, now(round)));
-        put_aside(&log.path, policy, now(round)).expect("put aside");
-        append(&log.path, "");
-    }
-    let folder = log.path.parent().expect("a folder");
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .expect("readable")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("text"))
-        .collect();
-    names.sort();
-    assert_eq!(names.len(), 4, "{names:?}");
-    assert_eq!(names.iter().filter(|name| name.contains(".gz")).count(), 2, "{names:?}");
+fn last_words_are_the_ends_lines() {
+    let log = log(LOG);
+    assert_eq!(tail_text(log.dir.path(), &log.path, 3).expect("readable"), "three\nfour\n");
 }

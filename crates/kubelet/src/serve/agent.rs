@@ -51,15 +51,15 @@ impl Node for KubeletHandle {
     }
 
     fn logs(&self, request: LogRequest) -> BoxFuture<'_, Result<LogBytes, Status>> {
-        let opened = self.logs(&request).map_err(|error| no_log(&error));
-        let pieces = opened.map(|log| {
-            let next = |mut log: crate::logs::LogStream| async move {
-                let piece = log.next().await?;
-                Some((piece, log))
-            };
-            stream::unfold(log, next).boxed()
-        });
-        std::future::ready(pieces).boxed()
+        let next = |mut log: crate::logs::LogStream| async move {
+            let piece = log.next().await?;
+            Some((piece, log))
+        };
+        async move {
+            let log = self.logs(request).await.map_err(|error| no_log(&error))?;
+            Ok(stream::unfold(log, next).boxed())
+        }
+        .boxed()
     }
 
     fn exec(&self, request: v1::ExecRequest) -> BoxFuture<'_, Result<ExecStreams, CriError>> {

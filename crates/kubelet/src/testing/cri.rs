@@ -568,6 +568,9 @@ impl Cri for FakeCri {
     ) -> Answer<'_, v1::PullImageResponse> {
         let name = request.image.unwrap_or_default().image;
         self.note(format!("pull {name}"));
+        if name.starts_with("hangs") {
+            return Box::pin(std::future::pending());
+        }
         let mut state = self.state.lock();
         if !state.pullable.contains(&name) {
             return done(Err(CriError::new(Code::NotFound, format!("{name}: not found"))));

@@ -186,9 +186,12 @@ impl FakeServer {
             (Verb::Get, _) => reply(&found()?),
             (Verb::List, _) => Ok(Reply::List(self.list(&request_query(&request.options), &key))),
             (Verb::Create, Payload::Object(_)) if subresource == "token" => {
+                let state = self.state.lock();
+                let made = state.writes.iter().filter(|write| write.contains("/token ")).count();
+                // Each lasts an hour after the one before.
                 let token = json!({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
-                    "spec": {"audiences": []},
-                    "status": {"token": "a-token", "expirationTimestamp": "2026-01-01T01:00:00Z"}});
+                    "spec": {"audiences": []}, "status": {"token": format!("token-{made}"),
+                        "expirationTimestamp": format!("2026-01-01T{made:02}:00:00Z")}});
                 Ok(Reply::Object(object("tokens", &token)))
             }
             (Verb::Create, Payload::Object(mut value)) => {

@@ -151,7 +151,7 @@ async fn a_projected_volume_holds_its_sources_and_asks_for_its_next_token_in_tim
     let done = place.set_up(volumes, config_map(json!({"ca.crt": "CA"}))).await;
     assert_eq!(done.failed, []);
     let root = place.path("kubernetes.io~projected", "v");
-    assert_eq!(read(&root.join("token")), "a-token");
+    assert_eq!(read(&root.join("token")), "token-1");
     assert_eq!(read(&root.join("ca.crt")), "CA");
     assert_eq!(read(&root.join("labels")), "app=\"web\"");
     // The server's token lasts an hour, of which four fifths are 2880 seconds.

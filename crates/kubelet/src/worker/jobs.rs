@@ -3,8 +3,6 @@
 //! Doors for what comes next: `postStart` belongs after [`start`]'s last step, `preStop` before [`stop`]'s first, probes begin
 //! where a start has succeeded.
 
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +13,10 @@ use podo_client::Deletion;
 use podo_cri::{CriError, Reason, v1};
 
 use super::machine::{Outcome, StartFailure};
-use crate::container::config::{ContainerInput, config, propagation};
-use crate::container::env::{EnvInput, Environment, Fetched, environment};
-use crate::container::expand::expand;
+use super::mounts::{self, MountInput};
+use crate::blocking;
+use crate::container::config::{ContainerInput, config};
+use crate::container::env::{EnvInput, Fetched, environment};
 use crate::container::hosts::{self, HostName};
 use crate::container::sandbox::{self, SandboxInput};
 use crate::container::security::SecurityInput;
@@ -55,13 +54,13 @@ pub(crate) struct Start {
 }
 
 /// Why a start failed: the word for it and the text.
-struct Failed {
-    reason: &'static str,
-    message: String,
+pub(super) struct Failed {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
 }
 
 impl Failed {
-    fn config(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn config(error: &(dyn std::error::Error + 'static)) -> Self {
         Self { reason: "CreateContainerConfigError", message: Chain(error).to_string() }
     }
 }
@@ -88,7 +87,8 @@ impl From<ImageError> for StartFailure {
 /// Sets up the volumes.
 pub(crate) async fn set_up_volumes(job: Job) -> Outcome {
     let Job { ctx, pod } = job;
-    if let Err(error) = make_pod_dir(&ctx, &pod) {
+    let dir = ctx.config.pod_dir(pod.uid());
+    if let Err(error) = blocking::run(move || mounts::make_dir(&dir, 0o750)).await {
         let message = format!("error making pod data directories: {error}");
         ctx.recorder.warning(Subject::pod(&pod), "FailedMountVolume", message);
         return Outcome::Volumes { refresh_at: None, is_ok: false };
@@ -106,11 +106,6 @@ pub(crate) async fn set_up_volumes(job: Job) -> Outcome {
     Outcome::Volumes { refresh_at: done.refresh_at, is_ok: done.failed.is_empty() }
 }
 
-fn make_pod_dir(ctx: &Context, pod: &PodView) -> std::io::Result<()> {
-    let dir = ctx.config.pod_dir(pod.uid());
-    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir)
-}
-
 async fn fetch(ctx: &Context, pod: &PodView) -> Fetched {
     ctx.sources.fetch(pod.namespace(), &Wanted::of(pod)).await
 }
@@ -126,7 +121,10 @@ pub(crate) async fn stop_sandboxes(job: Job, ids: Vec<String>) -> Outcome {
 /// Makes a sandbox.
 pub(crate) async fn run_sandbox(job: Job, attempt: u32) -> Outcome {
     let Job { ctx, pod } = job;
-    let made = match sandbox_config(&ctx, &pod, attempt) {
+    let (of, at) = (Arc::clone(&ctx), Arc::clone(&pod));
+    // A range of user ids that the Pod gets is written down.
+    let config = blocking::run(move || sandbox_config(&of, &at, attempt)).await;
+    let made = match config {
         Ok(config) => {
             let request =
                 v1::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
@@ -148,11 +146,6 @@ fn sandbox_config(
     attempt: u32,
 ) -> Result<v1::PodSandboxConfig, String> {
     let log_dir = ctx.config.pod_log_dir(pod.namespace(), pod.name(), pod.uid());
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&log_dir)
-        .map_err(|error| format!("cannot make log directory {}: {error}", log_dir.display()))?;
     let host_name = host_name(ctx, pod)?;
     let resolver = ctx.resolver(pod);
     let id_range = ctx.id_range(pod).map_err(|error| format!("no user namespace: {error}"))?;
@@ -168,7 +161,7 @@ fn sandbox_config(
     sandbox::config(pod, input).map_err(|error| error.to_string())
 }
 
-fn host_name(ctx: &Context, pod: &PodView) -> Result<HostName, String> {
+pub(super) fn host_name(ctx: &Context, pod: &PodView) -> Result<HostName, String> {
     hosts::host_name(pod, &ctx.config.cluster_domain).map_err(|error| error.to_string())
 }
 
@@ -179,7 +172,11 @@ pub(crate) async fn start(job: Job, start: Start) -> Outcome {
     Outcome::Started { name, failure }
 }
 
-async fn try_start(ctx: &Context, pod: &PodView, start: Start) -> Result<(), StartFailure> {
+async fn try_start(
+    ctx: &Arc<Context>,
+    pod: &Arc<PodView>,
+    start: Start,
+) -> Result<(), StartFailure> {
     let Some((_, container)) = pod.container(&start.name) else { return Ok(()) };
     let subject = Subject::container(pod, start.role, &start.name);
     let fetched = fetch(ctx, pod).await;
@@ -276,8 +273,8 @@ async fn get_images(
 
 /// What the container is to be.
 async fn configure(
-    ctx: &Context,
-    pod: &PodView,
+    ctx: &Arc<Context>,
+    pod: &Arc<PodView>,
     container: &k8s::Container,
     start: &Start,
     fetched: &Fetched,
@@ -294,7 +291,15 @@ async fn configure(
         let reason = "InvalidEnvironmentVariableNames";
         ctx.recorder.warning(Subject::pod(pod), reason, message.as_str());
     }
-    let mounts = mounts(ctx, pod, container, start, &environment, images)?;
+    let sub_paths = mounts::sub_paths(container, &environment)?;
+    let input = MountInput {
+        ctx: Arc::clone(ctx),
+        pod: Arc::clone(pod),
+        start: start.clone(),
+        sub_paths,
+        images: images.mounted.clone(),
+    };
+    let mounts = blocking::run(move || mounts::make(&input)).await?;
     let seccomp_root = ctx.seccomp_root();
     let input = ContainerInput {
         restart_count: start.restart_count,
@@ -310,136 +315,7 @@ async fn configure(
             is_seccomp_default: ctx.config.is_seccomp_default,
         },
     };
-    let log_dir = ctx.config.pod_log_dir(pod.namespace(), pod.name(), pod.uid()).join(&start.name);
-    make_dir(&log_dir, 0o755).map_err(|error| Failed::config(&error))?;
     config(pod, start.role, container, input).map_err(|error| Failed::config(&error))
-}
-
-fn make_dir(path: &Path, mode: u32) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(mode).create(path)
-}
-
-/// The mounts of a container: its volumes, `/etc/hosts`, and the file for its last words.
-fn mounts(
-    ctx: &Context,
-    pod: &PodView,
-    container: &k8s::Container,
-    start: &Start,
-    environment: &Environment,
-    images: &ContainerImages,
-) -> Result<Vec<v1::Mount>, Failed> {
-    let mut mounts = Vec::new();
-    for (index, mount) in container.volume_mounts.iter().flatten().enumerate() {
-        let sub_path = sub_path(mount, environment)?;
-        let mut made = v1::Mount {
-            container_path: absolute(&mount.mount_path),
-            readonly: mount.read_only == Some(true) || is_always_read_only(pod, &mount.name),
-            propagation: propagation(mount),
-            recursive_read_only: matches!(mount.recursive_read_only.as_deref(), Some("Enabled")),
-            ..v1::Mount::default()
-        };
-        if let Some((_, image)) = images.mounted.iter().find(|(name, _)| *name == mount.name) {
-            made.readonly = true;
-            made.image =
-                Some(v1::ImageSpec { image: image.reference.clone(), ..v1::ImageSpec::default() });
-            made.image_sub_path = sub_path;
-        } else {
-            let path = ctx.volumes.host_path(pod, &container.name, index, mount, &sub_path);
-            let path = path.map_err(|error| Failed::config(&error))?;
-            made.host_path = path.to_string_lossy().into_owned();
-        }
-        mounts.push(made);
-    }
-    let is_mounted =
-        |mounts: &[v1::Mount], path: &str| mounts.iter().any(|mount| mount.container_path == path);
-    if !is_mounted(&mounts, "/etc/hosts") && (!start.pod_ips.is_empty() || pod.is_host_network()) {
-        let path = write_hosts(ctx, pod, &start.pod_ips)?;
-        mounts.push(file_mount(&path, "/etc/hosts"));
-    }
-    let message_path = container.termination_message_path.as_deref().unwrap_or_default();
-    if !message_path.is_empty() && !is_mounted(&mounts, message_path) {
-        let path = make_message_file(ctx, pod, start).map_err(|error| Failed::config(&error))?;
-        mounts.push(file_mount(&path, message_path));
-    }
-    if let Some(range) = ctx.id_range(pod).map_err(|error| Failed::config(&error))? {
-        // What root owns outside belongs to the Pod's root inside.
-        for mount in mounts.iter_mut().filter(|mount| mount.image.is_none()) {
-            (mount.uid_mappings, mount.gid_mappings) = (range.mappings(), range.mappings());
-        }
-    }
-    Ok(mounts)
-}
-
-/// Whether a volume shows what the API says, which nobody may write (Kubernetes v1.36: the attributes of the volume plug-ins).
-fn is_always_read_only(pod: &PodView, volume: &str) -> bool {
-    pod.volume(volume).is_some_and(|volume| {
-        volume.config_map.is_some()
-            || volume.secret.is_some()
-            || volume.downward_api.is_some()
-            || volume.projected.is_some()
-    })
-}
-
-/// A mount's path in the container; one that is not absolute counts from the root.
-fn absolute(path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-}
-
-fn file_mount(host_path: &Path, container_path: &str) -> v1::Mount {
-    v1::Mount {
-        container_path: container_path.to_owned(),
-        host_path: host_path.to_string_lossy().into_owned(),
-        ..v1::Mount::default()
-    }
-}
-
-/// The part of a volume that a mount shows; `subPathExpr` may name variables, all of which must be known.
-fn sub_path(mount: &k8s::VolumeMount, environment: &Environment) -> Result<String, Failed> {
-    let Some(expression) = mount.sub_path_expr.as_deref().filter(|text| !text.is_empty()) else {
-        return Ok(mount.sub_path.clone().unwrap_or_default());
-    };
-    let missing = std::cell::Cell::new(false);
-    let path = expand(expression, |name| {
-        let found = environment.variables.iter().find(|(key, _)| key == name);
-        missing.set(missing.get() || found.is_none());
-        found.map(|(_, value)| value.clone())
-    });
-    if missing.get() {
-        let message = format!("missing value for {expression:?}");
-        return Err(Failed { reason: "CreateContainerConfigError", message });
-    }
-    Ok(path)
-}
-
-fn write_hosts(ctx: &Context, pod: &PodView, ips: &[String]) -> Result<PathBuf, Failed> {
-    let aliases = pod.spec.host_aliases.as_deref().unwrap_or_default();
-    let text = if pod.is_host_network() {
-        hosts::of_host(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), aliases)
-    } else {
-        let host = host_name(ctx, pod)
-            .map_err(|message| Failed { reason: "CreateContainerConfigError", message })?;
-        hosts::managed(ips, &host, aliases)
-    };
-    let path = ctx.config.pod_dir(pod.uid()).join("etc-hosts");
-    let write = || -> std::io::Result<()> {
-        // The same file for all containers: those that run see it change. They may have written any amount into it, so it is not
-        // read (CVE-2020-8557).
-        std::fs::write(&path, &text)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
-    };
-    write().map_err(|error| Failed::config(&error))?;
-    Ok(path)
-}
-
-/// A new file for a container's last words, which its user may write whoever that is.
-fn make_message_file(ctx: &Context, pod: &PodView, start: &Start) -> std::io::Result<PathBuf> {
-    let dir = ctx.config.pod_dir(pod.uid()).join("containers").join(&start.name);
-    make_dir(&dir, 0o750)?;
-    let path = dir.join(start.restart_count.to_string());
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o666).open(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
-    Ok(path)
 }
 
 /// Stops a container.

@@ -32,6 +32,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) enum Command {
     /// Towards running.
     Act(Action),
+    /// Bring the volumes up to date beside what is being done towards running.
+    Refresh,
     /// Drop what is being done towards running.
     Abandon,
     /// Stop a container; `is_told` if an event says so.
@@ -134,6 +136,8 @@ pub(crate) struct Machine {
     is_acting: bool,
     /// What is being done must end by itself: half of it would be left behind where nobody looks.
     must_end: bool,
+    /// The volumes are being brought up to date beside it.
+    is_refreshing: bool,
     verdict: Option<Verdict>,
     wake_at: Option<Timestamp>,
 }
@@ -146,6 +150,7 @@ impl Machine {
             memory: Memory::default(),
             is_acting: false,
             must_end: false,
+            is_refreshing: false,
             verdict: None,
             wake_at: None,
         }
@@ -198,7 +203,10 @@ impl Machine {
     pub(crate) fn apply(&mut self, outcome: Outcome, now: Timestamp) {
         match outcome {
             Outcome::Volumes { refresh_at, is_ok } => {
-                self.is_acting = false;
+                // Beside a refresh nothing else is done with the volumes.
+                if !std::mem::take(&mut self.is_refreshing) {
+                    self.is_acting = false;
+                }
                 self.memory.note_volumes(refresh_at, is_ok, now);
             }
             Outcome::Sandbox => {
@@ -295,6 +303,9 @@ impl Machine {
             return self.begin_stopping(view, commands);
         }
         if self.is_acting {
+            return self.refresh(view, commands);
+        }
+        if self.is_refreshing {
             return;
         }
         let plan = plan::plan(PlanInput {
@@ -324,6 +335,22 @@ impl Machine {
                 self.note_start(&action, view);
                 commands.push(Command::Act(action));
             }
+        }
+    }
+
+    /// Brings the volumes up to date while a container is being started, which a pull may keep from ending for hours: those that
+    /// run already wait neither for a new token nor for a changed config map.
+    fn refresh(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
+        if self.must_end || self.is_refreshing {
+            return;
+        }
+        match self.memory.volumes_due_at() {
+            Some(at) if at <= view.now => {
+                self.is_refreshing = true;
+                commands.push(Command::Refresh);
+            }
+            Some(at) => self.wake(at),
+            None => {}
         }
     }
 
@@ -361,7 +388,8 @@ impl Machine {
     }
 
     fn begin_stopping(&mut self, view: View<'_>, commands: &mut Vec<Command>) {
-        if self.is_acting && self.must_end {
+        // Volumes must not be made while they are taken down.
+        if self.is_refreshing || (self.is_acting && self.must_end) {
             return;
         }
         if self.is_acting {

@@ -147,6 +147,15 @@ impl Memory {
         self.later.values().map(|(at, _)| *at).min()
     }
 
+    /// When volumes that have been looked at are to be set up again.
+    pub(crate) fn volumes_due_at(&self) -> Option<Timestamp> {
+        match self.volumes {
+            VolumeState::Unset => None,
+            VolumeState::Failed { not_before, .. } => Some(not_before),
+            VolumeState::Set { refresh_at } => refresh_at,
+        }
+    }
+
     /// Notes what setting up the volumes came to.
     pub(crate) fn note_volumes(
         &mut self,

@@ -1,6 +1,6 @@
 //! What to do next for a Pod that is to run: every decision, with no clock, no I/O and no lock.
 //!
-//! One action at a time: after each, the next is planned from what is true then.
+//! One action at a time: after each, the next is planned from what is true then. Only a refresh of the volumes goes beside a start.
 //!
 //! Source of the rules: Kubernetes v1.36 `computePodActions`, `computeInitContainerActions`.
 
@@ -296,16 +296,17 @@ fn plan_containers(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> Plan {
 /// How many containers of the name came before the one that is started next.
 fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u32 {
     if let Some(record) = observed.latest(name) {
-        return record.restart_count + 1;
+        // One that was made and never started is no restart.
+        return record.restart_count + u32::from(record.state != RunState::Created);
     }
     let all =
         [&old.container_statuses, &old.init_container_statuses, &old.ephemeral_container_statuses];
     let status = all.into_iter().flatten().flatten().find(|status| status.name == name);
     // The runtime has forgotten those before, as after a restart of the machine: the server has counted them.
     let has_run = |status: &&k8s::ContainerStatus| {
-        // A container that never ended has an empty `lastState`, not none.
-        let last = status.last_state.as_ref().and_then(|last| last.terminated.as_ref());
-        status.container_id.is_some() || last.is_some()
+        // One that was made and never started has an id as well, but has not run.
+        let mut states = status.state.iter().chain(&status.last_state);
+        states.any(|state| state.running.is_some() || state.terminated.is_some())
     };
     let count = status.filter(has_run).map(|status| u32::try_from(status.restart_count));
     count.map_or(0, |count| count.unwrap_or(0) + 1)

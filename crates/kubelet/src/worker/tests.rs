@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::testing::{FakeCri, FakeServer, NoMounts, TokioClock};
 use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
+mod refresh;
+
 /// No wait of a test is as long as this, in the test's own time.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -552,7 +554,7 @@ async fn a_log_is_refused_with_the_reason_while_its_container_waits() {
     a["image"] = json!("x:1");
     node.put(json!({"containers": [a, container("b")]}));
     node.wait(|pod| reason(pod) == "ErrImagePull").await;
-    let log = |container: &str, previous: bool| {
+    let log = async |container: &str, previous: bool| {
         let request = LogRequest {
             namespace: "n".to_owned(),
             pod: "p".to_owned(),
@@ -560,14 +562,14 @@ async fn a_log_is_refused_with_the_reason_while_its_container_waits() {
             previous,
             ..LogRequest::default()
         };
-        node.handle.logs(&request).map(|_| ()).map_err(|error| error.to_string())
+        node.handle.logs(request).await.map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(
-        log("a", false),
+        log("a", false).await,
         Err("container \"a\" in pod \"p\" is waiting to start: image can't be pulled".to_owned())
     );
     assert_eq!(
-        log("b", true),
+        log("b", true).await,
         Err("previous terminated container \"b\" in pod \"p\" not found".to_owned())
     );
     let found = node.handle.find("n", "p", "b").expect("it runs");

@@ -15,7 +15,9 @@ use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::{PoolError, check_owner};
 use crate::instance::fnv1a;
@@ -66,6 +68,23 @@ impl Record {
     }
 }
 
+/// Locks a file. The lock of a process that was killed while it started another is held by that one until it runs its program,
+/// some milliseconds later: so long is waited for it.
+fn lock_exclusively(file: &File) -> rustix::io::Result<()> {
+    const TRIES_MAX: u32 = 50;
+    const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+    let mut tries = 1;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if tries < TRIES_MAX => {
+                tries += 1;
+                let _interrupted = poll(&mut [], Some(&PAUSE));
+            }
+            locked => return locked,
+        }
+    }
+}
+
 /// The open journal, locked against other processes.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -83,8 +102,8 @@ impl Journal {
     pub(super) fn open(directory: &Path) -> Result<(Self, Vec<Record>), PoolError> {
         let lock_path = directory.join(LOCK_FILE);
         let lock = open(&lock_path, OpenOptions::new().create(true).append(true))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|code| match code {
-            rustix::io::Errno::WOULDBLOCK => PoolError::Locked { path: lock_path.clone() },
+        lock_exclusively(&lock).map_err(|code| match code {
+            Errno::WOULDBLOCK => PoolError::Locked { path: lock_path.clone() },
             code => storage(&lock_path, "locked", code.into()),
         })?;
         let path = directory.join(FILE);

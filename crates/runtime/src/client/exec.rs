@@ -14,7 +14,7 @@ use crate::wire::{Event, Reply, Request};
 
 /// A further process in a container. Its streams are the caller's: the shim is not between.
 ///
-/// Dropping it closes them; the process goes on.
+/// Dropping it closes them; the process goes on as long as it can without them, and the shim forgets it.
 #[derive(Debug)]
 pub struct ExecHandle {
     /// To write its standard input to, if asked for. Not with a terminal.

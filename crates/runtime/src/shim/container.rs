@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::event::epoll::EventFlags;
 
 use super::births::{Birth, BirthKind, duplicate};
-use super::log::Log;
+use super::log::{Log, Place};
 use super::output::{Output, StreamName};
 use super::peers::{Answer, ReplyTo};
 use super::sandbox::shm_path;
@@ -99,13 +99,9 @@ impl Shim {
         }
         let name = if spec.cgroup.is_empty() { &spec.id } else { &spec.cgroup };
         let cgroup = Cgroup::new(&self.layout, format!("{}/{name}", sandbox.spec.cgroup));
-        let log = match &spec.log {
-            Some(path) => Some(
-                Log::open(path, spec.log_limit)
-                    .at(FaultKind::Kernel, format!("open the log {path:?}"))?,
-            ),
-            None => None,
-        };
+        let log = Place::of(&spec)
+            .and_then(|place| place.map(|place| Log::open(place, spec.log_limit)).transpose())
+            .at(FaultKind::Kernel, format!("open the log {:?}", spec.log.as_deref()))?;
         let made = cgroup
             .create()
             .and_then(|()| cgroup.set(&spec.resources))

@@ -4,24 +4,51 @@
 //! Files of one container: `0.log` is written; `0.log.20261006-001709123456789` was put aside then.
 //!
 //! Holds always
-//! - Neither the file nor its directory is reached through a link: others may be able to write there.
+//! - Beneath the root neither a folder nor the file is reached through a link: others may be able to write there.
 //! - An entry is in one file, whole.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 
-use crate::clock;
-use crate::spec::LogLimit;
+use crate::spec::{ContainerSpec, LogLimit};
+use crate::{clock, paths};
+
+/// Where a log is.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// A folder that is trusted.
+    root: PathBuf,
+    /// The folder beneath it.
+    folder: PathBuf,
+    name: OsString,
+}
+
+impl Place {
+    /// Where a container's log is; `None` if it has none.
+    pub(super) fn of(spec: &ContainerSpec) -> io::Result<Option<Self>> {
+        let Some(path) = &spec.log else { return Ok(None) };
+        let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+        let parent = path.parent().ok_or_else(invalid)?;
+        let root = spec.log_root.as_deref().unwrap_or(parent);
+        let folder = parent.strip_prefix(root).map_err(|_| invalid())?;
+        let name = path.file_name().ok_or_else(invalid)?;
+        Ok(Some(Self { root: root.to_owned(), folder: folder.to_owned(), name: name.to_owned() }))
+    }
+
+    fn open_folder(&self) -> io::Result<OwnedFd> {
+        paths::ensure_folder_beneath(&self.root, &self.folder)
+    }
+}
 
 /// A container's log.
 pub(super) struct Log {
-    path: PathBuf,
+    place: Place,
     limit: Option<LogLimit>,
     file: File,
     size_bytes: u64,
@@ -29,15 +56,15 @@ pub(super) struct Log {
 
 impl Log {
     /// Opens a log to append to; it is made if it is not there.
-    pub(super) fn open(path: &Path, limit: Option<LogLimit>) -> io::Result<Self> {
-        let file = open_in(&folder(path)?, name(path)?)?;
+    pub(super) fn open(place: Place, limit: Option<LogLimit>) -> io::Result<Self> {
+        let file = open_in(&place.open_folder()?, &place.name)?;
         let size_bytes = file.metadata()?.len();
-        Ok(Self { path: path.to_owned(), limit, file, size_bytes })
+        Ok(Self { place, limit, file, size_bytes })
     }
 
     /// Goes on in the file that has the name now: somebody else has put the old one aside.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        *self = Self::open(&self.path, self.limit)?;
+        *self = Self::open(self.place.clone(), self.limit)?;
         Ok(())
     }
 
@@ -54,7 +81,7 @@ impl Log {
     }
 
     fn put_aside(&mut self, limit: LogLimit) -> io::Result<()> {
-        let (folder, name) = (folder(&self.path)?, name(&self.path)?);
+        let (folder, name) = (self.place.open_folder()?, self.place.name.as_os_str());
         let mut aside = name.as_bytes().to_vec();
         aside.extend_from_slice(format!(".{}", stamp(clock::now_ns())).as_bytes());
         match rustix::fs::renameat(&folder, name, &folder, OsStr::from_bytes(&aside)) {
@@ -66,16 +93,6 @@ impl Log {
         self.size_bytes = 0;
         prune(&folder, name, usize::from(limit.files_max).saturating_sub(1))
     }
-}
-
-fn folder(path: &Path) -> io::Result<OwnedFd> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
-}
-
-fn name(path: &Path) -> io::Result<&OsStr> {
-    path.file_name().ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 fn open_in(folder: &OwnedFd, name: &OsStr) -> io::Result<File> {
@@ -118,6 +135,16 @@ fn stamp(ns: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
+    fn open_log(path: &Path, root: Option<&Path>, limit: Option<LogLimit>) -> io::Result<Log> {
+        let spec = ContainerSpec {
+            log: Some(path.to_owned()),
+            log_root: root.map(Path::to_owned),
+            ..ContainerSpec::default()
+        };
+        Log::open(Place::of(&spec)?.unwrap(), limit)
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
@@ -133,7 +160,7 @@ mod tests {
         let path = folder.path().join("0.log");
         std::fs::write(folder.path().join("other.log"), "").unwrap();
         let limit = LogLimit { file_bytes_max: 10, files_max: 3 };
-        let mut log = Log::open(&path, Some(limit)).unwrap();
+        let mut log = open_log(&path, None, Some(limit)).unwrap();
         for entry in ["first\n", "second\n", "third\n", "fourth\n", "fifth\n"] {
             log.write(entry.as_bytes()).unwrap();
         }
@@ -152,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
         let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
-        Log::open(&path, Some(limit)).unwrap().write(b"longer\n").unwrap();
+        open_log(&path, None, Some(limit)).unwrap().write(b"longer\n").unwrap();
         assert_eq!(names(folder.path()), ["0.log"]);
     }
 
@@ -162,9 +189,10 @@ mod tests {
         let (home, moved) = (folder.path().join("home"), folder.path().join("moved"));
         std::fs::create_dir(&home).unwrap();
         let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
-        let mut log = Log::open(&home.join("0.log"), Some(limit)).unwrap();
+        let mut log = open_log(&home.join("0.log"), Some(folder.path()), Some(limit)).unwrap();
         log.write(b"first\n").unwrap();
         std::fs::rename(&home, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &home).unwrap();
         assert!(log.write(b"second\n").is_err());
         assert_eq!(std::fs::read_to_string(moved.join("0.log")).unwrap(), "first\nsecond\n");
     }
@@ -175,7 +203,23 @@ mod tests {
         let target = folder.path().join("target");
         std::fs::write(&target, "").unwrap();
         std::os::unix::fs::symlink(&target, folder.path().join("0.log")).unwrap();
-        assert!(Log::open(&folder.path().join("0.log"), None).is_err());
+        assert!(open_log(&folder.path().join("0.log"), None, None).is_err());
+    }
+
+    #[test]
+    fn a_link_in_place_of_a_folder_on_the_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, away) = (folder.path().join("root"), folder.path().join("away"));
+        std::fs::create_dir_all(away.join("main")).unwrap();
+        std::fs::create_dir(&root).unwrap();
+        std::os::unix::fs::symlink(&away, root.join("pod")).unwrap();
+        for path in ["pod/main/0.log", "pod/new/0.log", "other/../../away/0.log"] {
+            assert!(open_log(&root.join(path), Some(&root), None).is_err(), "{path}");
+        }
+        assert_eq!((names(&away), names(&away.join("main"))), (vec!["main".into()], Vec::new()));
+        assert!(open_log(&away.join("0.log"), Some(&root), None).is_err(), "not beneath the root");
+        open_log(&root.join("own/main/0.log"), Some(&root), None).unwrap().write(b"x\n").unwrap();
+        assert_eq!(names(&root.join("own/main")), ["0.log"]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) struct Output {
     source: Option<(OwnedFd, u64)>,
     cutter: LineCutter,
     clients: Vec<Client>,
+    /// Tokens of clients that have gone, until they are forgotten.
+    gone: Vec<u64>,
 }
 
 struct Client {
@@ -88,7 +90,19 @@ impl Client {
 impl Output {
     pub(super) fn new(name: StreamName, fd: OwnedFd, token: u64) -> Self {
         let text = if name == StreamName::Stdout { "stdout" } else { "stderr" };
-        Self { name, source: Some((fd, token)), cutter: LineCutter::new(text), clients: Vec::new() }
+        Self {
+            name,
+            source: Some((fd, token)),
+            cutter: LineCutter::new(text),
+            clients: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// Keeps the clients that are as told; the others' ends are closed.
+    fn keep_clients(&mut self, mut is_kept: impl FnMut(&mut Client) -> bool) {
+        let gone = self.clients.extract_if(.., |client| !is_kept(client));
+        self.gone.extend(gone.map(|client| client.token));
     }
 
     /// Takes what there is, up to `reads_max` chunks; `false` at the stream's end.
@@ -109,7 +123,7 @@ impl Output {
                 self.cutter.push(chunk, clock::now_ns(), &mut entries);
                 let _ = log.write(&entries); // A full disk costs log lines, not the container.
             }
-            self.clients.retain_mut(|client| client.offer(chunk));
+            self.keep_clients(|client| client.offer(chunk));
             if self.clients.iter().any(|client| !client.pending.is_empty()) {
                 return true;
             }
@@ -199,13 +213,10 @@ impl Shim {
             return;
         };
         let is_over = output.source.is_none();
-        output.clients.retain(|client| {
-            let is_kept = !(is_over && client.pending.is_empty());
-            if !is_kept {
-                self.sources.remove(&client.token);
-            }
-            is_kept
-        });
+        output.keep_clients(|client| !(is_over && client.pending.is_empty()));
+        for token in output.gone.drain(..) {
+            self.sources.remove(&token);
+        }
         for client in &output.clients {
             let flags =
                 if client.pending.is_empty() { EventFlags::empty() } else { EventFlags::OUT };
@@ -226,12 +237,9 @@ impl Shim {
             return;
         };
         // An event without pending output is the reader's leaving.
-        output.clients.retain_mut(|client| {
+        output.keep_clients(|client| {
             client.token != token || (!client.pending.is_empty() && client.flush())
         });
-        if !output.clients.iter().any(|client| client.token == token) {
-            self.sources.remove(&token);
-        }
         self.balance(id, name);
     }
 
@@ -251,11 +259,8 @@ impl Shim {
         if output.clients.len() >= CLIENTS_MAX {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
+        watch(&self.epoll, write.as_fd(), token, EventFlags::empty())?;
         output.clients.push(Client { pipe: write, token, pending: Vec::new(), stuck_at_ms: 0 });
-        let pipe = output.clients.last().map(|client| client.pipe.as_fd());
-        if let Some(pipe) = pipe {
-            watch(&self.epoll, pipe, token, EventFlags::empty())?;
-        }
         self.token(Source::Client(id.to_owned(), name));
         Ok(read)
     }
@@ -270,9 +275,8 @@ impl Shim {
             else {
                 continue;
             };
-            let before = output.clients.len();
-            output.clients.retain(|client| !client.is_stuck(now_ms));
-            if output.clients.len() != before {
+            output.keep_clients(|client| !client.is_stuck(now_ms));
+            if !output.gone.is_empty() {
                 self.balance(id, name);
             }
         }

@@ -59,6 +59,8 @@ impl Shim {
     fn drop_peer(&mut self, token: u64) {
         self.peers.remove(&token);
         self.sources.remove(&token);
+        // Nobody will hear of their ends: they go on, without their terminals and without a place among those that are counted.
+        self.execs.retain(|_, exec| exec.peer != token);
     }
 
     pub(super) fn peer_ready(&mut self, token: u64, flags: EventFlags) {

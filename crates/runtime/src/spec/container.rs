@@ -21,9 +21,9 @@ pub struct ContainerSpec {
     pub read_only_root: bool,
     /// Made in the order of their depth, after `/proc`, `/dev`, `/sys`.
     pub mounts: Vec<Mount>,
-    /// Paths that look empty inside; [`crate::defaults::masked_paths`]. Ignored when privileged.
+    /// Paths that look empty inside; [`crate::defaults::MASKED_PATHS`]. Ignored when privileged.
     pub masked_paths: Vec<String>,
-    /// Paths that cannot be written inside; [`crate::defaults::read_only_paths`]. Ignored when privileged.
+    /// Paths that cannot be written inside; [`crate::defaults::READ_ONLY_PATHS`]. Ignored when privileged.
     pub read_only_paths: Vec<String>,
     /// Every host device, writable `/sys` and cgroups, nothing masked. Capabilities and seccomp stay the process' own.
     pub privileged: bool,
@@ -37,6 +37,9 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// File for standard output and error, in the CRI log format. None discards what no attached client reads.
     pub log: Option<PathBuf>,
+    /// Folder that the log lies beneath and that no container can replace: from there on no link is followed, and folders that
+    /// are missing are made. None: the folder that the log is in.
+    pub log_root: Option<PathBuf>,
     /// How large the log may grow; none if somebody else cares.
     pub log_limit: Option<LogLimit>,
     /// What standard input is.

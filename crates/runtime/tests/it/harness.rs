@@ -114,8 +114,8 @@ impl World {
                 ..ProcessSpec::default()
             },
             rootfs: self.rootfs(id),
-            masked_paths: defaults::masked_paths(),
-            read_only_paths: defaults::read_only_paths(),
+            masked_paths: owned(defaults::MASKED_PATHS),
+            read_only_paths: owned(defaults::READ_ONLY_PATHS),
             log: Some(self.log_path(id)),
             ..ContainerSpec::default()
         }
@@ -135,6 +135,10 @@ impl World {
         let content = |line: &str| line.splitn(4, ' ').nth(3).unwrap_or("").to_owned() + "\n";
         text.lines().map(content).collect()
     }
+}
+
+fn owned(paths: &[&str]) -> Vec<String> {
+    paths.iter().map(|path| (*path).to_owned()).collect()
 }
 
 impl Drop for World {

@@ -19,6 +19,11 @@ pub(crate) const TESTS: &[Test] = &[
     ("exec_reads_its_input_to_the_end", exec_reads_its_input_to_the_end),
     ("exec_has_a_terminal_with_a_size", exec_has_a_terminal_with_a_size),
     ("exec_can_be_killed", exec_can_be_killed),
+    (
+        "processes_whose_clients_have_left_take_no_place",
+        processes_whose_clients_have_left_take_no_place,
+    ),
+    ("a_terminal_ends_with_its_client", a_terminal_ends_with_its_client),
     ("a_container_has_a_terminal", a_container_has_a_terminal),
     ("attaching_joins_input_and_output", attaching_joins_input_and_output),
     ("input_ends_once", input_ends_once),
@@ -183,6 +188,35 @@ fn exec_can_be_killed() {
     handle.kill(libc::SIGKILL).unwrap();
     assert_eq!(handle.wait(LIMIT).unwrap().exit_code, 137);
     assert_eq!(exec(&sandbox, "a", "true").1, 0);
+}
+
+/// More clients than the shim has places for processes or connections come, start something and leave; it goes on.
+fn processes_whose_clients_have_left_take_no_place() {
+    const CLIENTS: usize = 260;
+    let world = World::new();
+    let sandbox = world.sandbox();
+    start(&sandbox, &world.shell("a", "sleep 1000"));
+    let args = ["sleep", "999"].map(str::to_owned).to_vec();
+    let spec = ExecSpec { container: "a".into(), args, ..ExecSpec::default() };
+    for number in 0..CLIENTS {
+        let handle = sandbox.exec(&spec);
+        assert!(handle.is_ok(), "{number}: {handle:?}");
+    }
+    let count = exec(&sandbox, "a", "ps | grep -c '[s]leep 999'").0;
+    assert_eq!(count.trim(), CLIENTS.to_string(), "they go on");
+}
+
+fn a_terminal_ends_with_its_client() {
+    let world = World::new();
+    let sandbox = world.sandbox();
+    start(&sandbox, &world.shell("a", "sleep 1000"));
+    let args = ["sleep", "998"].map(str::to_owned).to_vec();
+    let spec = ExecSpec { container: "a".into(), args, tty: true, ..ExecSpec::default() };
+    let handle = sandbox.exec(&spec).unwrap();
+    let seen = || exec(&sandbox, "a", "ps | grep -c '[s]leep 998'").0;
+    assert_eq!(seen(), "1\n");
+    drop(handle);
+    eventually("it hangs up", seen, |count| count == "0\n");
 }
 
 fn a_container_has_a_terminal() {

@@ -153,6 +153,20 @@ fn a_half_made_sandbox_is_found_and_cleared() {
     assert!(matches!(list(&world.run_dir()).unwrap().remove(0).health, Health::Unfinished));
     purge(&world.run_dir(), "s2").unwrap();
     assert!(list(&world.run_dir()).unwrap().is_empty());
+    // Whose maker was killed before it had a shim: at once, while it wrote what is wanted, and thereafter.
+    for files in [&[][..], &[".sandbox.want.new"], &["sandbox.want"]] {
+        fs::create_dir(&directory).unwrap();
+        for file in files {
+            let spec = world.sandbox_spec("s2");
+            fs::write(directory.join(file), serde_json::to_string(&spec).unwrap()).unwrap();
+        }
+        assert_eq!(list(&world.run_dir()).unwrap().len(), 1, "{files:?}");
+        purge(&world.run_dir(), "s2").unwrap();
+        assert!(!directory.exists());
+    }
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("other"), "").unwrap();
+    assert!(list(&world.run_dir()).unwrap().is_empty(), "somebody else's");
 }
 
 fn run_directories_are_private() {

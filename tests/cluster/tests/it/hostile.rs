@@ -210,29 +210,6 @@ fn a_link_in_place_of_the_termination_message_is_not_followed() {
     });
 }
 
-#[test]
-fn a_log_that_a_pod_replaced_by_a_link_is_not_read() {
-    on_cluster(|it| {
-        // A Pod that may write the node's log folder: by design mighty, yet its links must not be followed by others.
-        let logs = it.data_dir().join("log/pods");
-        let victim = it.ready(&pod(
-            "victim",
-            json!({"containers": [shell("main", "echo mine; exec sleep 3600")]}),
-        ));
-        let uid = victim["metadata"]["uid"].as_str().unwrap().to_owned();
-        let script = format!(
-            "cd /logs/default_victim_{uid}/main && rm -f 0.log && ln -s /etc/shadow 0.log && echo planted"
-        );
-        let mut made = once("planter", &script);
-        made["spec"]["containers"][0]["volumeMounts"] =
-            json!([{"name": "l", "mountPath": "/logs"}]);
-        made["spec"]["volumes"] = json!([{"name": "l", "hostPath": {"path": logs}}]);
-        assert_eq!(it.output(&made), "planted\n");
-        let read = it.api.get(&format!("{PODS}/victim/log"));
-        assert!(!read.text().contains("root:"), "{}", read.text());
-    });
-}
-
 /// CVE-2022-31030, CVE-2020-8557: floods of output and of files are bounded.
 #[test]
 fn a_flood_of_exec_output_costs_the_server_little_memory() {

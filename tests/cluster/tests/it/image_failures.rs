@@ -11,17 +11,17 @@ use podo_image::build::{BuiltImage, Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
 
 /// A registry's folder of the test's own, in which it may spoil what it likes.
-struct Store(PathBuf);
+pub(crate) struct Store(PathBuf);
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = podo_cluster_tests::cluster::folder();
         copy(&images::storage(), &folder);
         Self(folder)
     }
 
     /// Puts images in, and spoils them as told.
-    fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl FnOnce(&Registry) + Send) {
+    pub(crate) fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl FnOnce(&Registry) + Send) {
         podo_cluster_tests::Host::new().run(|| {
             let settings =
                 Settings { storage: &self.0, folder: &self.0, port: 5000, is_private: false };
@@ -33,7 +33,7 @@ impl Store {
         });
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options { storage: Some(self.0.clone()), ..Options::default() }
     }
 }
@@ -67,7 +67,7 @@ fn layer(content: &str) -> Vec<u8> {
     LayerBuilder::new().file("content", 0o644, content.as_bytes()).unwrap().finish().unwrap()
 }
 
-fn with(name: &str, image: &str) -> Value {
+pub(crate) fn with(name: &str, image: &str) -> Value {
     pod(name, json!({"containers": [also(idle("main"), json!({"image": image}))]}))
 }
 
@@ -102,7 +102,7 @@ fn assert_nothing_half_done(it: &Cluster) {
     assert!(half.is_empty(), "half-unpacked layers: {half:?}");
 }
 
-fn is_fit(what: &str) -> bool {
+pub(crate) fn is_fit(what: &str) -> bool {
     match podo_cluster_tests::cluster::unfit(&Options::default()) {
         None => true,
         Some(why) => {
@@ -127,6 +127,8 @@ fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good
         blobs[0].0.clone()
     };
     let (flipped_layer, truncated_layer) = (last(&flipped), last(&truncated));
+    let length = truncated.blobs[&truncated_layer].len();
+    let too_short = format!("failed size validation: {} != {length}", length / 2);
     let store = Store::new();
     let pushed = [("flipped", flipped), ("truncated", truncated), ("good", image(vec![good]))];
     store.add(&pushed, |registry| {
@@ -140,8 +142,8 @@ fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
     });
     with_cluster(store.options(), |it| {
-        fails(it, "flipped", "flipped:1", "digest");
-        fails(it, "truncated", "truncated:1", "");
+        fails(it, "flipped", "flipped:1", &format!("expected {flipped_layer}"));
+        fails(it, "truncated", "truncated:1", &too_short);
         it.ready(&with("good", "good:1"));
         assert_nothing_half_done(it);
         // The registry is mended: the Pod goes on by itself.

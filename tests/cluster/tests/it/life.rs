@@ -6,7 +6,7 @@ use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{
     also, container, has_ended, idle, is_ready, once, pod, restarts, shell, waiting,
 };
-use podo_cluster_tests::{Cluster, leaks};
+use podo_cluster_tests::{Cluster, PATIENCE, leaks, until};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -220,7 +220,13 @@ fn s48_the_grace_period_is_kept_and_ends_with_a_kill() {
 #[test]
 fn s22_a_deleted_pod_shows_how_its_containers_ended_before_it_goes() {
     on_cluster(|it| {
-        it.ready(&pod("leaving", json!({"containers": [shell("main", "trap 'exit 9' TERM; while :; do sleep 100 & wait; done")]})));
+        let script = "trap 'exit 9' TERM; echo set; while :; do sleep 100 & wait; done";
+        it.ready(&pod("leaving", json!({"containers": [shell("main", script)]})));
+        // Before, the first process of a container is not to be ended by a TERM.
+        until("the trap is set", PATIENCE, || match it.log("leaving", "main").as_str() {
+            "set\n" => Ok(()),
+            other => Err(other.to_owned()),
+        });
         let mut watch =
             it.api.watch(&format!("{PODS}?watch=true&fieldSelector=metadata.name%3Dleaving"));
         it.api.delete(&format!("{PODS}/leaving")).ok();

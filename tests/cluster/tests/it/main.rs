@@ -11,6 +11,10 @@
 mod access;
 mod documents;
 mod hostile;
+mod hostile_files;
+mod hostile_images;
+mod hostile_network;
+mod hostile_requests;
 mod image_failures;
 mod images;
 mod input;
@@ -23,6 +27,7 @@ mod kubectl_streams;
 mod life;
 mod logs;
 mod manifests;
+mod mounts;
 mod placement;
 mod pods;
 mod proxies;

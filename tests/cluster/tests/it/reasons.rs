@@ -1,10 +1,13 @@
 //! What `get pods` shows in its STATUS column, for every reason that can occur (S22).
 
+use podo_cluster_tests::api::Lines;
 use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, condition, container, idle, once, pod, shell, waiting};
-use podo_cluster_tests::{Cluster, PATIENCE, until};
+use podo_cluster_tests::{Cluster, PATIENCE, images, until, with_cluster};
+use podo_image::build::{Compression, ImageBuilder};
 use serde_json::{Value, json};
 
+use crate::image_failures::{Store, is_fit};
 use crate::on_cluster;
 
 /// The column as the server's table has it.
@@ -26,6 +29,25 @@ pub(crate) fn until_shown(it: &Cluster, name: &str, text: &str) {
         let now = shown(it, name);
         if now == text { Ok(()) } else { Err(now) }
     });
+}
+
+/// Whether the column has shown a text since a version, however short.
+#[track_caller]
+fn has_shown(it: &Cluster, since: &str, name: &str, text: &str) -> bool {
+    let path = format!(
+        "{PODS}?watch=true&resourceVersion={since}&fieldSelector=metadata.name%3D{name}&timeoutSeconds=5"
+    );
+    let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    it.api.block_on(async {
+        let answer = it.api.open("GET", &path, &accept, bytes::Bytes::new()).await.unwrap();
+        let mut lines = Lines::new(answer.into_body());
+        while let Ok(Some(event)) = lines.next().await {
+            if event["object"]["rows"][0]["cells"][2] == text {
+                return true;
+            }
+        }
+        false
+    })
 }
 
 fn with(name: &str, more: Value) -> Value {
@@ -61,11 +83,15 @@ fn s22_init_counts_init_error_and_init_crash_loop() {
     on_cluster(|it| {
         let spec = |first: &str| json!({"initContainers": [shell("i1", first), shell("i2", "true")], "containers": [idle("main")]});
         it.create_pod(&pod("init", spec("sleep 3600")));
+        let mut second = spec("true");
+        second["initContainers"][1] = shell("i2", "sleep 3600");
+        it.create_pod(&pod("init-second", second));
         it.create_pod(&pod("init-loop", spec("exit 1")));
         let mut never = spec("exit 1");
         never["restartPolicy"] = json!("Never");
         it.create_pod(&pod("init-error", never));
         until_shown(it, "init", "Init:0/2");
+        until_shown(it, "init-second", "Init:1/2");
         until_shown(it, "init-loop", "Init:CrashLoopBackOff");
         until_shown(it, "init-error", "Init:Error");
     });
@@ -84,6 +110,7 @@ fn s22_image_reasons() {
         until_shown(it, "never", "ErrImageNeverPull");
         until_shown(it, "invalid", "InvalidImageName");
         it.since(&since, "missing", "fails to pull", |pod| waiting(pod, "main") == "ErrImagePull");
+        assert!(has_shown(it, &since, "missing", "ErrImagePull"));
         until_shown(it, "missing", "ImagePullBackOff");
         it.event("never", "ErrImageNeverPull");
         it.event("invalid", "InspectFailed");
@@ -113,6 +140,7 @@ fn s22_containers_that_cannot_be_configured_or_started() {
         it.since(&since, "no-command", "cannot run", |pod| {
             waiting(pod, "main") == "RunContainerError"
         });
+        assert!(has_shown(it, &since, "no-command", "RunContainerError"));
         until_shown(it, "no-command", "CrashLoopBackOff");
         until_shown(it, "no-command-once", "StartError");
         let ended = it.until("no-command-once", "has ended", podo_cluster_tests::pods::has_ended);
@@ -128,6 +156,29 @@ fn s22_containers_that_cannot_be_configured_or_started() {
             &json!({"metadata": {"name": "none"}, "data": {"a": "b"}}),
         );
         it.until("unconfigured", "is ready", podo_cluster_tests::pods::is_ready);
+    });
+}
+
+#[test]
+fn s22_containers_that_cannot_be_made() {
+    if !is_fit("an image that says nothing to run") {
+        return;
+    }
+    let store = Store::new();
+    let image = ImageBuilder::new().layer(images::busybox_layer().unwrap(), Compression::Gzip);
+    let image = image.config(images::config(&[], &[])).build().unwrap();
+    store.add(&[("nothing", image)], |_| {});
+    with_cluster(store.options(), |it| {
+        let mut made = with("unmade", json!({"image": "nothing:1"}));
+        made["spec"]["containers"][0].as_object_mut().unwrap().remove("command");
+        it.create_pod(&made);
+        until_shown(it, "unmade", "CreateContainerError");
+        let seen = it.until("unmade", "waits", |pod| !waiting(pod, "main").is_empty());
+        let message = container(&seen, "main")["state"]["waiting"]["message"].as_str().unwrap();
+        assert!(message.ends_with("no command specified"), "{message}");
+        let event = it.event("unmade", "Failed");
+        let text = event["message"].as_str().unwrap();
+        assert!(text.starts_with("Error: ") && text.ends_with("no command specified"), "{text}");
     });
 }
 

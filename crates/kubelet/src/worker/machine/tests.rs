@@ -22,6 +22,7 @@ fn show(command: &Command) -> String {
         Command::Act(action) => {
             format!("{action:?}").split([' ', '(']).next().unwrap_or("").to_owned()
         }
+        Command::Refresh => "refresh".to_owned(),
         Command::Abandon => "abandon".to_owned(),
         Command::Stop { name, grace, .. } => format!("stop {name} {grace}"),
         Command::CleanUp { .. } => "clean up".to_owned(),
@@ -207,4 +208,48 @@ fn a_container_in_its_back_off_is_told_once_per_wait() {
     assert_eq!(life.step(1002, &lines), "tell back-off a");
     assert_eq!(life.step(1003, &lines), "");
     assert_eq!(life.step(1012, &lines), "Start");
+}
+
+/// A pull that hangs: what runs meanwhile gets its new token, and a Pod that is deleted waits for that and not for the pull.
+#[test]
+fn volumes_are_refreshed_while_a_container_is_being_started() {
+    let mut life = life(
+        json!({"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "never comes"}]}),
+    );
+    let at = |seconds| Some(Timestamp::from_seconds(seconds));
+    life.machine.memory.note_volumes(at(2000), true, Timestamp::from_seconds(1000));
+    let lines = ["sandbox 0 ready", "a running"];
+    assert_eq!(life.step(1000, &lines), "Start");
+    assert_eq!(life.step(1999, &lines), "");
+    assert_eq!(life.machine.wake_at(), at(2000));
+    assert_eq!(life.step(2000, &lines), "refresh");
+    assert_eq!(life.step(2000, &lines), "", "one at a time");
+    life.apply(Outcome::Volumes { refresh_at: at(3000), is_ok: true });
+    assert_eq!(life.step(2001, &lines), "", "the start goes on");
+    life.machine.sources_changed();
+    assert_eq!(life.step(2002, &lines), "refresh");
+    // It fails, and is tried again.
+    life.machine
+        .apply(Outcome::Volumes { refresh_at: None, is_ok: false }, Timestamp::from_seconds(2002));
+    assert_eq!(life.step(2002, &lines), "");
+    assert_eq!(life.step(2003, &lines), "refresh");
+    life.delete(30);
+    assert_eq!(life.step(2004, &lines), "", "volumes are not taken down while they are made");
+    life.apply(Outcome::Volumes { refresh_at: None, is_ok: true });
+    assert_eq!(life.step(2005, &lines), "abandon, stop a 30");
+}
+
+#[test]
+fn a_start_that_ends_during_a_refresh_is_followed_by_the_next_after_it() {
+    let container = |name: &str| json!({"name": name, "image": "i"});
+    let mut life = life(json!({"containers": [container("a"), container("b")]}));
+    let lines = ["sandbox 0 ready"];
+    assert_eq!(life.step(1000, &lines), "Start");
+    life.machine.sources_changed();
+    assert_eq!(life.step(1001, &lines), "refresh");
+    life.apply(Outcome::Started { name: "a".into(), failure: None });
+    let lines = ["sandbox 0 ready", "a running"];
+    assert_eq!(life.step(1002, &lines), "");
+    life.apply(Outcome::Volumes { refresh_at: None, is_ok: true });
+    assert_eq!(life.step(1003, &lines), "Start");
 }

@@ -202,20 +202,37 @@ fn an_ephemeral_container_is_started_once_even_while_the_pod_does_not_get_on() {
     check(spec, &["sandbox 0 ready", "i1 running", "debug exited 1 at 9"], "-");
 }
 
-#[test]
-fn what_the_server_has_counted_goes_on_after_the_runtime_has_forgotten() {
-    let status = |name: &str| {
-        json!({"name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 4,
-            "containerID": "podo://x", "state": {"running": {}}})
-    };
-    let old = json!({"containerStatuses": [status("a")]});
+#[track_caller]
+fn check_count(lines: &[&str], status: Value, expected: &str) {
+    let mut known = json!({"name": "a", "image": "i", "imageID": "", "ready": false});
+    known.as_object_mut().expect("an object").extend(status.as_object().expect("fields").clone());
     let plan = plan(PlanInput {
         pod: &view(json!({"containers": [container("a")]})),
-        observed: &observed(&["sandbox 0 ready"]),
+        observed: &observed(lines),
         memory: &ready_memory(),
         probes: &Probes::default(),
-        old: &serde_json::from_value(old).expect("a status"),
+        old: &serde_json::from_value(json!({"containerStatuses": [known]})).expect("a status"),
         now: Timestamp::from_seconds(1000),
     });
-    assert_eq!(show(&plan), "start a 5");
+    assert_eq!(show(&plan), expected);
+}
+
+#[test]
+fn what_the_server_has_counted_goes_on_after_the_runtime_has_forgotten() {
+    let ran = json!({"restartCount": 4, "containerID": "podo://x", "state": {"running": {}}});
+    check_count(&["sandbox 0 ready"], ran, "start a 5");
+}
+
+#[test]
+fn a_container_that_was_made_and_never_started_is_no_restart() {
+    let waiting = json!({"waiting": {"reason": "ContainerCreating"}});
+    let made = json!({"restartCount": 0, "containerID": "podo://x", "state": waiting.clone()});
+    check_count(&["sandbox 0 ready", "a created"], made.clone(), "replace a-0");
+    check_count(&["sandbox 0 ready"], made, "start a 0");
+    // In the sandbox before.
+    let none = json!({"restartCount": 0, "state": waiting.clone()});
+    check_count(&["sandbox 0 lost", "a created", "sandbox 1 ready"], none, "start a 0");
+    let again = json!({"restartCount": 1, "containerID": "podo://y", "state": waiting,
+        "lastState": {"terminated": {"exitCode": 1}}});
+    check_count(&["sandbox 0 ready", "a exited 1 at 9"], again, "start a 1");
 }
