@@ -1,7 +1,7 @@
 //! Whole classes of command lines, each said to our kubectl and to the newest real one: both must answer the same (S60 – S68).
 //!
 //! A line is split at blanks; single quotes keep blanks. `{}` is an object of one's own. What differs from run to run by nature is
-//! not compared here: `-o json` of what was made twice, tokens, the order of events of one moment, and that of a config map's keys,
+//! not compared here: `-o json` of what was made twice, tokens, the order of events of one moment, and that of the keys of data,
 //! which v1.33 describes in no order.
 
 use podo_cluster_tests::Cluster;
@@ -54,7 +54,7 @@ fn furnish(it: &Cluster) {
     let objects = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"},
          "data": {"lines": "x\ny\n"}, "binaryData": {"bin": "AAEC"}},
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden"}, "stringData": {"user": "admin", "pass": "hunter2"}},
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden"}, "stringData": {"pass": "hunter2"}},
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "labels": {"app": "web"}},
          "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}, {"name": "other", "port": 81, "targetPort": 9}]}},
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "outside"},
