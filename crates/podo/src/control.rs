@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::progress::Step;
+
 /// A request is a short line.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
@@ -52,8 +54,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// Something to show.
     Line(String),
-    /// How far something has got: what, done, and of how much (0 if that is not known).
-    Progress(String, u64, u64),
+    /// How far something has got.
+    Progress(Step),
     /// It went well.
     Done,
     /// It did not.

@@ -12,6 +12,8 @@ use crate::control::{self, Request};
 use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::node_config::{self, CriParts};
+use crate::progress::Step;
+use crate::screen;
 
 /// How long the process may take until it can be asked: it may just be starting.
 const START: Duration = Duration::from_secs(10);
@@ -22,9 +24,15 @@ const END: Duration = Duration::from_secs(120);
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     require_root("podo down")?;
     let instance = Instance::of(&options.common.data_dir)?;
-    let lock = end_process(&instance).await?;
-    // Pods of a process that was killed are still there, and its directories.
-    remove_leftovers(&instance).await?;
+    let sandboxes = instance.data_dir.join("runtime/cri/sandboxes");
+    let steps = move || vec![Step::note("podo down", left(&sandboxes))];
+    let end = async {
+        let lock = end_process(&instance).await?;
+        // Pods of a process that was killed are still there, and its directories.
+        remove_leftovers(&instance).await?;
+        Ok(lock)
+    };
+    let lock = screen::during(end, steps).await?;
     unmount_beneath(&instance.data_dir)?;
     if options.purge {
         std::fs::remove_dir_all(&instance.data_dir).map_err(|error| {
@@ -36,6 +44,15 @@ pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     }
     drop(lock);
     Ok(())
+}
+
+/// How many Pods are still to be removed, in words.
+fn left(sandboxes: &Path) -> String {
+    match std::fs::read_dir(sandboxes).map_or(0, Iterator::count) {
+        0 => "ending the instance".to_owned(),
+        1 => "1 Pod is still to be removed".to_owned(),
+        count => format!("{count} Pods are still to be removed"),
+    }
 }
 
 /// Volumes in memory are mounts that outlive the process.

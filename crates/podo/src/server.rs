@@ -57,8 +57,10 @@ pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
 pub(crate) fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // A second call in one process changes nothing.
-    let _already_set =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _already_set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| crate::screen::Log)
+        .try_init();
 }
 
 /// Starts the API server, and with it the chosen controllers and the scheduler.

@@ -21,6 +21,8 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::manager::Manager;
 use crate::manifests;
+use crate::progress::Step;
+use crate::screen;
 use crate::server::{self, ControlPlaneParts};
 
 /// How long tasks may go on when the process is asked to end.
@@ -42,9 +44,14 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     server::log();
     let instance = Instance::of(&options.common.data_dir)?;
     let lock = instance.lock()?;
-    let mut control_plane =
-        server::start_control_plane(&options.common, &options.control_plane).await?;
-    let mut node = start_node(options, &instance, &control_plane).await?;
+    let start = async {
+        let control_plane =
+            server::start_control_plane(&options.common, &options.control_plane).await?;
+        let node = start_node(options, &instance, &control_plane).await?;
+        Ok((control_plane, node))
+    };
+    let steps = || vec![Step::note("podo up", "starting")];
+    let (mut control_plane, mut node) = screen::during(start, steps).await?;
     let end = Arc::new(StopHandle::new());
     let control = serve_control(&instance, &node, &end)?;
     crate::say(&format!(
@@ -55,8 +62,10 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let kubeconfig = server::kubeconfig_path(&options.common.data_dir);
     crate::say(&format!("kubeconfig {}", kubeconfig.display()));
     let client = admin(&control_plane);
+    let images = node.cri.images().clone();
+    let applied = manifests::apply(&client, &kubeconfig, &options.filename, images);
     let applying = async {
-        if let Err(failure) = manifests::apply(&client, &kubeconfig, &options.filename).await {
+        if let Err(failure) = applied.await {
             crate::tell(&format!("error: {failure}"));
         }
         std::future::pending::<()>().await;

@@ -11,17 +11,17 @@ use podo_image::build::{BuiltImage, Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
 
 /// A registry's folder of the test's own, in which it may spoil what it likes.
-struct Store(PathBuf);
+pub(crate) struct Store(PathBuf);
 
 impl Store {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = podo_cluster_tests::cluster::folder();
         copy(&images::storage(), &folder);
         Self(folder)
     }
 
     /// Puts images in, and spoils them as told.
-    fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl FnOnce(&Registry) + Send) {
+    pub(crate) fn add(&self, pushed: &[(&str, BuiltImage)], spoil: impl FnOnce(&Registry) + Send) {
         podo_cluster_tests::Host::new().run(|| {
             let settings =
                 Settings { storage: &self.0, folder: &self.0, port: 5000, is_private: false };
@@ -33,7 +33,7 @@ impl Store {
         });
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options { storage: Some(self.0.clone()), ..Options::default() }
     }
 }
@@ -57,7 +57,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn image(layers: Vec<Vec<u8>>) -> BuiltImage {
+pub(crate) fn image(layers: Vec<Vec<u8>>) -> BuiltImage {
     let base = ImageBuilder::new().layer(images::busybox_layer().unwrap(), Compression::Gzip);
     let all = layers.into_iter().fold(base, |image, layer| image.layer(layer, Compression::Gzip));
     all.config(images::config(&[], &["sh"])).build().unwrap()
@@ -90,7 +90,7 @@ fn fails(it: &Cluster, name: &str, image: &str, text: &str) {
 }
 
 /// Nothing of what failed lies in the node's image store.
-fn assert_nothing_half_done(it: &Cluster) {
+pub(crate) fn assert_nothing_half_done(it: &Cluster) {
     let store = it.data_dir().join("runtime/image");
     let names = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
@@ -102,7 +102,7 @@ fn assert_nothing_half_done(it: &Cluster) {
     assert!(half.is_empty(), "half-unpacked layers: {half:?}");
 }
 
-fn is_fit(what: &str) -> bool {
+pub(crate) fn is_fit(what: &str) -> bool {
     match podo_cluster_tests::cluster::unfit(&Options::default()) {
         None => true,
         Some(why) => {

@@ -112,7 +112,7 @@ fn without_root_up_and_down_end_with_77_and_a_server_runs() {
     });
 }
 
-/// A `podo server` that says when it is ready.
+/// A `podo server` or `podo up` that says when it is ready.
 pub(crate) struct Server {
     child: std::process::Child,
     out: std::io::BufReader<std::process::ChildStdout>,
@@ -126,12 +126,18 @@ impl Server {
     }
 
     pub(crate) fn until_ready(&mut self) {
+        self.until_says("kubeconfig");
+    }
+
+    /// Waits for a line with a text and returns it.
+    pub(crate) fn until_says(&mut self, text: &str) -> String {
         let mut line = String::new();
-        while !line.contains("kubeconfig") {
+        while !line.contains(text) {
             line.clear();
             let read = std::io::BufRead::read_line(&mut self.out, &mut line).unwrap();
-            assert_ne!(read, 0, "podo server ended: {:?}", self.child.wait());
+            assert_ne!(read, 0, "podo ended: {:?}", self.child.wait());
         }
+        line
     }
 
     pub(crate) fn stop(&mut self) {

@@ -25,6 +25,7 @@ mod logs;
 mod manifests;
 mod placement;
 mod pods;
+mod progress;
 mod proxies;
 mod reasons;
 mod reboot;
