@@ -1,5 +1,6 @@
 //! `podo down`: ends the process of an instance and removes everything that it put into the kernel.
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,13 @@ pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     let lock = screen::during(end, steps).await?;
     unmount_beneath(&instance.data_dir)?;
     if options.purge {
-        std::fs::remove_dir_all(&instance.data_dir).map_err(|error| {
-            Failure::new(
-                Class::Unavailable,
-                format!("cannot remove {}: {error}", instance.data_dir.display()),
-            )
-        })?;
+        match std::fs::remove_dir_all(&instance.data_dir) {
+            // A disk that is mounted there stays, with nothing on it.
+            Err(error) if error.kind() != ErrorKind::ResourceBusy => {
+                return Err(Failure::of_file("remove", &instance.data_dir, &error));
+            }
+            _ => {}
+        }
     }
     drop(lock);
     Ok(())
@@ -63,7 +65,8 @@ pub(crate) fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
     let table = std::fs::read_to_string("/proc/self/mountinfo")
         .map_err(|error| failed("volumes", error))?;
     // What was mounted last may stand on what was mounted before.
-    for target in mount_points(&table).filter(|path| path.starts_with(directory)).rev() {
+    let is_beneath = |path: &PathBuf| path.starts_with(directory) && path != directory;
+    for target in mount_points(&table).filter(is_beneath).rev() {
         rustix::mount::unmount(&target, rustix::mount::UnmountFlags::NOFOLLOW)
             .map_err(|error| failed(&target.display().to_string(), error.into()))?;
     }
@@ -137,10 +140,9 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
     cri.teardown().await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
     cri.shutdown().await;
     match std::fs::remove_dir_all(&instance.run_dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(
-            Class::Unavailable,
-            format!("cannot remove {}: {error}", instance.run_dir.display()),
-        )),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::of_file("remove", &instance.run_dir, &error))
+        }
         _ => Ok(()),
     }
 }

@@ -14,6 +14,7 @@ mod local;
 mod manager;
 mod manifests;
 mod node_config;
+mod preflight;
 mod progress;
 mod screen;
 mod server;

@@ -223,9 +223,7 @@ fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
         io::Write::write_all(&mut file, text.as_bytes())?;
         std::fs::rename(&fresh, &path)
     };
-    write().map_err(|error| {
-        Failure::new(Class::Unavailable, format!("cannot write {}: {error}", path.display()))
-    })
+    write().map_err(|error| Failure::of_file("write", &path, &error))
 }
 
 /// An address by which the server can be called from this machine.

@@ -21,6 +21,7 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::manager::Manager;
 use crate::manifests;
+use crate::preflight;
 use crate::progress::Step;
 use crate::screen;
 use crate::server::{self, ControlPlaneParts};
@@ -42,6 +43,7 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let began = Instant::now();
     require_root("podo up")?;
     server::log();
+    preflight::check()?;
     let instance = Instance::of(&options.common.data_dir)?;
     let lock = instance.lock()?;
     let start = async {
@@ -173,9 +175,8 @@ async fn serve_kubelet(
 
 fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Result<Tasks, Failure> {
     let path = instance.control_socket();
-    let listener = control::listen(&path).map_err(|error| {
-        Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
-    })?;
+    let listener =
+        control::listen(&path).map_err(|error| Failure::of_file("open", &path, &error))?;
     let manager = Arc::new(Manager::new(Arc::clone(&node.cri), Arc::clone(end)));
     let mut tasks = Tasks::new("control");
     let stop = tasks.stop_signal();

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use podo_cluster_tests::pods::{also, idle, pod};
 use podo_cluster_tests::{Cluster, Ran, SlowLink, Terminal, with_cluster};
-use podo_image::build::{BuiltImage, LayerBuilder};
+use podo_image::build::BuiltImage;
 use serde_json::json;
 
-use crate::image_failures::{Store, image, is_fit};
+use crate::image_failures::{Store, image, is_fit, noise};
 use crate::instances::Server;
 
 /// The port of the slow way to the registry.
@@ -17,24 +17,12 @@ const SLOW: u16 = 5002;
 /// Images that take a second or two over it.
 const NAMES: [&str; 4] = ["slow-a", "slow-b", "slow-c", "slow-d"];
 
-/// An image with a layer that nothing compresses.
-fn big(seed: u64) -> BuiltImage {
-    let mut state = seed;
-    let noise: Vec<u8> = std::iter::repeat_with(|| {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    })
-    .take(2 << 20)
-    .collect();
-    image(vec![LayerBuilder::new().file("noise", 0o644, &noise).unwrap().finish().unwrap()])
-}
-
 /// A store with all of them.
 fn store() -> Store {
     let store = Store::new();
     let seeds = 1..;
-    let images: Vec<(&str, BuiltImage)> = NAMES.into_iter().zip(seeds.map(big)).collect();
+    let images: Vec<(&str, BuiltImage)> =
+        NAMES.into_iter().zip(seeds.map(|seed| image(vec![noise(2 << 20, seed)]))).collect();
     store.add(&images, |_| {});
     store
 }
