@@ -7,31 +7,13 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs};
-use super::rules::compact;
+use super::rules::{STANDARD_VERBS, compact};
 use super::tabs::Tabs;
 use super::value::{Look, shown};
 
-/// The verbs that kubectl v1.36 knows of resources; any other is asked for with a warning.
-const RESOURCE_VERBS: &[&str] = &[
-    "*",
-    "approve",
-    "attest",
-    "bind",
-    "create",
-    "delete",
-    "deletecollection",
-    "escalate",
-    "get",
-    "impersonate",
-    "list",
-    "patch",
-    "proxy",
-    "sign",
-    "update",
-    "use",
-    "watch",
-];
-/// Its verbs of paths that are no resources.
+/// The verbs that kubectl v1.36 knows of resources besides those that are standard in a role; any other is asked for with a warning.
+const MORE_RESOURCE_VERBS: &[&str] = &["approve", "attest", "sign"];
+/// The verbs of paths that are no resources.
 const NON_RESOURCE_VERBS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "*"];
 
@@ -126,8 +108,12 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
         return Err(Fault::refused("--no-headers cannot be set without --list specified"));
     }
     let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
-    let known = if target.starts_with('/') { NON_RESOURCE_VERBS } else { RESOURCE_VERBS };
-    if !known.contains(&verb.as_str()) {
+    let known: &[&[&str]] = if target.starts_with('/') {
+        &[NON_RESOURCE_VERBS]
+    } else {
+        &[STANDARD_VERBS, MORE_RESOURCE_VERBS]
+    };
+    if !known.iter().any(|verbs| verbs.contains(&verb.as_str())) {
         ctx.warn_once(&format!("verb '{verb}' is not a known verb\n"));
     }
     let spec = if target.starts_with('/') {
