@@ -1,4 +1,7 @@
-//! `auth whoami` and `auth can-i`.
+//! `auth whoami`, `auth can-i` and `auth reconcile`.
+
+mod cover;
+mod reconcile;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -28,6 +31,7 @@ pub(crate) struct Auth {
 enum Verb {
     Whoami(WhoAmI),
     CanI(CanI),
+    Reconcile(reconcile::Reconcile),
 }
 
 /// Show who the server takes one for
@@ -65,6 +69,7 @@ struct CanI {
 pub(crate) async fn run(ctx: &Ctx, args: Auth) -> Outcome {
     match args.verb {
         Verb::Whoami(args) => who_am_i(ctx, args).await,
+        Verb::Reconcile(args) => reconcile::run(ctx, args).await,
         Verb::CanI(args) if args.list => list(ctx, args).await,
         Verb::CanI(args) => can_i(ctx, args).await,
     }

@@ -731,3 +731,53 @@ fn kustomizations_are_refused_in_one_sentence() {
         }
     });
 }
+
+#[test]
+fn s68_auth_reconcile_adds_what_is_missing_and_takes_away_what_is_too_much() {
+    on_cluster(|it| {
+        let each = RECONCILE.iter();
+        all_alike(each.map(|(line, input)| compared_on_own(it, &slices(&words(line)), input).1));
+    });
+}
+
+/// What each line is told to reconcile, one after another on the same objects.
+const RECONCILE: &[(&str, &str)] = &[
+    ("auth reconcile", ""),
+    ("auth reconcile -f nosuch.yaml", ""),
+    ("auth reconcile -f - --dry-run=client", ROLE),
+    ("auth reconcile -f -", BAD_ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", ROLE),
+    ("auth reconcile -f -", ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", WIDER_ROLE),
+    ("get role {} -o jsonpath={.rules}{.metadata.labels}", ""),
+    ("auth reconcile -f - --remove-extra-permissions --dry-run=client", ROLE),
+    ("auth reconcile -f - --remove-extra-permissions", ROLE),
+    ("get role {} -o jsonpath={.rules}{.metadata.labels}", ""),
+    ("auth reconcile -f - -o name", WIDER_ROLE),
+    ("annotate role {} rbac.authorization.kubernetes.io/autoupdate=false", ""),
+    ("auth reconcile -f - --remove-extra-permissions", ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", BINDING),
+    ("auth reconcile -f -", BINDING),
+    ("auth reconcile -f -", OTHER_SUBJECTS),
+    ("get rolebinding {} -o jsonpath={.subjects[*].name}", ""),
+    ("auth reconcile -f - --remove-extra-subjects", OTHER_SUBJECTS),
+    ("get rolebinding {} -o jsonpath={.subjects[*].name}", ""),
+    ("auth reconcile -f -", OTHER_ROLE),
+    ("get rolebinding {} -o jsonpath={.roleRef.name}{.subjects[*].name}", ""),
+    ("auth reconcile -f -", MAP),
+    ("auth reconcile -f -", AGGREGATED),
+    ("auth reconcile -f - -o jsonpath={.aggregationRule} --dry-run=client", AGGREGATED),
+    ("delete clusterrole {}", ""),
+];
+
+const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default}\nrules:\n- {apiGroups: [''], resources: [pods, pods/log], verbs: [get, list]}\n";
+/// In YAML `y` is a truth value.
+const BAD_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default}\nrules:\n- {apiGroups: [''], resources: [pods], resourceNames: [y], verbs: [get]}\n";
+const WIDER_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default, labels: {a: b}}\nrules:\n- {apiGroups: ['', apps], resources: [pods], resourceNames: [x, z], verbs: [get, delete]}\n- {apiGroups: [''], resources: ['*/log'], verbs: ['*']}\n";
+const BINDING: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: '{}'}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}\n- {kind: ServiceAccount, name: default, namespace: default}\n";
+const OTHER_SUBJECTS: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: '{}'}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: devs}\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}\n";
+const OTHER_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: joe}\n";
+const AGGREGATED: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: '{}'}\naggregationRule: {clusterRoleSelectors: [{matchLabels: {a: b}}]}\nrules: []\n";
