@@ -5,6 +5,7 @@ mod fuzz;
 mod schema;
 mod test;
 mod tidy;
+mod tidy_paths;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@
 //! - No test is ignored but those that others start ([`IGNORED`]).
 //! - Plural resource names stand in the registry (and in tests), nowhere else.
 //! - The two READMEs have the same headings, commands and tables in the same order.
+//! - Every path that the page on architecture names is there ([`crate::tidy_paths`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use crate::tidy_paths;
 
 /// A crate and the crates of the house that it may depend on. `podo`, tests and benches may depend on all.
 const DOORS: &[(&str, &[&str])] = &[
@@ -91,6 +94,7 @@ pub(crate) fn run() -> Result<String, String> {
     plurals(&files, &mut problems)?;
     ignored(&mut problems)?;
     readmes(&mut problems);
+    paths(&mut problems)?;
     if problems.is_empty() {
         return Ok(format!("tidy: {} files, {} known offenders", files.len(), known.len()));
     }
@@ -275,4 +279,14 @@ fn readmes(problems: &mut Vec<String>) {
         _ => problems
             .push("README.md and README.ko.md differ in headings, commands or tables".to_owned()),
     }
+}
+
+/// A page that sends its reader to a file that is gone is worse than none.
+fn paths(problems: &mut Vec<String>) -> Result<(), String> {
+    let page = tidy_paths::PAGE;
+    let text = fs::read_to_string(page).map_err(|error| format!("{page}: {error}"))?;
+    for (line, path) in tidy_paths::missing(&text, Path::new("")) {
+        problems.push(format!("{page}:{line} names {path}, which is not there"));
+    }
+    Ok(())
 }

@@ -117,14 +117,34 @@ impl Object {
         &self.json
     }
 
-    /// The tree.
+    /// The whole tree: for who writes the object.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.json).unwrap_or_default()
     }
 
-    /// The typed view.
+    /// The tree without `managedFields`: for who reads the object. They are the larger part of most trees.
+    pub fn view(&self) -> Value {
+        self.to().unwrap_or_default()
+    }
+
+    /// The typed view without `managedFields`.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.json)
+        match self.managed_fields_span() {
+            Some(span) => {
+                let rest = [&self.json[..span.start], &self.json[span.end..]].concat();
+                serde_json::from_slice(&rest)
+            }
+            None => serde_json::from_slice(&self.json),
+        }
+    }
+
+    /// Where `managedFields` are, with the comma before them. They are the last field of the metadata.
+    fn managed_fields_span(&self) -> Option<Range<usize>> {
+        // Within a string the quotes would be escaped, and a key of a map has a string behind it.
+        const START: &[u8] = b",\"managedFields\":[";
+        let start = find(&self.json, START)?;
+        let metadata = self.metadata_span();
+        metadata.contains(&start).then(|| start..metadata.end - 1)
     }
 
     /// The message of the object in protobuf, without envelope.
@@ -195,7 +215,7 @@ fn version_span(json: &[u8]) -> Option<(usize, usize)> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 impl fmt::Debug for Object {
@@ -229,5 +249,22 @@ mod tests {
         assert_eq!(object.at_version(5).value()["metadata"]["resourceVersion"], "5");
         assert_eq!((object.label("a"), object.label("c")), (Some("1"), None));
         assert!(object.json()[object.list_prefix()..].starts_with(b"\"metadata\""));
+    }
+
+    #[test]
+    fn who_reads_an_object_is_not_shown_who_manages_its_fields() {
+        let ty = builtin().get("core/v1.ConfigMap").expect("known");
+        let decoy = ",\"managedFields\":[";
+        let bare = json!({"kind": "ConfigMap", "apiVersion": "v1", "data": {"managedFields": "[", "a": decoy},
+            "metadata": {"name": "x", "annotations": {"a": "b", "managedFields": "[", "z": decoy}}});
+        let mut value = bare.clone();
+        value["metadata"]["managedFields"] =
+            json!([{"manager": "m", "operation": "Update", "fieldsV1": {"f:data": {"f:a]}": {}}}}]);
+        for value in [&bare, &value] {
+            let object = Object::new(value, ty, Box::default());
+            assert_eq!((&object.view(), &object.value()), (&bare, value));
+            let metadata: Value = serde_json::from_slice(object.metadata_json()).expect("JSON");
+            assert_eq!(metadata, value["metadata"]);
+        }
     }
 }

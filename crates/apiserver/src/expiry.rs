@@ -28,7 +28,7 @@ async fn sweep(api: &Api) {
     let now = api.clock.now();
     let Ok(entries) = all_of(api, events, "") else { return };
     for entry in entries {
-        let value = entry.value.value();
+        let value = entry.value.view();
         let last = ["lastTimestamp", "eventTime"]
             .iter()
             .filter_map(|field| Timestamp::parse(podo_api::tree::str_at(&value, &[field])))

@@ -342,7 +342,7 @@ fn read_stored(
         }
         // A changed Service's own ports are taken as well: what it keeps is not asked for again.
         if needs.ports && matches!(of(kind), "NodePort" | "LoadBalancer") {
-            let service = object.value();
+            let service = object.view();
             let ports = service::node_ports(&service)
                 .into_iter()
                 .chain([service::health_check_port(&service)]);

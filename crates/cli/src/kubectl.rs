@@ -5,6 +5,7 @@ mod applied;
 mod apply;
 mod auth;
 mod call;
+mod cluster_info;
 mod config;
 mod context;
 pub(crate) mod cp;
@@ -24,6 +25,7 @@ mod files;
 mod get;
 mod globals;
 mod kinds;
+mod labels;
 mod logs;
 mod metadata;
 mod nodes;
@@ -85,7 +87,7 @@ enum Verb {
     Attach(exec::Attach),
     Auth(auth::Auth),
     Autoscale(expose::Autoscale),
-    ClusterInfo(api_resources::ClusterInfo),
+    ClusterInfo(cluster_info::ClusterInfo),
     Config(config::Config),
     Cordon(nodes::Cordon),
     Cp(cp::Cp),
@@ -101,6 +103,8 @@ enum Verb {
     Explain(explain::Explain),
     Expose(expose::Expose),
     Get(get::Get),
+    #[command(hide = true)]
+    Kustomize(files::Kustomize),
     Label(metadata::Change),
     Logs(logs::Logs),
     Patch(patch::Patch),
@@ -171,7 +175,7 @@ impl Verb {
             Self::Attach(args) => exec::attach(ctx, args).await,
             Self::Auth(args) => auth::run(ctx, args).await,
             Self::Autoscale(args) => expose::autoscale(ctx, args).await,
-            Self::ClusterInfo(args) => api_resources::cluster_info(ctx, args).await,
+            Self::ClusterInfo(args) => cluster_info::run(ctx, args).await,
             Self::Config(args) => config::run(ctx, args),
             Self::Cordon(args) => nodes::cordon(ctx, args, true).await,
             Self::Cp(args) => cp::run(ctx, args).await,
@@ -187,6 +191,7 @@ impl Verb {
             Self::Explain(args) => explain::run(ctx, args).await,
             Self::Expose(args) => expose::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
+            Self::Kustomize(_) => Err(Fault::refused(files::NO_KUSTOMIZE)),
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
             Self::Logs(args) => logs::run(ctx, args).await,
             Self::Patch(args) => patch::run(ctx, args).await,

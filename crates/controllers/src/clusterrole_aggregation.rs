@@ -27,7 +27,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let (wake, cache) = (Arc::clone(&queue), Arc::clone(&roles));
     let handler: informer::Handler = Box::new(move |_change| {
         for role in cache.list() {
-            if !tree::at(&role.value(), &["aggregationRule"]).is_null() {
+            if !tree::at(&role.view(), &["aggregationRule"]).is_null() {
                 wake.add((Arc::from(""), Arc::from(&*role.name)));
             }
         }
@@ -52,11 +52,11 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
 
 async fn reconcile(key: Key, client: Client, roles: Arc<Cache>) -> Result<Next, Status> {
     let Some(role) = roles.get("", &key.1) else { return Ok(Next::OnChange) };
-    let value = role.value();
+    let value = role.view();
     if tree::at(&value, &["aggregationRule"]).is_null() {
         return Ok(Next::OnChange);
     }
-    let all: Vec<Value> = roles.list().iter().map(|role| role.value()).collect();
+    let all: Vec<Value> = roles.list().iter().map(|role| role.view()).collect();
     let rules = aggregate(&value, &all).map_err(Status::bad_request)?;
     if tree::items_at(&value, &["rules"]) == rules.as_slice() {
         return Ok(Next::OnChange);

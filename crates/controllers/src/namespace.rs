@@ -61,7 +61,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let stop = tasks.stop_signal();
     let wake = Arc::clone(&queue);
     let handler: informer::Handler = Box::new(move |change| {
-        if change.new.as_ref().is_some_and(|namespace| meta::is_deleting(&namespace.value())) {
+        if change.new.as_ref().is_some_and(|namespace| meta::is_deleting(&namespace.view())) {
             wake.add((Arc::from(""), Arc::from(&*change.object().name)));
         }
     });
@@ -222,7 +222,7 @@ impl Remaining {
             left.len()
         ));
         for object in left {
-            let value = object.value();
+            let value = object.view();
             for finalizer in meta::finalizers(&value) {
                 match self.finalizers.iter_mut().find(|(known, _)| known == finalizer) {
                     Some((_, count)) => *count += 1,

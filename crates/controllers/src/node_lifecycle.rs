@@ -67,7 +67,7 @@ async fn reconcile(
     nodes: Arc<Cache>,
 ) -> Result<Next, Status> {
     let Some(node) = nodes.get("", &key.1) else { return Ok(Next::OnChange) };
-    let value = node.value();
+    let value = node.view();
     let Some(taints) = mended(&value, &clock.now().to_rfc3339()) else { return Ok(Next::OnChange) };
     // With the version, so that nobody else's taint is lost.
     let patch = json!({

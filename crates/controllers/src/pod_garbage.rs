@@ -83,7 +83,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let stop = tasks.stop_signal();
     let wake = Arc::clone(&queue);
     let handler: informer::Handler = Box::new(move |change| {
-        if change.new.as_ref().is_some_and(|pod| is_unscheduled_and_going(&pod.value())) {
+        if change.new.as_ref().is_some_and(|pod| is_unscheduled_and_going(&pod.view())) {
             wake.add(all());
         }
     });
@@ -145,7 +145,7 @@ impl Collector {
         self.nodes.synced().await;
         let pods = self.pods.list();
         let values: Vec<(Arc<Object>, Value)> =
-            pods.into_iter().map(|pod| (Arc::clone(&pod), pod.value())).collect();
+            pods.into_iter().map(|pod| (Arc::clone(&pod), pod.view())).collect();
         for (pod, value) in values.iter().filter(|(_, value)| is_unscheduled_and_going(value)) {
             self.remove(pod, value, "PodGC: unscheduled terminating pod").await?;
         }

@@ -82,7 +82,7 @@ impl Publisher {
     async fn reconcile(&self, namespace: &str) -> Result<Next, Status> {
         self.published.synced().await;
         let Some(found) = self.namespaces.get("", namespace) else { return Ok(Next::OnChange) };
-        let value = found.value();
+        let value = found.view();
         if meta::is_deleting(&value) || tree::str_at(&value, &["status", "phase"]) == "Terminating"
         {
             return Ok(Next::OnChange);

@@ -70,7 +70,7 @@ async fn reconcile(
     accounts: Arc<Cache>,
 ) -> Result<Next, Status> {
     let Some(namespace) = namespaces.get("", &key.1) else { return Ok(Next::OnChange) };
-    let value = namespace.value();
+    let value = namespace.view();
     let is_going =
         meta::is_deleting(&value) || tree::str_at(&value, &["status", "phase"]) == "Terminating";
     if is_going || accounts.get(&namespace.name, NAME).is_some() {

@@ -55,7 +55,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let handler: informer::Handler = Box::new(move |change| {
         let account = change.object();
         for secret in secrets.in_namespace(&account.namespace) {
-            if meta::annotation(&secret.value(), ACCOUNT_NAME) == Some(&account.name) {
+            if meta::annotation(&secret.view(), ACCOUNT_NAME) == Some(&account.name) {
                 wake.add(informer::key_of(&secret));
             }
         }

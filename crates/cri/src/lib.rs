@@ -16,10 +16,10 @@ pub mod v1;
 pub use container_events::{ContainerEvents, RuntimeEvent};
 pub use error::{Code, CriError, Reason};
 pub use podo::{CriConfig, OpenError, PodoCri};
-pub use podo_image::{Credential, Keyring};
+pub use podo_image::{Credential, Keyring, PullSum};
 pub use podo_runtime::LogLimit;
 pub use podo_runtime::defaults::{MASKED_PATHS, READ_ONLY_PATHS};
-pub use runtime_service::{Answer, Cri, PullOptions, PullProgress};
+pub use runtime_service::{Answer, Cri, PullOptions};
 pub use streams::{
     Duplex, ExecStreams, ExitFuture, PortStream, ReadStream, TerminalSize, WriteStream,
 };

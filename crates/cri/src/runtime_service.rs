@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 use tokio::sync::watch;
 
-use podo_image::Keyring;
+use podo_image::{Keyring, PullSum};
 
 use crate::v1;
 use crate::{ContainerEvents, CriError, ExecStreams, PortStream};
@@ -18,26 +18,13 @@ use crate::{ContainerEvents, CriError, ExecStreams, PortStream};
 /// What a verb gives back.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CriError>> + Send + 'a>>;
 
-/// How far a pull is; sizes are as transferred.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PullProgress {
-    /// Layers of the image; 0 until its manifest is here.
-    pub layer_count: usize,
-    /// Layers that are unpacked.
-    pub unpacked_count: usize,
-    /// Bytes that are here.
-    pub done_bytes: u64,
-    /// Bytes of all layers that have to come.
-    pub total_bytes: u64,
-}
-
 /// What a pull takes beside the protocol's request.
 #[derive(Clone, Debug, Default)]
 pub struct PullOptions {
     /// Credentials by registry, tried in the order of their fit after the request's own.
     pub keyring: Keyring,
     /// Told of progress; the newest counts.
-    pub progress: Option<watch::Sender<PullProgress>>,
+    pub progress: Option<watch::Sender<PullSum>>,
 }
 
 /// Sandboxes, containers and images.

@@ -39,6 +39,6 @@ pub use limits::Limits;
 pub use reference::{Reference, ReferenceError};
 pub use service::{
     FsUsage, Image, ImageService, ImageServiceConfig, Progress, ProgressSink, PullCause, PullError,
-    PullErrorKind,
+    PullErrorKind, PullSum, PullTally, RunningPull,
 };
 pub use snapshot::{Bind, Rootfs, SnapshotError};

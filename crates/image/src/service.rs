@@ -8,6 +8,7 @@
 
 mod error;
 mod pull;
+mod running;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{Read, Write};
@@ -21,6 +22,7 @@ use tokio::sync::Semaphore;
 pub use self::error::{OpenError, PullCause, PullError, PullErrorKind};
 pub(crate) use self::pull::unpack_blob;
 pub use self::pull::{Progress, ProgressSink};
+pub use self::running::{PullSum, PullTally, RunningPull};
 use crate::archive::{self, ArchiveImageError};
 use crate::builtin::Builtin;
 use crate::config::RunConfig;
@@ -121,6 +123,7 @@ pub(crate) struct Inner {
     snapshots: Snapshots,
     registry: RegistryClient,
     flights: SingleFlight,
+    running: running::Running,
     downloads: Semaphore,
 }
 
@@ -141,8 +144,17 @@ impl ImageService {
         let registry = RegistryClient::new(config.registry.clone(), config.limits.clone())?;
         let downloads = Semaphore::new(config.parallel_layers_max.max(1));
         let flights = SingleFlight::default();
-        let inner =
-            Inner { config, content, layers, metadata, snapshots, registry, flights, downloads };
+        let inner = Inner {
+            config,
+            content,
+            layers,
+            metadata,
+            snapshots,
+            registry,
+            flights,
+            running: running::Running::default(),
+            downloads,
+        };
         let service = Self { inner: Arc::new(inner) };
         service.sweep_layers()?; // What no image names may not have reached the disk whole.
         Ok(service)
@@ -178,6 +190,11 @@ impl ImageService {
             .into_iter()
             .map(|(record, tags)| image_of(record, tags))
             .collect()
+    }
+
+    /// The pulls that run now, in the order in which they began.
+    pub fn running_pulls(&self) -> Vec<RunningPull> {
+        self.inner.running.list()
     }
 
     /// Removes an image with all its names, and everything only it needed. Layers of running

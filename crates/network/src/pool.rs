@@ -16,6 +16,7 @@ pub(crate) mod journal;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +99,18 @@ pub fn check_owner(owner: &str) -> Result<(), PoolError> {
     if is_good { Ok(()) } else { Err(PoolError::Owner { owner: owner.to_owned() }) }
 }
 
+/// Want of room is no failure where nothing has to be on disk.
+fn unless_full(result: Result<(), PoolError>) -> Result<(), PoolError> {
+    match result {
+        Err(PoolError::Storage { source, .. })
+            if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+        {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
 impl Pool {
     /// Opens the pool of `network` kept in `directory`, which must exist.
     ///
@@ -117,7 +130,8 @@ impl Pool {
         for record in records {
             pool.apply(record);
         }
-        pool.compact()?;
+        // A journal that stays long does no harm: before the next address is handed out it is rewritten.
+        unless_full(pool.compact())?;
         Ok(pool)
     }
 
@@ -145,14 +159,14 @@ impl Pool {
 
     /// Frees the owner's address and returns it; `None` if it has none.
     ///
-    /// Not flushed: a release that a power failure takes back is repaired by [`Self::reconcile`].
+    /// Not flushed, and on a full disk not even written: a release that the end of the process takes back is repaired by
+    /// [`Self::reconcile`].
     pub fn release(&mut self, owner: &str) -> Result<Option<Ipv4Addr>, PoolError> {
         let Some(address) = self.by_owner.get(owner).copied() else { return Ok(None) };
-        self.mend()?;
         let record = Record::Released { address };
-        self.journal.append(&record)?;
+        unless_full(self.mend().and_then(|()| self.journal.append(&record)))?;
         self.apply(record);
-        self.compact_if_long()?;
+        unless_full(self.compact_if_long())?;
         Ok(Some(address))
     }
 

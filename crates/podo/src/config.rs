@@ -120,6 +120,9 @@ pub(crate) struct Node {
     /// An image whose container holds each Pod's namespaces instead of Podo's own
     #[arg(long, value_name = "IMAGE", overrides_with = "pod_infra_container_image")]
     pub pod_infra_container_image: Option<String>,
+    /// Put a container's log aside after so many hours as well, however small it is
+    #[arg(long, value_name = "HOURS", overrides_with = "container_log_max_hours")]
+    pub container_log_max_hours: Option<u16>,
 }
 
 /// Options of `podo up`.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::progress::Step;
+
 /// A request is a short line.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
@@ -52,8 +54,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// Something to show.
     Line(String),
-    /// How far something has got: what, done, and of how much (0 if that is not known).
-    Progress(String, u64, u64),
+    /// How far something has got.
+    Progress(Step),
     /// It went well.
     Done,
     /// It did not.
@@ -70,11 +72,18 @@ pub(crate) trait Handler: Send + Sync + 'static {
     ) -> futures_util::future::BoxFuture<'_, Result<(), String>>;
 }
 
+/// After a connection could not be taken, the next attempt.
+const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Answers requests until `stop`.
 pub(crate) async fn serve(listener: UnixListener, handler: Arc<dyn Handler>, stop: Stop) {
     let mut connections = Tasks::new("control");
     while let Some(accepted) = stop.or(listener.accept()).await {
-        let Ok((stream, _)) = accepted else { continue };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors: the next try fails as well until some are closed.
+            stop.sleep(ACCEPT_RETRY).await;
+            continue;
+        };
         let (handler, stop) = (Arc::clone(&handler), stop.clone());
         connections.spawn("control connection", async move {
             // Who asked may have gone: nothing is left to tell then.

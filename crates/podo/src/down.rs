@@ -1,5 +1,6 @@
 //! `podo down`: ends the process of an instance and removes everything that it put into the kernel.
 
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use crate::control::{self, Request};
 use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::node_config::{self, CriParts};
+use crate::progress::Step;
+use crate::screen;
 
 /// How long the process may take until it can be asked: it may just be starting.
 const START: Duration = Duration::from_secs(10);
@@ -22,20 +25,36 @@ const END: Duration = Duration::from_secs(120);
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     require_root("podo down")?;
     let instance = Instance::of(&options.common.data_dir)?;
-    let lock = end_process(&instance).await?;
-    // Pods of a process that was killed are still there, and its directories.
-    remove_leftovers(&instance).await?;
+    let sandboxes = instance.data_dir.join("runtime/cri/sandboxes");
+    let steps = move || vec![Step::note("podo down", left(&sandboxes))];
+    let end = async {
+        let lock = end_process(&instance).await?;
+        // Pods of a process that was killed are still there, and its directories.
+        remove_leftovers(&instance).await?;
+        Ok(lock)
+    };
+    let lock = screen::during(end, steps).await?;
     unmount_beneath(&instance.data_dir)?;
     if options.purge {
-        std::fs::remove_dir_all(&instance.data_dir).map_err(|error| {
-            Failure::new(
-                Class::Unavailable,
-                format!("cannot remove {}: {error}", instance.data_dir.display()),
-            )
-        })?;
+        match std::fs::remove_dir_all(&instance.data_dir) {
+            // A disk that is mounted there stays, with nothing on it.
+            Err(error) if error.kind() != ErrorKind::ResourceBusy => {
+                return Err(Failure::of_file("remove", &instance.data_dir, &error));
+            }
+            _ => {}
+        }
     }
     drop(lock);
     Ok(())
+}
+
+/// How many Pods are still to be removed, in words.
+fn left(sandboxes: &Path) -> String {
+    match std::fs::read_dir(sandboxes).map_or(0, Iterator::count) {
+        0 => "ending the instance".to_owned(),
+        1 => "1 Pod is still to be removed".to_owned(),
+        count => format!("{count} Pods are still to be removed"),
+    }
 }
 
 /// Volumes in memory are mounts that outlive the process.
@@ -46,7 +65,8 @@ pub(crate) fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
     let table = std::fs::read_to_string("/proc/self/mountinfo")
         .map_err(|error| failed("volumes", error))?;
     // What was mounted last may stand on what was mounted before.
-    for target in mount_points(&table).filter(|path| path.starts_with(directory)).rev() {
+    let is_beneath = |path: &PathBuf| path.starts_with(directory) && path != directory;
+    for target in mount_points(&table).filter(is_beneath).rev() {
         rustix::mount::unmount(&target, rustix::mount::UnmountFlags::NOFOLLOW)
             .map_err(|error| failed(&target.display().to_string(), error.into()))?;
     }
@@ -110,6 +130,7 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
         executable,
         mirrors: &[],
         pause_image: None,
+        log_hours_max: None,
         pod_cidr: addresses,
         cluster_cidr: addresses,
         address: Ipv4Addr::LOCALHOST,
@@ -120,10 +141,9 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
     cri.teardown().await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
     cri.shutdown().await;
     match std::fs::remove_dir_all(&instance.run_dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(
-            Class::Unavailable,
-            format!("cannot remove {}: {error}", instance.run_dir.display()),
-        )),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::of_file("remove", &instance.run_dir, &error))
+        }
         _ => Ok(()),
     }
 }

@@ -1,6 +1,8 @@
 //! How the program ends: one sentence saying what is wrong, one saying what to do, and an exit code by class (`sysexits(3)`).
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::process::ExitCode;
 
 use podo_base::Chain;
@@ -29,6 +31,9 @@ impl Class {
     }
 }
 
+/// What to do about a full disk.
+const FULL: &str = "free some space on that disk, or choose a directory on another with --data-dir";
+
 /// Why the program ends.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -45,7 +50,18 @@ impl Failure {
 
     /// A failure of an error and all its causes.
     pub(crate) fn of(class: Class, error: &(dyn Error + 'static)) -> Self {
-        Self::new(class, Chain(error).to_string())
+        let failure = Self::new(class, Chain(error).to_string());
+        if lacks_room(error) { failure.with_hint(FULL) } else { failure }
+    }
+
+    /// A failure to do something with a file.
+    pub(crate) fn of_file(verb: &str, path: &Path, error: &io::Error) -> Self {
+        let class = match error.kind() {
+            ErrorKind::PermissionDenied => Class::Permission,
+            _ => Class::Unavailable,
+        };
+        let failure = Self::new(class, format!("cannot {verb} {}: {error}", path.display()));
+        if is_full(error) { failure.with_hint(FULL) } else { failure }
     }
 
     /// The sentence.
@@ -59,6 +75,16 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Whether there was no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error comes from that.
+fn lacks_room(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(is_full) || error.source().is_some_and(lacks_room)
 }
 
 /// Tells how a command ended and gives the exit code.

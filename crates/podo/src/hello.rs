@@ -20,6 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Lines of a request's head that are read.
 const HEAD_LINES_MAX: usize = 200;
+/// Bytes of a line of a request's head; a longer one ends the connection.
+const HEAD_LINE_BYTES_MAX: u64 = 8 << 10;
 
 /// Serves until the process is ended.
 pub(crate) fn main() -> ExitCode {
@@ -86,7 +88,11 @@ fn answer(stream: &TcpStream, body: &str) -> io::Result<()> {
         let mut line = String::new();
         for index in 0..=HEAD_LINES_MAX {
             line.clear();
-            if reader.read_line(&mut line)? == 0 || index == HEAD_LINES_MAX {
+            let mut limited = io::Read::take(&mut reader, HEAD_LINE_BYTES_MAX);
+            if limited.read_line(&mut line)? == 0
+                || index == HEAD_LINES_MAX
+                || !line.ends_with('\n')
+            {
                 return Ok(());
             }
             let text = line.trim_end().to_ascii_lowercase();

@@ -1,15 +1,18 @@
 //! `podo image`: the node's images, through the process that runs the instance or, if none runs, directly.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use podo_base::Chain;
-use podo_image::{ImageService, ImageServiceConfig, Reference};
+use podo_image::{ImageService, ImageServiceConfig, ProgressSink, Reference};
 use tokio::sync::mpsc;
 
 use crate::config::{ImageCommand, ImageOptions};
 use crate::control::{self, Answer, Request};
 use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
+use crate::progress::{self, bytes};
+use crate::screen::Screen;
 use crate::{manager, node_config};
 
 /// Runs the command.
@@ -17,10 +20,13 @@ pub(crate) async fn run(options: &ImageOptions) -> Result<(), Failure> {
     require_root("podo image")?;
     let instance = Instance::of(&options.common.data_dir)?;
     for request in requests(&options.command)? {
+        let mut screen = Screen::new();
+        let show = |answer| show(&mut screen, answer);
         let answered = match control::ask(&instance.control_socket(), &request, show).await {
             Some(result) => result,
             None => alone(&instance, options, request).await?,
         };
+        drop(screen);
         answered.map_err(|error| Failure::new(Class::Unavailable, error))?;
     }
     Ok(())
@@ -56,13 +62,10 @@ fn absolute(path: &Path) -> Result<String, Failure> {
         .map_err(|_| Failure::new(Class::Usage, "the path is not UTF-8"))
 }
 
-fn show(answer: Answer) {
+fn show(screen: &mut Screen, answer: Answer) {
     match answer {
         Answer::Line(line) => crate::say(&line),
-        Answer::Progress(what, done, total) if total > 0 => {
-            crate::tell(&format!("{what}: {}% of {}", done * 100 / total, bytes(total)));
-        }
-        Answer::Progress(what, done, _) => crate::tell(&format!("{what}: {}", bytes(done))),
+        Answer::Progress(step) => screen.show(&[step]),
         Answer::Done | Answer::Failed(_) => {}
     }
 }
@@ -85,8 +88,9 @@ async fn alone(
         result
     };
     let print = async {
+        let mut screen = Screen::new();
         while let Some(answer) = answers.recv().await {
-            show(answer);
+            show(&mut screen, answer);
         }
     };
     let (result, ()) = tokio::join!(work, print);
@@ -101,8 +105,11 @@ pub(crate) async fn pull(
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), String> {
     let reference = Reference::parse(name).map_err(|error| Chain(&error).to_string())?;
-    let sink = crate::progress::sink(answers.clone());
-    let id = images.pull(&reference, &[], &sink).await.map_err(|error| error.message())?;
+    let image = reference.canonical();
+    let sink: ProgressSink = Arc::new(|_| {});
+    let pull = images.pull(&reference, &[], &sink);
+    let step = || progress::pulls(images).into_iter().find(|step| step.what == image);
+    let id = progress::told(pull, answers, step).await.map_err(|error| error.message())?;
     // Who asked may have gone; the image is there all the same.
     let _gone = answers.send(Answer::Line(format!("{reference} {id}"))).await;
     Ok(())
@@ -124,16 +131,4 @@ pub(crate) fn table(images: &ImageService) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A size as people read it.
-pub(crate) fn bytes(count: u64) -> String {
-    let mut size = count;
-    for unit in ["B", "KiB", "MiB"] {
-        if size < 1024 {
-            return format!("{size} {unit}");
-        }
-        size /= 1024;
-    }
-    format!("{size} GiB")
 }

@@ -30,16 +30,8 @@ impl Instance {
             data_dir.canonicalize()
         };
         let data_dir = make().map_err(|error| {
-            let class = if error.kind() == std::io::ErrorKind::PermissionDenied {
-                Class::Permission
-            } else {
-                Class::Unavailable
-            };
-            Failure::new(
-                class,
-                format!("cannot use the data directory {}: {error}", data_dir.display()),
-            )
-            .with_hint("run as root, or choose a directory of yours with --data-dir")
+            Failure::of_file("use the data directory", data_dir, &error)
+                .with_hint("run as root, or choose a directory of yours with --data-dir")
         })?;
         let name = format!("{:08x}", fnv(data_dir.as_os_str().as_encoded_bytes()));
         let run_dir = Path::new(RUN_ROOT).join(&name);
@@ -56,9 +48,7 @@ impl Instance {
         let path = self.data_dir.join("lock");
         let open =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = open.map_err(|error| {
-            Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
-        })?;
+        let file = open.map_err(|error| Failure::of_file("open", &path, &error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::new(
@@ -66,10 +56,7 @@ impl Instance {
                 format!("another podo uses the data directory {}", self.data_dir.display()),
             )
             .with_hint("stop it with podo down, or choose another directory with --data-dir")),
-            Err(error) => Err(Failure::new(
-                Class::Unavailable,
-                format!("cannot lock {}: {error}", path.display()),
-            )),
+            Err(error) => Err(Failure::of_file("lock", &path, &error.into())),
         }
     }
 }

@@ -14,14 +14,17 @@ mod local;
 mod manager;
 mod manifests;
 mod node_config;
+mod preflight;
 mod progress;
+mod screen;
 mod server;
 mod up;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use screen::{say, tell};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -43,15 +46,4 @@ fn kubectl(args: Vec<OsString>) -> ExitCode {
         args,
         podo_cli::Defaults { kubeconfig: PathBuf::from("/var/lib/podo/kubeconfig.yaml") },
     )
-}
-
-/// Writes a line to standard output.
-fn say(text: &str) {
-    // Nobody may be listening any more.
-    let _closed = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Writes a line to standard error.
-fn tell(text: &str) {
-    let _closed = writeln!(std::io::stderr(), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::control::{Answer, EndHandle, Handler, Request};
 use crate::image;
+use crate::progress::{self, Counted, Step};
 
 /// What is behind the control socket of `podo up`.
 pub(crate) struct Manager {
@@ -61,28 +63,8 @@ pub(crate) async fn manage(
             Ok(())
         }
         Request::ImagePull { image } => image::pull(images, &image, answers).await,
-        Request::ImageImport { path } => {
-            let images = images.clone();
-            let imported = blocking(move || {
-                let file =
-                    File::open(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-                images.import(file).map_err(|error| Chain(&error).to_string())
-            })
-            .await?;
-            for id in imported {
-                show(answers, Answer::Line(format!("imported {id}"))).await;
-            }
-            Ok(())
-        }
-        Request::ImageExport { images: names, path } => {
-            let images = images.clone();
-            blocking(move || {
-                let file =
-                    File::create(&path).map_err(|error| format!("cannot write {path}: {error}"))?;
-                images.export(&names, file).map_err(|error| Chain(&error).to_string())
-            })
-            .await
-        }
+        Request::ImageImport { path } => import(images, path, answers).await,
+        Request::ImageExport { images: names, path } => export(images, names, path, answers).await,
         Request::ImageRemove { image } => {
             let service = images.clone();
             let name = image.clone();
@@ -94,6 +76,45 @@ pub(crate) async fn manage(
             Ok(())
         }
     }
+}
+
+async fn import(
+    images: &ImageService,
+    path: String,
+    answers: &Sender<Answer>,
+) -> Result<(), String> {
+    let file = File::open(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    // A pipe's length is not known.
+    let total = file.metadata().map_or(0, |metadata| metadata.len());
+    let (images, count) = (images.clone(), Arc::new(AtomicU64::new(0)));
+    let source = Counted::new(file, &count);
+    let work = blocking(move || images.import(source).map_err(|error| Chain(&error).to_string()));
+    let imported = progress::told(work, answers, || Some(moved(&path, &count, total))).await?;
+    for id in imported {
+        show(answers, Answer::Line(format!("imported {id}"))).await;
+    }
+    Ok(())
+}
+
+async fn export(
+    images: &ImageService,
+    names: Vec<String>,
+    path: String,
+    answers: &Sender<Answer>,
+) -> Result<(), String> {
+    let file = File::create(&path).map_err(|error| format!("cannot write {path}: {error}"))?;
+    let (images, count) = (images.clone(), Arc::new(AtomicU64::new(0)));
+    let sink = Counted::new(file, &count);
+    let work =
+        blocking(move || images.export(&names, sink).map_err(|error| Chain(&error).to_string()));
+    progress::told(work, answers, || Some(moved(&path, &count, 0))).await
+}
+
+/// How much of a file has passed.
+fn moved(path: &str, count: &AtomicU64, total: u64) -> Step {
+    let done = count.load(Ordering::Relaxed);
+    let note = if total > 0 && done >= total { "unpacking" } else { "" };
+    Step { what: path.to_owned(), done, total, note: note.to_owned() }
 }
 
 async fn show(answers: &Sender<Answer>, answer: Answer) {

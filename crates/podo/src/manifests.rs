@@ -1,15 +1,22 @@
 //! `podo up -f`: applies files, waits until their Pods are ready, and says how to reach them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use parking_lot::Mutex;
 use podo_api::k8s_openapi::api::core::v1::Pod;
 use podo_api::{Value, meta, tree, yaml};
 use podo_client::transport::WatchItem;
 use podo_client::{Client, Query};
+use podo_image::ImageService;
+
+use crate::progress::{self, Step};
+use crate::screen;
 
 /// How long all Pods together may take to get ready.
 const READY: Duration = Duration::from_secs(300);
@@ -19,6 +26,7 @@ pub(crate) async fn apply(
     client: &Client,
     kubeconfig: &Path,
     files: &[PathBuf],
+    images: ImageService,
 ) -> Result<(), String> {
     if files.is_empty() {
         return Ok(());
@@ -29,15 +37,33 @@ pub(crate) async fn apply(
     for file in files {
         pods.extend(pods_of(file)?);
     }
-    let wait = async {
-        for (namespace, name) in &pods {
-            show_when_ready(client, namespace, name).await?;
-        }
-        Ok(())
+    let waiting: Waiting = Arc::default();
+    let shown = Arc::clone(&waiting);
+    let steps = move || {
+        let mut steps = progress::pulls(&images);
+        steps.extend(shown.lock().iter().map(|(pod, state)| Step::note(pod, state)));
+        steps
     };
-    tokio::time::timeout(READY, wait).await.map_err(|_| {
-        format!("not everything was ready after {} s: see podo kubectl get pods", READY.as_secs())
-    })?
+    let wait = futures_util::future::try_join_all(
+        pods.iter().map(|(namespace, name)| show_when_ready(client, namespace, name, &waiting)),
+    );
+    match screen::during(tokio::time::timeout(READY, wait), steps).await {
+        Ok(result) => result.map(drop),
+        Err(_) => Err(unready(&waiting)),
+    }
+}
+
+/// The Pods that are not ready yet, and what keeps each.
+type Waiting = Arc<Mutex<BTreeMap<String, String>>>;
+
+/// The sentence that names them.
+fn unready(waiting: &Waiting) -> String {
+    let mut text = format!("not everything was ready after {} s:", READY.as_secs());
+    for (pod, state) in waiting.lock().iter() {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "\n  {pod}: {state}");
+    }
+    text
 }
 
 /// Nothing can be made in a namespace before its controller gave it an account.
@@ -98,15 +124,35 @@ fn pods_of(file: &Path) -> Result<Vec<(String, String)>, String> {
     Ok(pods)
 }
 
-async fn show_when_ready(client: &Client, namespace: &str, name: &str) -> Result<(), String> {
+/// Waits until a Pod is ready and says so; until then it is among those that are waited for.
+async fn show_when_ready(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    waiting: &Waiting,
+) -> Result<(), String> {
+    let place =
+        if namespace == "default" { String::new() } else { format!(" in namespace {namespace}") };
+    let pod = format!("pod/{name}{place}");
+    // Whether that was all.
+    let look = |object: &Value| {
+        let line = reached(object);
+        match &line {
+            Some(line) => {
+                waiting.lock().remove(&pod);
+                crate::say(line);
+            }
+            None => {
+                waiting.lock().insert(pod.clone(), state(object));
+            }
+        }
+        line.is_some()
+    };
     let query =
         Query { namespace: namespace.to_owned(), ..Query::fields(format!("metadata.name={name}")) };
     let list = client.list::<Pod>(&query).await.map_err(|status| status.to_string())?;
-    for object in &list.items {
-        if let Some(line) = reached(&object.value()) {
-            crate::say(&line);
-            return Ok(());
-        }
+    if list.items.iter().any(|object| look(&object.value())) {
+        return Ok(());
     }
     let mut events =
         client.watch::<Pod>(&query, list.revision).await.map_err(|status| status.to_string())?;
@@ -117,12 +163,38 @@ async fn show_when_ready(client: &Client, namespace: &str, name: &str) -> Result
             WatchItem::Bookmark(_) => continue,
             WatchItem::Error(status) => return Err(status.to_string()),
         };
-        if let Some(line) = reached(&object.value()) {
-            crate::say(&line);
+        if look(&object.value()) {
             return Ok(());
         }
     }
     Err(format!("the watch of pod {name} ended"))
+}
+
+/// What keeps a Pod from being ready, in words.
+fn state(pod: &Value) -> String {
+    let with_message = |reason: &str, message: &str| match message {
+        "" => format!("waiting ({reason})"),
+        message => format!("waiting ({reason}: {message})"),
+    };
+    for condition in tree::items_at(pod, &["status", "conditions"]) {
+        let text = |field| tree::str_at(condition, &[field]);
+        if text("type") == "PodScheduled" && text("status") == "False" {
+            return with_message(text("reason"), text("message"));
+        }
+    }
+    let statuses = ["initContainerStatuses", "containerStatuses"];
+    let containers = statuses.iter().flat_map(|list| tree::items_at(pod, &["status", list]));
+    for container in containers {
+        let reason = tree::str_at(container, &["state", "waiting", "reason"]);
+        // Until its turn comes a container only waits for those before it.
+        if !reason.is_empty() && reason != "PodInitializing" {
+            return with_message(reason, tree::str_at(container, &["state", "waiting", "message"]));
+        }
+    }
+    match tree::str_at(pod, &["status", "phase"]) {
+        "" | "Pending" => "waiting".to_owned(),
+        phase => format!("{phase}, not ready"),
+    }
 }
 
 /// What to tell of a Pod that is ready or has succeeded; `None` of any other.
@@ -146,4 +218,38 @@ fn reached(pod: &Value) -> Option<String> {
         }
     }
     Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_pod_is_told_by_what_stands_in_its_way_first() {
+        for (status, expected) in [
+            ("{}", "waiting"),
+            (r#"{"phase": "Pending"}"#, "waiting"),
+            (r#"{"phase": "Running"}"#, "Running, not ready"),
+            (r#"{"phase": "Failed"}"#, "Failed, not ready"),
+            (
+                r#"{"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                    "reason": "Unschedulable", "message": "0/1 nodes are available"}]}"#,
+                "waiting (Unschedulable: 0/1 nodes are available)",
+            ),
+            (
+                r#"{"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}],
+                    "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}"#,
+                "waiting (ContainerCreating)",
+            ),
+            (
+                r#"{"phase": "Pending",
+                    "initContainerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}],
+                    "containerStatuses": [{"state": {"waiting": {"reason": "PodInitializing"}}}]}"#,
+                "waiting (ErrImagePull: no)",
+            ),
+        ] {
+            let pod = format!(r#"{{"status": {status}}}"#);
+            assert_eq!(state(&serde_json::from_str(&pod).expect("JSON")), expected, "{status}");
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) struct CriParts<'a> {
     pub mirrors: &'a [String],
     /// `--pod-infra-container-image`.
     pub pause_image: Option<String>,
+    /// `--container-log-max-hours`.
+    pub log_hours_max: Option<u16>,
     /// Addresses of this node's Pods.
     pub pod_cidr: (Ipv4Addr, u8),
     /// Addresses of all Pods.
@@ -47,7 +49,11 @@ pub(crate) fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
         pod_cidr: range(parts.pod_cidr)?,
         cluster_cidr: range(parts.cluster_cidr)?,
         node_addresses: vec![parts.address],
-        log_limit: Some(LogLimit { file_bytes_max: LOG_FILE_BYTES_MAX, files_max: LOG_FILES_MAX }),
+        log_limit: Some(LogLimit {
+            file_bytes_max: LOG_FILE_BYTES_MAX,
+            files_max: LOG_FILES_MAX,
+            age_secs_max: parts.log_hours_max.map(|hours| u64::from(hours) * 3600),
+        }),
         mtu: None,
     })
 }

@@ -18,6 +18,8 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Common, ControlPlane, ServerOptions};
 use crate::exit::{Class, Failure};
 use crate::local::Local;
+use crate::progress::Step;
+use crate::screen;
 
 /// How long open requests and tasks may go on when the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -37,7 +39,9 @@ pub(crate) struct ControlPlaneParts {
 /// Runs until the process is asked to end.
 pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
     log();
-    let mut parts = start_control_plane(&options.common, &options.control_plane).await?;
+    let start = start_control_plane(&options.common, &options.control_plane);
+    // A store of a million objects takes its time to be read.
+    let mut parts = screen::during(start, || vec![Step::note("podo server", "starting")]).await?;
     crate::say(&format!("API server: https://{}", parts.started.address));
     crate::say(&format!("kubeconfig: {}", kubeconfig_path(&options.common.data_dir).display()));
     let fault = tokio::select! {
@@ -58,7 +62,7 @@ pub(crate) fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     // A second call in one process changes nothing.
     let _already_set =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| screen::Log).try_init();
 }
 
 /// Starts the API server, and with it the chosen controllers and the scheduler.
@@ -221,9 +225,7 @@ fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
         io::Write::write_all(&mut file, text.as_bytes())?;
         std::fs::rename(&fresh, &path)
     };
-    write().map_err(|error| {
-        Failure::new(Class::Unavailable, format!("cannot write {}: {error}", path.display()))
-    })
+    write().map_err(|error| Failure::of_file("write", &path, &error))
 }
 
 /// An address by which the server can be called from this machine.

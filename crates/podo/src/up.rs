@@ -21,6 +21,9 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::manager::Manager;
 use crate::manifests;
+use crate::preflight;
+use crate::progress::Step;
+use crate::screen;
 use crate::server::{self, ControlPlaneParts};
 
 /// How long tasks may go on when the process is asked to end.
@@ -40,11 +43,17 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let began = Instant::now();
     require_root("podo up")?;
     server::log();
+    preflight::check()?;
     let instance = Instance::of(&options.common.data_dir)?;
     let lock = instance.lock()?;
-    let mut control_plane =
-        server::start_control_plane(&options.common, &options.control_plane).await?;
-    let mut node = start_node(options, &instance, &control_plane).await?;
+    let start = async {
+        let control_plane =
+            server::start_control_plane(&options.common, &options.control_plane).await?;
+        let node = start_node(options, &instance, &control_plane).await?;
+        Ok((control_plane, node))
+    };
+    let steps = || vec![Step::note("podo up", "starting")];
+    let (mut control_plane, mut node) = screen::during(start, steps).await?;
     let end = Arc::new(StopHandle::new());
     let control = serve_control(&instance, &node, &end)?;
     crate::say(&format!(
@@ -55,8 +64,10 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let kubeconfig = server::kubeconfig_path(&options.common.data_dir);
     crate::say(&format!("kubeconfig {}", kubeconfig.display()));
     let client = admin(&control_plane);
+    let images = node.cri.images().clone();
+    let applied = manifests::apply(&client, &kubeconfig, &options.filename, images);
     let applying = async {
-        if let Err(failure) = manifests::apply(&client, &kubeconfig, &options.filename).await {
+        if let Err(failure) = applied.await {
             crate::tell(&format!("error: {failure}"));
         }
         std::future::pending::<()>().await;
@@ -164,9 +175,8 @@ async fn serve_kubelet(
 
 fn serve_control(instance: &Instance, node: &NodeParts, end: &EndHandle) -> Result<Tasks, Failure> {
     let path = instance.control_socket();
-    let listener = control::listen(&path).map_err(|error| {
-        Failure::new(Class::Unavailable, format!("cannot open {}: {error}", path.display()))
-    })?;
+    let listener =
+        control::listen(&path).map_err(|error| Failure::of_file("open", &path, &error))?;
     let manager = Arc::new(Manager::new(Arc::clone(&node.cri), Arc::clone(end)));
     let mut tasks = Tasks::new("control");
     let stop = tasks.stop_signal();
@@ -216,6 +226,7 @@ fn cri_config(
         executable,
         mirrors: &options.node.registry_mirror,
         pause_image: options.node.pod_infra_container_image.clone(),
+        log_hours_max: options.node.container_log_max_hours,
         pod_cidr: (cluster, pod_bits),
         cluster_cidr: (cluster, cluster_bits),
         address,

@@ -50,7 +50,7 @@ impl Default for NodeInfo {
 impl NodeInfo {
     /// Takes over what a node's object says; what runs there stays.
     pub fn set(&mut self, object: &Arc<Object>) {
-        let value = object.value();
+        let value = object.view();
         let allocatable = tree::at(&value, &["status", "allocatable"]);
         self.is_unschedulable = tree::is_true(&value, &["spec", "unschedulable"]);
         self.taints = tree::items_at(&value, &["spec", "taints"]).to_vec();

@@ -65,7 +65,7 @@ pub struct PodInfo {
 impl PodInfo {
     /// The projection of a Pod.
     pub fn of(object: &Object) -> Self {
-        let value = object.value();
+        let value = object.view();
         let spec = tree::at(&value, &["spec"]);
         let text = |field: &str| Box::from(tree::str_at(spec, &[field]));
         let affinity = tree::at(

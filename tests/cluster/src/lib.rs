@@ -19,6 +19,8 @@ pub mod leaks;
 pub mod patience;
 pub mod pods;
 pub mod registry;
+pub mod slow_link;
+pub mod terminal;
 
 pub use api::{Answer, Api, Watch};
 pub use cluster::{Cluster, Options, with_cluster};
@@ -26,6 +28,8 @@ pub use host::Host;
 pub use kubectl::Ran;
 pub use patience::{PATIENCE, until};
 pub use registry::Registry;
+pub use slow_link::SlowLink;
+pub use terminal::Terminal;
 
 /// Says on standard error that something is left out, and why.
 pub fn skip(what: &str, why: &str) {

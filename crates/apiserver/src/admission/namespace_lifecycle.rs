@@ -29,7 +29,7 @@ pub(super) fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> 
     let Some(entry) = entry else {
         return Err(Status::not_found(namespaces.names.resource(), namespace));
     };
-    if !meta::is_deleting(&entry.value.value()) {
+    if !meta::is_deleting(&entry.value.view()) {
         return Ok(());
     }
     let why = format!(

@@ -105,5 +105,5 @@ fn of_class(class: &Value) -> Priority {
 fn classes(request: &Request<'_>) -> Result<Vec<Value>, Status> {
     let definition = podo_registry::find("scheduling.k8s.io", "v1", "priorityclasses")
         .ok_or_else(|| Status::internal("priority classes are not served"))?;
-    Ok(all_of(request.api, definition, "")?.iter().map(|entry| entry.value.value()).collect())
+    Ok(all_of(request.api, definition, "")?.iter().map(|entry| entry.value.view()).collect())
 }

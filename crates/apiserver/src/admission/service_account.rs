@@ -26,7 +26,7 @@ pub(super) fn admit(request: &Request<'_>, value: &mut Value) -> Result<(), Stat
     tree::set_default(spec, "serviceAccountName", "default");
     let name = tree::str_at(spec, &["serviceAccountName"]).to_owned();
     tree::set(spec, "serviceAccount", name.clone());
-    let account = find(request, value, &name)?.value();
+    let account = find(request, value, &name)?.view();
     let spec = tree::as_map(value).entry("spec").or_insert(Value::Null);
     if tree::items_at(spec, &["imagePullSecrets"]).is_empty() {
         tree::copy(spec, &account, "imagePullSecrets");

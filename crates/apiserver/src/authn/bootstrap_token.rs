@@ -20,7 +20,7 @@ pub(crate) fn authenticate(store: &Store, token: &str, now: Timestamp) -> Option
     let (id, secret) = split(token)?;
     let key = Key::new("secrets", format!("kube-system/bootstrap-token-{id}"));
     let object = store.get(&key).ok()??;
-    user_of(&object.value.value(), id, secret, now)
+    user_of(&object.value.view(), id, secret, now)
 }
 
 fn split(token: &str) -> Option<(&str, &str)> {

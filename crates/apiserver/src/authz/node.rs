@@ -241,7 +241,7 @@ impl Question<'_> {
     }
 
     fn read(&self, bucket: &str, rest: impl Into<std::sync::Arc<str>>) -> Option<Value> {
-        Some(self.store.get(&Key::new(bucket, rest)).ok()??.value.value())
+        Some(self.store.get(&Key::new(bucket, rest)).ok()??.value.view())
     }
 
     fn is_of_node(&self, bucket: &str) -> bool {

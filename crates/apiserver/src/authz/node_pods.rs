@@ -141,7 +141,7 @@ fn read(
     {
         return Some(Arc::clone(&known.references));
     }
-    let pod = object.value();
+    let pod = object.view();
     let is_mirror = meta::annotation(&pod, MIRROR).is_some();
     let references = if is_mirror { PodReferences::default() } else { PodReferences::of(&pod) };
     let references = Arc::new(references);

@@ -211,13 +211,9 @@ pub(super) fn go_package(definition: &Definition) -> &str {
     }
 }
 
-/// An object as `PartialObjectMetadata`. The rest of it is skipped, not read.
+/// An object as `PartialObjectMetadata`. The rest of it is not read.
 pub(crate) fn metadata_of(object: &Object, version: MetaVersion) -> Value {
-    #[derive(serde::Deserialize, Default)]
-    struct Partial {
-        metadata: Value,
-    }
-    partial(object.to::<Partial>().unwrap_or_default().metadata, version)
+    partial(serde_json::from_slice(object.metadata_json()).unwrap_or_default(), version)
 }
 
 /// Metadata as `PartialObjectMetadata`.

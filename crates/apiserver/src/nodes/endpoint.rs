@@ -19,7 +19,7 @@ pub(crate) fn of_node(api: &Api, node: &str) -> Result<SocketAddr, Status> {
     let Some(entry) = entry else {
         return Err(Status::not_found(GroupResource { group: "", resource: "nodes" }, node));
     };
-    of(&entry.value.value(), node)
+    of(&entry.value.view(), node)
 }
 
 fn of(object: &Value, node: &str) -> Result<SocketAddr, Status> {

@@ -156,7 +156,7 @@ fn bound(api: &Api, call: &Call, wanted: &Value) -> Result<Bound, Status> {
 }
 
 fn bound_to_pod(api: &Api, call: &Call, object: &Object, pod: Reference) -> Result<Bound, Status> {
-    let value = object.value();
+    let value = object.view();
     let account = &*call.target.name;
     if tree::str_at(&value, &["spec", "serviceAccountName"]) != account {
         let account = quoted(account);

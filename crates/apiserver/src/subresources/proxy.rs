@@ -69,7 +69,7 @@ pub(super) fn backend(api: &Api, target: &Target, parts: &Parts) -> Result<Backe
     })?;
     let named = Target { name: id.name.into(), subresource: None, ..target.clone() };
     let (address, channel) = match target.definition.names.plural {
-        "pods" => (of_pod(&find(api, &named)?.value(), &id)?, id.channel()),
+        "pods" => (of_pod(&find(api, &named)?.view(), &id)?, id.channel()),
         "services" => (of_service(api, &named, &target.name, &id)?, id.channel()),
         _ => of_node(api, &id)?,
     };
@@ -115,7 +115,7 @@ fn of_node(api: &Api, id: &Id<'_>) -> Result<(SocketAddr, Channel), Status> {
 fn of_service(api: &Api, service: &Target, asked: &str, id: &Id<'_>) -> Result<SocketAddr, Status> {
     let port = match id.port.parse::<i64>() {
         Err(_) => id.port.to_owned(),
-        Ok(number) => port_name(&find(api, service)?.value(), number).ok_or_else(|| {
+        Ok(number) => port_name(&find(api, service)?.view(), number).ok_or_else(|| {
             Status::unavailable(format!(
                 "no service port {number} found for service {}",
                 podo_api::field::quoted(id.name)
@@ -131,7 +131,7 @@ fn of_service(api: &Api, service: &Target, asked: &str, id: &Id<'_>) -> Result<S
             .ok_or_else(|| Status::internal(format!("{plural} are not served")))
     };
     let endpoints = find(api, &Target { definition: kind("endpoints")?, ..service.clone() })?;
-    let endpoints = endpoints.value();
+    let endpoints = endpoints.view();
     let subsets = tree::items_at(&endpoints, &["subsets"]);
     if subsets.is_empty() {
         return Err(nobody(id.name));
@@ -166,7 +166,7 @@ fn is_of_pod(api: &Api, pods: &Target, address: &Value) -> bool {
     }
     let target = Target { name: text(&["targetRef", "name"]).into(), ..pods.clone() };
     let Ok(pod) = find(api, &target) else { return false };
-    let pod = pod.value();
+    let pod = pod.view();
     tree::items_at(&pod, &["status", "podIPs"])
         .iter()
         .any(|found| tree::str_at(found, &["ip"]) == text(&["ip"]))

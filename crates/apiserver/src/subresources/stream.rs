@@ -42,7 +42,7 @@ pub(crate) async fn stream(
         let backend = proxy::backend(&server.api, target, request.parts)?;
         return server.nodes.proxy(&backend, request.parts, request.peer, body).await;
     }
-    let pod = find(&server.api, &Target { subresource: None, ..target.clone() })?.value();
+    let pod = find(&server.api, &Target { subresource: None, ..target.clone() })?.view();
     if target.subresource_name() != "log" {
         request.admit(server, Some(&pod))?;
     }

@@ -141,7 +141,7 @@ struct Objects<'a> {
 
 impl Objects<'_> {
     fn get(&self, bucket: &str, rest: String) -> Option<Value> {
-        Some(self.store.get(&Key::new(bucket, rest)).ok()??.value.value())
+        Some(self.store.get(&Key::new(bucket, rest)).ok()??.value.view())
     }
 
     fn is_deleted(&self, object: &Value) -> bool {

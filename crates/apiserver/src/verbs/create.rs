@@ -134,7 +134,7 @@ fn taken(api: &Api, call: &Call, key: &Key, name: &str) -> Status {
         .get(key)
         .ok()
         .flatten()
-        .is_some_and(|entry| meta::is_deleting(&entry.value.value()));
+        .is_some_and(|entry| meta::is_deleting(&entry.value.view()));
     if is_deleting {
         status.message.insert_str(0, "object is being deleted: ");
     }

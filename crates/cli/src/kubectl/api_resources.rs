@@ -1,14 +1,12 @@
-//! `api-resources`, `api-versions` and `cluster-info`.
+//! `api-resources` and `api-versions`.
 
 use clap::Args;
 use serde_json::json;
 
 use super::context::Ctx;
-use super::fault::{Fault, Outcome, quoted};
+use super::fault::{Fault, Outcome};
 use super::print::json as json_text;
-use super::select::{Select, list_all};
 use super::tabs::Tabs;
-use super::value::Look;
 
 /// List the kinds that the server serves
 #[derive(Debug, Args)]
@@ -42,10 +40,6 @@ pub(crate) struct ApiResources {
 /// List the versions that the server serves
 #[derive(Debug, Args)]
 pub(crate) struct ApiVersions {}
-
-/// Show where the cluster's services are
-#[derive(Debug, Args)]
-pub(crate) struct ClusterInfo {}
 
 pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
     let discovery = ctx.discovery().await?;
@@ -119,31 +113,4 @@ pub(crate) async fn versions(ctx: &Ctx, _args: ApiVersions) -> Outcome {
     let mut versions = ctx.discovery().await?.group_versions();
     versions.sort();
     versions.iter().try_for_each(|version| ctx.line(version))
-}
-
-pub(crate) async fn cluster_info(ctx: &Ctx, _args: ClusterInfo) -> Outcome {
-    let base = ctx.client().await?.base_url();
-    ctx.line(format!("Kubernetes control plane is running at {base}"))?;
-    let discovery = ctx.discovery().await?;
-    let services = discovery.by_kind("v1", "Service").ok_or_else(|| {
-        Fault::refused(format!("the server doesn't have a resource type {}", quoted("services")))
-    })?;
-    let select =
-        Select { selector: Some("kubernetes.io/cluster-service=true"), ..Select::default() };
-    for service in list_all(ctx, services, Some("kube-system"), &select).await? {
-        let name = service.name();
-        let label = service.at("/metadata/labels").and_then(|map| map.get("kubernetes.io/name"));
-        let shown = label.and_then(serde_json::Value::as_str).unwrap_or(name);
-        let port = service.list("/spec/ports").first().map_or(String::new(), |port| {
-            match port.s("/name") {
-                "" => port.i("/port").to_string(),
-                port => port.to_owned(),
-            }
-        });
-        let port = if port.is_empty() { port } else { format!(":{port}") };
-        ctx.line(format!(
-            "{shown} is running at {base}/api/v1/namespaces/kube-system/services/{name}{port}/proxy"
-        ))?;
-    }
-    ctx.line("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.")
 }

@@ -1,4 +1,7 @@
-//! `auth whoami` and `auth can-i`.
+//! `auth whoami`, `auth can-i` and `auth reconcile`.
+
+mod cover;
+mod reconcile;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -7,31 +10,13 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs};
-use super::rules::compact;
+use super::rules::{STANDARD_VERBS, compact};
 use super::tabs::Tabs;
 use super::value::{Look, shown};
 
-/// The verbs that kubectl v1.36 knows of resources; any other is asked for with a warning.
-const RESOURCE_VERBS: &[&str] = &[
-    "*",
-    "approve",
-    "attest",
-    "bind",
-    "create",
-    "delete",
-    "deletecollection",
-    "escalate",
-    "get",
-    "impersonate",
-    "list",
-    "patch",
-    "proxy",
-    "sign",
-    "update",
-    "use",
-    "watch",
-];
-/// Its verbs of paths that are no resources.
+/// The verbs that kubectl v1.36 knows of resources besides those that are standard in a role; any other is asked for with a warning.
+const MORE_RESOURCE_VERBS: &[&str] = &["approve", "attest", "sign"];
+/// The verbs of paths that are no resources.
 const NON_RESOURCE_VERBS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "*"];
 
@@ -46,6 +31,7 @@ pub(crate) struct Auth {
 enum Verb {
     Whoami(WhoAmI),
     CanI(CanI),
+    Reconcile(reconcile::Reconcile),
 }
 
 /// Show who the server takes one for
@@ -83,6 +69,7 @@ struct CanI {
 pub(crate) async fn run(ctx: &Ctx, args: Auth) -> Outcome {
     match args.verb {
         Verb::Whoami(args) => who_am_i(ctx, args).await,
+        Verb::Reconcile(args) => reconcile::run(ctx, args).await,
         Verb::CanI(args) if args.list => list(ctx, args).await,
         Verb::CanI(args) => can_i(ctx, args).await,
     }
@@ -126,8 +113,12 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
         return Err(Fault::refused("--no-headers cannot be set without --list specified"));
     }
     let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
-    let known = if target.starts_with('/') { NON_RESOURCE_VERBS } else { RESOURCE_VERBS };
-    if !known.contains(&verb.as_str()) {
+    let known: &[&[&str]] = if target.starts_with('/') {
+        &[NON_RESOURCE_VERBS]
+    } else {
+        &[STANDARD_VERBS, MORE_RESOURCE_VERBS]
+    };
+    if !known.iter().any(|verbs| verbs.contains(&verb.as_str())) {
         ctx.warn_once(&format!("verb '{verb}' is not a known verb\n"));
     }
     let spec = if target.starts_with('/') {

@@ -23,6 +23,16 @@ pub(crate) struct Exec {
     words: Vec<String>,
     #[command(flatten)]
     files: FileArgs,
+    #[command(flatten)]
+    to: AttachArgs,
+    /// The command
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+/// The flags of streams to and from a process.
+#[derive(Debug, Args)]
+struct AttachArgs {
     /// The container
     #[arg(short, long)]
     container: Option<String>,
@@ -38,9 +48,6 @@ pub(crate) struct Exec {
     /// How long to wait for a Pod
     #[arg(long, default_value = "1m")]
     pod_running_timeout: String,
-    /// The command
-    #[arg(last = true)]
-    command: Vec<String>,
 }
 
 /// Attach to the process of a container
@@ -48,21 +55,8 @@ pub(crate) struct Exec {
 pub(crate) struct Attach {
     /// POD or TYPE/NAME
     words: Vec<String>,
-    /// The container
-    #[arg(short, long)]
-    container: Option<String>,
-    /// Pass standard input on
-    #[arg(short = 'i', long)]
-    stdin: bool,
-    /// Standard input is a terminal
-    #[arg(short, long)]
-    tty: bool,
-    /// Say less
-    #[arg(short, long)]
-    quiet: bool,
-    /// How long to wait for a Pod
-    #[arg(long, default_value = "1m")]
-    pod_running_timeout: String,
+    #[command(flatten)]
+    to: AttachArgs,
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
@@ -90,16 +84,16 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     if args.command.is_empty() {
         return Err(Fault::refused("you must specify at least one command for the container"));
     }
-    let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = parse_duration(&args.to.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &words, limit).await?;
     pods::refuse_completed(&pod, "exec into")?;
-    let container = pods::container(ctx, &pod, args.container.as_deref(), args.quiet)?;
-    let is_tty = terminal_or_note(ctx, args.stdin, args.tty, args.quiet);
-    let mut call = call(&pod, "exec", container.s("/name"), args.stdin, is_tty);
+    let container = pods::container(ctx, &pod, args.to.container.as_deref(), args.to.quiet)?;
+    let is_tty = terminal_or_note(ctx, args.to.stdin, args.to.tty, args.to.quiet);
+    let mut call = call(&pod, "exec", container.s("/name"), args.to.stdin, is_tty);
     for word in &args.command {
         call = call.query_even_empty("command", word);
     }
-    session(ctx, &call, args.stdin, is_tty).await
+    session(ctx, &call, args.to.stdin, is_tty).await
 }
 
 pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
@@ -113,10 +107,11 @@ pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
             args.words.join(" ")
         )));
     }
-    let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = parse_duration(&args.to.pod_running_timeout).unwrap_or(Duration::from_secs(60));
     let pod = pods::attachable(ctx, &args.words, limit).await?;
     pods::refuse_completed(&pod, "attach")?;
-    attach_to(ctx, &pod, args.container.as_deref(), args.stdin, args.tty, args.quiet).await
+    attach_to(ctx, &pod, args.to.container.as_deref(), args.to.stdin, args.to.tty, args.to.quiet)
+        .await
 }
 
 /// Attaches to a container of a running Pod.

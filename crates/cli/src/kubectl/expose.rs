@@ -8,6 +8,7 @@ use super::context::Ctx;
 use super::create::int_or_string;
 use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
+use super::labels::labels;
 use super::pods::selector_of;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::select::{Item, Select};
@@ -95,24 +96,13 @@ pub(crate) async fn run(ctx: &Ctx, args: Expose) -> Outcome {
     Ok(())
 }
 
-fn pairs_of(text: &str) -> Result<Map<String, Value>, Fault> {
-    let mut map = Map::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part
-            .split_once('=')
-            .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
-        map.insert(key.to_owned(), value.trim_start_matches('=').into());
-    }
-    Ok(map)
-}
-
 fn service(args: &Expose, item: &Item) -> Result<Value, Fault> {
     let object = &item.object;
     let selector = match (&args.selector, object.s("/kind")) {
-        (Some(text), _) => pairs_of(text)?,
+        (Some(text), _) => labels(text)?,
         (None, "Pod") => labels_of(object),
         (None, "Service" | "ReplicationController" | "Deployment" | "ReplicaSet") => {
-            pairs_of(&selector_of(object)?)?
+            labels(&selector_of(object)?)?
         }
         (None, kind) => {
             return Err(Fault::refused(format!("cannot expose a {kind}.{}", item.resource.group)));
@@ -124,7 +114,7 @@ fn service(args: &Expose, item: &Item) -> Result<Value, Fault> {
         ));
     }
     let labels = match &args.labels {
-        Some(text) => pairs_of(text)?,
+        Some(text) => labels(text)?,
         None => labels_of(object),
     };
     let mut spec = json!({"ports": ports(args, object)?, "selector": selector});

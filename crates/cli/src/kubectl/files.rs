@@ -10,6 +10,10 @@ use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::value::Look;
 
+/// What is said to whoever wants a kustomization built.
+pub(crate) const NO_KUSTOMIZE: &str =
+    "kustomizations are not supported: build them with kustomize and give the result to -f -";
+
 /// The flags that name files.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FileArgs {
@@ -22,6 +26,13 @@ pub(crate) struct FileArgs {
     /// Not supported
     #[arg(short, long, hide = true)]
     pub(crate) kustomize: Option<String>,
+}
+
+/// Not supported
+#[derive(Debug, Args)]
+pub(crate) struct Kustomize {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _words: Vec<String>,
 }
 
 /// An object as a file declares it.
@@ -71,7 +82,7 @@ impl FileArgs {
     /// Reads all objects in the order of the files; lists are taken apart. What cannot be read is a fault in its place.
     pub(crate) fn read_each(&self, ctx: &Ctx) -> Result<Vec<Result<Declared, Fault>>, Fault> {
         if self.kustomize.is_some() {
-            return Err(Fault::refused("kustomizations (-k) are not supported"));
+            return Err(Fault::refused(NO_KUSTOMIZE));
         }
         let mut found = Vec::new();
         for name in self.filename.iter().flat_map(|names| names.split(',')) {

@@ -6,6 +6,24 @@ use serde_json::Value;
 
 use super::value::{Look, shown};
 
+/// The verbs of resources that kubectl v1.36 takes for standard in a role.
+pub(crate) const STANDARD_VERBS: &[&str] = &[
+    "*",
+    "bind",
+    "create",
+    "delete",
+    "deletecollection",
+    "escalate",
+    "get",
+    "impersonate",
+    "list",
+    "patch",
+    "proxy",
+    "update",
+    "use",
+    "watch",
+];
+
 /// What a line of the table is about.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct What {

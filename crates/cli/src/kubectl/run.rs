@@ -1,11 +1,11 @@
 //! `run`: one Pod from an image.
 
 mod image;
+mod overrides;
 
 use std::time::Duration;
 
 use clap::Args;
-use podo_api::patch::{json as json_patch, merge, strategic};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -187,18 +187,10 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
 }
 
 fn labels(args: &Run) -> Result<Map<String, Value>, Fault> {
-    let mut labels = Map::new();
-    for part in args.labels.iter().flat_map(|text| text.split(',')).filter(|part| !part.is_empty())
-    {
-        let (key, value) = part
-            .split_once('=')
-            .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
-        labels.insert(key.to_owned(), value.into());
+    match args.labels.as_deref() {
+        None | Some("") => Ok(Map::from_iter([("run".to_owned(), json!(args.name))])),
+        Some(text) => super::labels::labels(text),
     }
-    if labels.is_empty() {
-        labels.insert("run".into(), json!(args.name));
-    }
-    Ok(labels)
 }
 
 fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
@@ -285,24 +277,9 @@ async fn with_overrides(ctx: &Ctx, args: &Run, pod: Value) -> Result<Value, Faul
     let Some(text) = args.overrides.as_ref().filter(|text| !text.is_empty()) else {
         return Ok(pod);
     };
-    let wrong = || Fault::refused("Invalid JSON Patch");
-    let mut patch = podo_api::yaml::to_json(text.as_bytes()).map_err(|_unreadable| wrong())?;
-    if matches!(args.override_type.as_str(), "merge" | "strategic") && !patch.is_object() {
-        return Err(wrong());
-    }
-    let ty = schema_of(pods::pod_kind(ctx).await?).ok_or_else(wrong)?;
-    let mut pod = match args.override_type.as_str() {
-        "merge" => merge::apply(pod, patch),
-        "json" => {
-            let patch = json_patch::Patch::decode(patch, false).map_err(|_malformed| wrong())?;
-            patch.apply(pod).map_err(|_unfit| wrong())?
-        }
-        "strategic" => strategic::apply(pod, &mut patch, ty).map_err(|_unfit| wrong())?,
-        other => return Err(Fault::refused(format!("invalid override type: {other}"))),
-    };
-    // The result goes through the struct, which has fields of its own: `resources` of a container that a patch replaced.
-    podo_api::json::settle(&mut pod, ty).map_err(|error| Fault::refused(error.to_string()))?;
-    Ok(pod)
+    let kind = pods::pod_kind(ctx).await?;
+    let ty = schema_of(kind).ok_or_else(|| Fault::refused("the server has no Pods"))?;
+    overrides::apply(pod, text, &args.override_type, ty)
 }
 
 async fn create(ctx: &Ctx, args: &Run, mut object: Value, dry_run: DryRun) -> Result<Value, Fault> {

@@ -1,17 +1,16 @@
 //! PullImage: with the credentials that fit, telling progress.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use podo_image::{Credential, Keyring, Progress, ProgressSink, Reference};
+use podo_image::{Credential, Keyring, ProgressSink, PullSum, PullTally, Reference};
 
 use super::image_status::parse;
 use super::{Node, faults};
 use crate::v1::AuthConfig;
-use crate::{CriError, PullOptions, PullProgress, v1};
+use crate::{CriError, PullOptions, v1};
 
 impl Node {
     pub(super) async fn pull_image(
@@ -62,62 +61,19 @@ fn own_credentials(auth: &AuthConfig, image: &Reference) -> Result<Vec<Credentia
 }
 
 /// Sums up what layers tell.
-fn sink(progress: Option<watch::Sender<PullProgress>>) -> ProgressSink {
+fn sink(progress: Option<watch::Sender<PullSum>>) -> ProgressSink {
     let Some(sender) = progress else { return Arc::new(|_| {}) };
-    let layers = Mutex::new(BTreeMap::new());
+    let tally = Mutex::new(PullTally::default());
     Arc::new(move |step| {
-        let mut layers = layers.lock();
-        if take(&mut layers, step) {
-            sender.send_replace(sum(&layers));
+        let mut tally = tally.lock();
+        if tally.take(&step) {
+            sender.send_replace(tally.sum());
         }
     })
 }
 
-/// How far one layer is.
-#[derive(Clone, Copy, Default)]
-struct Layer {
-    done_bytes: u64,
-    total_bytes: u64,
-    is_unpacked: bool,
-}
-
-/// Takes note of a step; `false` if it changes nothing that is told.
-fn take(layers: &mut BTreeMap<String, Layer>, step: Progress) -> bool {
-    match step {
-        Progress::Layers(sizes) => {
-            for (digest, total_bytes) in sizes {
-                layers.entry(digest.to_string()).or_default().total_bytes = total_bytes;
-            }
-        }
-        Progress::Downloading { layer, done_bytes, total_bytes } => {
-            let layer = layers.entry(layer.to_string()).or_default();
-            (layer.done_bytes, layer.total_bytes) = (done_bytes, total_bytes);
-        }
-        Progress::Downloaded(layer) => {
-            let layer = layers.entry(layer.to_string()).or_default();
-            layer.done_bytes = layer.total_bytes;
-        }
-        Progress::Unpacked(layer) => {
-            layers.entry(layer.to_string()).or_default().is_unpacked = true;
-        }
-        Progress::Resolved(_) | Progress::Unpacking(_) => return false,
-    }
-    true
-}
-
-fn sum(layers: &BTreeMap<String, Layer>) -> PullProgress {
-    PullProgress {
-        layer_count: layers.len(),
-        unpacked_count: layers.values().filter(|layer| layer.is_unpacked).count(),
-        done_bytes: layers.values().map(|layer| layer.done_bytes).sum(),
-        total_bytes: layers.values().map(|layer| layer.total_bytes).sum(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use podo_image::Digest;
-
     use super::*;
 
     #[track_caller]
@@ -141,21 +97,5 @@ mod tests {
         check("https://registry.test/v2/", "registry.test/a/b:1", "me");
         check("other.test", "registry.test/a/b:1", "");
         check("https://index.docker.io/v1/", "busybox", "me");
-    }
-
-    #[test]
-    fn progress_is_the_sum_of_all_layers() {
-        let digests = [Digest::sha256(b"a"), Digest::sha256(b"b")];
-        let [a, b] = digests.clone();
-        let mut layers = BTreeMap::new();
-        assert!(!take(&mut layers, Progress::Resolved(a.clone())));
-        take(&mut layers, Progress::Layers(vec![(a.clone(), 100), (b.clone(), 50)]));
-        let half = Progress::Downloading { layer: a.clone(), done_bytes: 40, total_bytes: 100 };
-        take(&mut layers, half);
-        take(&mut layers, Progress::Downloaded(b.clone()));
-        take(&mut layers, Progress::Unpacked(b));
-        let expected =
-            PullProgress { layer_count: 2, unpacked_count: 1, done_bytes: 90, total_bytes: 150 };
-        assert_eq!(sum(&layers), expected);
     }
 }

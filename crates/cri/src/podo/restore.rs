@@ -35,7 +35,11 @@ pub(super) fn open(config: CriConfig) -> Result<Arc<Node>, OpenError> {
     for change in &ensured.changed_settings {
         tracing::info!(?change, "setting of the host was changed");
     }
-    let node = find(config, network)?;
+    let images = open_images(&config)?;
+    let builtin =
+        Builtin { version: config.version.clone(), executable: config.executable.clone() };
+    images.register_builtin(&builtin)?;
+    let node = find(config, network, images)?;
     node.resume(ensured.has_kept_host_ports);
     Ok(node)
 }
@@ -45,13 +49,13 @@ pub(super) fn open(config: CriConfig) -> Result<Arc<Node>, OpenError> {
 pub(super) fn open_to_remove(config: CriConfig) -> Result<Arc<Node>, OpenError> {
     let network = open_network(&config)?;
     network.ensure_rules()?;
-    let node = find(config, network)?;
+    let images = open_images(&config)?;
+    let node = find(config, network, images)?;
     node.listen_to_all();
     Ok(node)
 }
 
-fn find(config: CriConfig, network: Network) -> Result<Arc<Node>, OpenError> {
-    let images = open_images(&config)?;
+fn find(config: CriConfig, network: Network, images: ImageService) -> Result<Arc<Node>, OpenError> {
     let launcher = Launcher::new(&config.executable, config.run_dir.join("sandboxes"))?;
     let mut node = Node {
         launcher,
@@ -88,14 +92,10 @@ fn open_network(config: &CriConfig) -> Result<Network, OpenError> {
 }
 
 fn open_images(config: &CriConfig) -> Result<ImageService, OpenError> {
-    let images = ImageService::open(ImageServiceConfig {
+    Ok(ImageService::open(ImageServiceConfig {
         registry: config.registry.clone(),
         ..ImageServiceConfig::new(config.data_dir.join("image"))
-    })?;
-    let builtin =
-        Builtin { version: config.version.clone(), executable: config.executable.clone() };
-    images.register_builtin(&builtin)?;
-    Ok(images)
+    })?)
 }
 
 impl Node {

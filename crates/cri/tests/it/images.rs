@@ -1,7 +1,7 @@
 //! Images: pulled with errors told apart, listed, removed.
 
 use podo_cri::v1::*;
-use podo_cri::{Code, Credential, Cri, CriError, Keyring, PullOptions, PullProgress, Reason};
+use podo_cri::{Code, Credential, Cri, CriError, Keyring, PullOptions, Reason};
 use podo_image::RunConfig;
 use podo_image::build::{Compression, ImageBuilder, LayerBuilder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -126,7 +126,7 @@ fn an_image_is_pulled_with_the_credentials_that_fit() {
         let mut keyring = Keyring::new();
         keyring.add("other.test", Credential::basic("not", "this"));
         keyring.add(&format!("{host}/team"), Credential::basic("me", "secret"));
-        let (sender, progress) = watch::channel(PullProgress::default());
+        let (sender, progress) = watch::channel(podo_cri::PullSum::default());
         let pulled = pull(keyring, Some(sender)).await.unwrap();
         assert_eq!(pulled.image_ref, id);
         let last = *progress.borrow();

@@ -103,7 +103,9 @@ impl ImageService {
         credentials: &[Credential],
         progress: &ProgressSink,
     ) -> Result<Digest, PullError> {
-        let puller = Puller { service: self, reference, progress };
+        let place = self.inner.running.begin(reference.canonical());
+        let progress = place.listening(progress);
+        let puller = Puller { service: self, reference, progress: &progress };
         let pulled = puller.run(credentials).await;
         pulled.map_err(|cause| PullError { image: reference.canonical(), cause })
     }

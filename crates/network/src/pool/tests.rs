@@ -39,6 +39,27 @@ fn exhaustion_names_network_and_count_and_ends_with_a_release() {
 }
 
 #[test]
+fn on_a_full_disk_addresses_are_given_back_and_none_is_handed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut pool = open(directory.path(), "10.42.0.0/24");
+    pool.allocate("a").unwrap();
+    pool.allocate("b").unwrap();
+    drop(pool);
+    // What is written there finds no room.
+    let full = directory.path().join("addresses.new");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let mut pool = open(directory.path(), "10.42.0.0/24");
+    assert_eq!(pool.release("a").unwrap(), Some(ip("10.42.0.2")));
+    assert!(matches!(pool.allocate("c"), Err(PoolError::Storage { .. })));
+    std::fs::remove_file(&full).unwrap();
+    assert_eq!(pool.allocate("c").unwrap(), ip("10.42.0.4"));
+    drop(pool);
+    let pool = open(directory.path(), "10.42.0.0/24");
+    let owners: Vec<&str> = pool.owners().map(|(owner, _)| owner).collect();
+    assert_eq!(owners, ["b", "c"]);
+}
+
+#[test]
 fn a_network_without_room_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let error = Pool::open(directory.path(), "10.42.0.0/31".parse().unwrap()).unwrap_err();

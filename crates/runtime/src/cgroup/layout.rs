@@ -89,7 +89,7 @@ impl Layout {
     }
 
     /// Where a controller is; on a v2 without it, its files are simply not there.
-    pub(crate) fn mount_of(&self, controller: &str) -> Option<&Path> {
+    pub fn mount_of(&self, controller: &str) -> Option<&Path> {
         self.v1_mount_of(controller).or(if self.has_v2_controllers() {
             self.unified()
         } else {

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
@@ -52,14 +53,17 @@ pub(super) struct Log {
     limit: Option<LogLimit>,
     file: File,
     size_bytes: u64,
+    /// When the file was made.
+    born_at_ns: i64,
 }
 
 impl Log {
     /// Opens a log to append to; it is made if it is not there.
     pub(super) fn open(place: Place, limit: Option<LogLimit>) -> io::Result<Self> {
         let file = open_in(&place.open_folder()?, &place.name)?;
-        let size_bytes = file.metadata()?.len();
-        Ok(Self { place, limit, file, size_bytes })
+        let metadata = file.metadata()?;
+        let born_at_ns = born_at_ns(&metadata);
+        Ok(Self { place, limit, file, size_bytes: metadata.len(), born_at_ns })
     }
 
     /// Goes on in the file that has the name now: somebody else has put the old one aside.
@@ -71,10 +75,12 @@ impl Log {
     /// Appends whole entries. They are written even where the full file cannot be put aside.
     pub(super) fn write(&mut self, entries: &[u8]) -> io::Result<()> {
         let length = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let is_full = |limit: &LogLimit| {
-            self.size_bytes > 0 && self.size_bytes.saturating_add(length) > limit.file_bytes_max
+        let is_due = |limit: &LogLimit| {
+            self.size_bytes > 0
+                && (self.size_bytes.saturating_add(length) > limit.file_bytes_max
+                    || is_older(self.born_at_ns, limit.age_secs_max))
         };
-        let aside = self.limit.filter(is_full).map_or(Ok(()), |limit| self.put_aside(limit));
+        let aside = self.limit.filter(is_due).map_or(Ok(()), |limit| self.put_aside(limit));
         self.file.write_all(entries)?;
         self.size_bytes = self.size_bytes.saturating_add(length);
         aside
@@ -90,7 +96,7 @@ impl Log {
             Err(error) => return Err(error.into()),
         }
         self.file = open_in(&folder, name)?;
-        self.size_bytes = 0;
+        (self.size_bytes, self.born_at_ns) = (0, clock::now_ns());
         prune(&folder, name, usize::from(limit.files_max).saturating_sub(1))
     }
 }
@@ -99,6 +105,19 @@ fn open_in(folder: &OwnedFd, name: &OsStr) -> io::Result<File> {
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o640))?.into())
+}
+
+/// When a file was made; where the file system does not say, it counts from now.
+fn born_at_ns(metadata: &std::fs::Metadata) -> i64 {
+    let since_epoch = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let born = metadata.created().ok().and_then(since_epoch);
+    born.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or_else(clock::now_ns)
+}
+
+fn is_older(born_at_ns: i64, age_secs_max: Option<u64>) -> bool {
+    let age_secs =
+        u64::try_from(clock::now_ns().saturating_sub(born_at_ns)).unwrap_or(0) / 1_000_000_000;
+    age_secs_max.is_some_and(|max| age_secs >= max)
 }
 
 /// Removes the oldest files that were put aside, so that so many are kept.
@@ -159,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
         std::fs::write(folder.path().join("other.log"), "").unwrap();
-        let limit = LogLimit { file_bytes_max: 10, files_max: 3 };
+        let limit = LogLimit { file_bytes_max: 10, files_max: 3, age_secs_max: None };
         let mut log = open_log(&path, None, Some(limit)).unwrap();
         for entry in ["first\n", "second\n", "third\n", "fourth\n", "fifth\n"] {
             log.write(entry.as_bytes()).unwrap();
@@ -175,10 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn an_old_log_is_put_aside_when_more_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let limit = LogLimit { file_bytes_max: 100, files_max: 3, age_secs_max: Some(3600) };
+        let mut log = open_log(&path, None, Some(limit)).unwrap();
+        log.write(b"first\n").unwrap();
+        log.write(b"second\n").unwrap();
+        assert_eq!(names(folder.path()), ["0.log"]);
+        log.born_at_ns -= 3600 * 1_000_000_000;
+        log.write(b"third\n").unwrap();
+        log.write(b"fourth\n").unwrap();
+        assert_eq!(names(folder.path()).len(), 2);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "third\nfourth\n");
+    }
+
+    #[test]
     fn an_entry_larger_than_a_file_stays_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
-        let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
+        let limit = LogLimit { file_bytes_max: 4, files_max: 2, age_secs_max: None };
         open_log(&path, None, Some(limit)).unwrap().write(b"longer\n").unwrap();
         assert_eq!(names(folder.path()), ["0.log"]);
     }
@@ -188,7 +223,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (home, moved) = (folder.path().join("home"), folder.path().join("moved"));
         std::fs::create_dir(&home).unwrap();
-        let limit = LogLimit { file_bytes_max: 4, files_max: 2 };
+        let limit = LogLimit { file_bytes_max: 4, files_max: 2, age_secs_max: None };
         let mut log = open_log(&home.join("0.log"), Some(folder.path()), Some(limit)).unwrap();
         log.write(b"first\n").unwrap();
         std::fs::rename(&home, &moved).unwrap();

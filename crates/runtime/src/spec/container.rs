@@ -59,6 +59,9 @@ pub struct LogLimit {
     pub file_bytes_max: u64,
     /// Files kept, the one being written included; at least 1.
     pub files_max: u16,
+    /// A file that is older than so many seconds is put aside when more is written; `None`: however old it is.
+    #[serde(default)]
+    pub age_secs_max: Option<u64>,
 }
 
 /// What a container's standard input is.

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, is_ready, pod, waiting};
 use podo_cluster_tests::{
-    Cluster, Options, images, registry::Registry, registry::Settings, skip, with_cluster,
+    Api, Cluster, Options, Ran, images, registry::Registry, registry::Settings, skip, with_cluster,
 };
 use podo_image::build::{BuiltImage, Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
+
+use crate::instances::{Server, SmallDisk};
 
 /// A registry's folder of the test's own, in which it may spoil what it likes.
 pub(crate) struct Store(PathBuf);
@@ -57,7 +61,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn image(layers: Vec<Vec<u8>>) -> BuiltImage {
+pub(crate) fn image(layers: Vec<Vec<u8>>) -> BuiltImage {
     let base = ImageBuilder::new().layer(images::busybox_layer().unwrap(), Compression::Gzip);
     let all = layers.into_iter().fold(base, |image, layer| image.layer(layer, Compression::Gzip));
     all.config(images::config(&[], &["sh"])).build().unwrap()
@@ -90,8 +94,8 @@ fn fails(it: &Cluster, name: &str, image: &str, text: &str) {
 }
 
 /// Nothing of what failed lies in the node's image store.
-fn assert_nothing_half_done(it: &Cluster) {
-    let store = it.data_dir().join("runtime/image");
+fn assert_nothing_half_done(data_dir: &Path) {
+    let store = data_dir.join("runtime/image");
     let names = |folder: &Path| -> Vec<String> {
         let entries = fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
@@ -145,7 +149,7 @@ fn s22_spoiled_layers_fail_with_a_reason_and_are_tried_again_until_they_are_good
         fails(it, "flipped", "flipped:1", &format!("expected {flipped_layer}"));
         fails(it, "truncated", "truncated:1", &too_short);
         it.ready(&with("good", "good:1"));
-        assert_nothing_half_done(it);
+        assert_nothing_half_done(&it.data_dir());
         // The registry is mended: the Pod goes on by itself.
         let (_, mended) = &pushed[0];
         fs::write(
@@ -210,7 +214,7 @@ fn s22_layers_that_reach_out_of_their_folder_change_nothing_on_the_host() {
                 "{name} reached the host"
             );
         }
-        assert_nothing_half_done(it);
+        assert_nothing_half_done(&it.data_dir());
     });
 }
 
@@ -220,6 +224,88 @@ fn s22_a_missing_tag_and_a_dead_registry() {
         fails(it, "missing", "busybox:none", "busybox:none");
         it.registry.as_mut().unwrap().stop();
         fails(it, "dead", "busybox:1.35", "busybox:1.35");
-        assert_nothing_half_done(it);
+        assert_nothing_half_done(&it.data_dir());
+    });
+}
+
+/// A layer of so many bytes that nothing compresses.
+pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()[0]
+    };
+    let noise: Vec<u8> = std::iter::repeat_with(next).take(bytes).collect();
+    LayerBuilder::new().file("noise", 0o644, &noise).unwrap().finish().unwrap()
+}
+
+#[test]
+fn a_pull_that_finds_no_room_is_told_and_leaves_nothing_half_unpacked() {
+    if !is_fit("pulls on a full disk") {
+        return;
+    }
+    let store = Store::new();
+    let pushed = [
+        // One does not fit as it comes, the other not once it is unpacked.
+        ("large", image(vec![noise(48 << 20, 1)])),
+        ("larger-inside", image(vec![noise(24 << 20, 2)])),
+    ];
+    store.add(&pushed, |_| {});
+    let disk = SmallDisk::new("40m");
+    let data = disk.path();
+    podo_cluster_tests::Host::new().run(|| {
+        let _registry = Registry::start(&Settings {
+            storage: &store.0,
+            folder: &store.0,
+            port: 5000,
+            is_private: false,
+        });
+        let podo = |args: &[&str]| {
+            let mut command = Command::new(podo_cluster_tests::binary::podo());
+            let (name, rest) = args.split_first().unwrap();
+            command.arg(name).arg("--data-dir").arg(data).args(rest);
+            command
+        };
+        let mut up = Server::start(&mut podo(&[
+            "up",
+            "--node-ip=192.0.2.1",
+            "--registry-mirror=docker.io=http://127.0.0.1:5000",
+        ]));
+        up.until_ready();
+        let api = Api::of(&data.join("kubeconfig.yaml"));
+        let accounts = "/api/v1/namespaces/default/serviceaccounts";
+        api.wait(accounts, "default", "is there", |account| !account.is_null());
+        for (name, _) in &pushed {
+            let image = format!("{name}:1");
+            let ran = Ran::from(podo(&["image", "pull", &image]).output().unwrap());
+            assert_eq!(ran.code, 69, "{ran:?}");
+            assert!(
+                ran.err.starts_with("error: ") && ran.err.contains("No space left on device"),
+                "{ran:?}"
+            );
+            api.post(PODS, &with(name, &image)).ok();
+            let seen = api.wait(PODS, name, "cannot pull", |pod| {
+                matches!(waiting(pod, "main").as_str(), "ErrImagePull" | "ImagePullBackOff")
+            });
+            let waits = &container(&seen, "main")["state"]["waiting"];
+            assert!(
+                waits["message"].as_str().unwrap().contains("No space left on device"),
+                "{waits}"
+            );
+            let selector = format!("fieldSelector=involvedObject.name%3D{name},reason%3DFailed");
+            let events = "/api/v1/namespaces/default/events";
+            let event = api.wait_any(events, &selector, "is told", |_| true);
+            assert!(
+                event["message"].as_str().unwrap().contains("No space left on device"),
+                "{event}"
+            );
+            assert_nothing_half_done(data);
+        }
+        // What fits is pulled and runs.
+        api.post(PODS, &with("small", "busybox:1.35")).ok();
+        api.wait(PODS, "small", "is ready", is_ready);
+        Ran::from(podo(&["down", "--purge"]).output().unwrap()).ok();
+        up.stop();
     });
 }

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use podo_cluster_tests::pods::{idle, pod};
 use podo_cluster_tests::{Cluster, Host, Options, Ran, program, skip, with_cluster};
@@ -112,7 +113,7 @@ fn without_root_up_and_down_end_with_77_and_a_server_runs() {
     });
 }
 
-/// A `podo server` that says when it is ready.
+/// A `podo server` or `podo up` that says when it is ready.
 pub(crate) struct Server {
     child: std::process::Child,
     out: std::io::BufReader<std::process::ChildStdout>,
@@ -126,12 +127,18 @@ impl Server {
     }
 
     pub(crate) fn until_ready(&mut self) {
+        self.until_says("kubeconfig");
+    }
+
+    /// Waits for a line with a text and returns it.
+    pub(crate) fn until_says(&mut self, text: &str) -> String {
         let mut line = String::new();
-        while !line.contains("kubeconfig") {
+        while !line.contains(text) {
             line.clear();
             let read = std::io::BufRead::read_line(&mut self.out, &mut line).unwrap();
-            assert_ne!(read, 0, "podo server ended: {:?}", self.child.wait());
+            assert_ne!(read, 0, "podo ended: {:?}", self.child.wait());
         }
+        line
     }
 
     pub(crate) fn stop(&mut self) {
@@ -202,30 +209,64 @@ fn a_taken_port_and_a_locked_data_directory_end_with_69() {
     });
 }
 
-#[test]
-fn a_full_disk_is_a_clear_error_and_no_crash() {
-    if !rustix::process::geteuid().is_root() {
-        return skip("full disk", "needs root");
+/// A small disk, mounted on a folder of its own until this value is dropped.
+pub(crate) struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    pub(crate) fn new(size: &str) -> Self {
+        let folder =
+            tempfile::Builder::new().prefix("podotest-disk-").tempdir_in("/var/tmp").unwrap();
+        let options = std::ffi::CString::new(format!("size={size},mode=700")).unwrap();
+        mount("none", folder.path(), "tmpfs", MountFlags::empty(), Some(options.as_c_str()))
+            .unwrap();
+        Self { folder }
     }
-    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
-    let data = folder.path().join("data");
-    fs::create_dir(&data).unwrap();
-    mount("none", &data, "tmpfs", MountFlags::empty(), Some(c"size=24m,mode=700")).unwrap();
-    let outcome = std::panic::catch_unwind(|| Host::new().run(|| full_disk(&data)));
-    unmount(&data, UnmountFlags::DETACH).unwrap();
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Takes all room that is left.
+    pub(crate) fn fill(&self) {
+        let mut filler = fs::File::create(self.path().join("filler")).unwrap();
+        while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     }
 }
 
-fn full_disk(data: &Path) {
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What stays mounted fails the removal of the folder, which tells.
+        let _left = unmount(self.path(), UnmountFlags::DETACH);
+    }
+}
+
+/// Whether the test can mount disks and run containers.
+pub(crate) fn is_root(what: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        skip(what, "needs root");
+    }
+    is_root
+}
+
+#[test]
+fn a_full_disk_is_a_clear_error_and_no_crash() {
+    if is_root("full disk") {
+        let disk = SmallDisk::new("24m");
+        Host::new().run(|| full_disk(&disk));
+    }
+}
+
+fn full_disk(disk: &SmallDisk) {
+    let data = disk.path();
     let mut command = Command::new(podo_cluster_tests::binary::podo());
     command.arg("server").arg("--data-dir").arg(data).args(["--listen", "127.0.0.1:6443"]);
     let mut server = Server::start(&mut command);
     server.until_ready();
     let api = podo_cluster_tests::Api::of(&data.join("kubeconfig.yaml"));
-    let mut filler = fs::File::create(data.join("filler")).unwrap();
-    while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+    disk.fill();
     let maps = "/api/v1/namespaces/default/configmaps";
     let big = "x".repeat(500_000);
     let refusal = (0..100)
@@ -237,4 +278,124 @@ fn full_disk(data: &Path) {
     assert!(refusal.status >= 500, "{}", refusal.text());
     assert!(refusal.failure().2.contains("no space left on the disk"), "{}", refusal.text());
     assert_eq!(api.get(maps).status, 200, "what is stored can still be read");
+}
+
+#[test]
+fn up_on_a_disk_without_room_ends_with_one_sentence_and_down_works_there() {
+    if !is_root("up on a full disk") {
+        return;
+    }
+    Host::new().run(|| {
+        let podo = podo_cluster_tests::binary::podo();
+        let flags = ["--listen=127.0.0.1:6443", "--node-ip=192.0.2.1"];
+        for size in ["8k", "40k", "100k", "200k"] {
+            let disk = SmallDisk::new(size);
+            let data = disk.path().to_string_lossy().into_owned();
+            let up = fails(podo, &["up", "--data-dir", &data, flags[0], flags[1]]);
+            ends(&up, 69, "o space left on ");
+            assert!(up.err.contains("free some"), "what to do: {}", up.err);
+            fails(podo, &["down", "--purge", "--data-dir", &data]).ok();
+            assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "the disk is empty");
+        }
+        // A disk that was filled while Pods ran: they can be taken away.
+        let disk = SmallDisk::new("16m");
+        let data = disk.path().to_string_lossy().into_owned();
+        let file = disk.path().join("pod.json");
+        let mut made = pod(
+            "hello",
+            json!({"containers": [{"name": "main", "image": concat!("podo.local/hello:", env!("CARGO_PKG_VERSION"))}]}),
+        );
+        (made["apiVersion"], made["kind"]) = (json!("v1"), json!("Pod"));
+        fs::write(&file, made.to_string()).unwrap();
+        let mut command = Command::new(podo);
+        command.args(["up", "--data-dir", &data]).args(flags).arg("-f").arg(&file);
+        let mut up = Server::start(&mut command);
+        up.until_says(" Running ");
+        disk.fill();
+        drop(up);
+        let again = fails(podo, &["up", "--data-dir", &data, flags[0], flags[1]]);
+        ends(&again, 69, "No space left on device");
+        fails(podo, &["down", "--data-dir", &data]).ok();
+        podo_cluster_tests::until("only the disk itself is left", Duration::from_secs(5), || {
+            let instance = podo_cluster_tests::leaks::instance_name(disk.path());
+            let mut left = podo_cluster_tests::leaks::of(&instance, disk.path());
+            left.retain(|found| !(found.starts_with("mount ") && found.contains(" - tmpfs none ")));
+            if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+        });
+    });
+}
+
+/// What a shell does to the mounts of a command before it becomes that command.
+fn with_mounts(changes: &str, binary: &Path) -> Command {
+    let mut command = Command::new(program("unshare").expect("util-linux is everywhere"));
+    let script = format!("mount --make-rprivate / && {changes} && exec \"$@\"");
+    command.args(["--mount", "sh", "-c", &script, "sh"]).arg(binary).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn up_without_what_it_needs_of_the_kernel_ends_with_69_and_says_what_is_lacking() {
+    if !is_root("missing kernel features") {
+        return;
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    let podo = podo_cluster_tests::binary::podo();
+    let data = folder.path().join("data").to_string_lossy().into_owned();
+    let memory =
+        "$(awk '$3 == \"cgroup\" && $4 ~ /memory/ || $3 == \"cgroup2\" { print $2 }' /proc/mounts)";
+    let read_only = format!("for at in {memory}; do mount -o remount,bind,ro $at; done");
+    Host::new().run(|| {
+        for (changes, lacking, hint) in [
+            ("umount -R -l /sys/fs/cgroup", "no cgroup hierarchy is mounted", "mount -t cgroup2"),
+            (&format!("for at in {memory}; do umount -l $at; done"), "cgroup", "mount -t cgroup2"),
+            (&read_only, "is mounted read-only", "remount,rw"),
+            (
+                "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys",
+                "/proc/sys/net/ipv4/ip_forward cannot be set",
+                "sysctl -w net.ipv4.ip_forward=1",
+            ),
+            ("mount -t tmpfs none /proc/sys/kernel/seccomp", "seccomp", "CONFIG_SECCOMP_FILTER"),
+        ] {
+            let mut command = with_mounts(changes, podo);
+            command.args(["up", "--data-dir", &data, "--node-ip=192.0.2.1"]);
+            let ran = Ran::from(command.output().unwrap());
+            ends(&ran, 69, lacking);
+            assert!(ran.err.contains("\nhint: ") && ran.err.contains(hint), "{}", ran.err);
+            assert_eq!(ran.out, "");
+        }
+    });
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
+fn kubectl_finds_the_kubeconfig_of_the_instance_by_itself() {
+    with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
+        let home = it.folder.join("home");
+        fs::create_dir_all(home.join(".kube")).unwrap();
+        fs::write(
+            home.join(".kube/config"),
+            "apiVersion: v1\nkind: Config\ncurrent-context: of-home\n",
+        )
+        .unwrap();
+        let other = it.folder.join("other.yaml");
+        fs::write(&other, "apiVersion: v1\nkind: Config\ncurrent-context: named\n").unwrap();
+        // The place where an instance keeps its data unless it is told another.
+        let default = format!(
+            "mount -t tmpfs none /var/lib && mkdir /var/lib/podo && mount --bind {} /var/lib/podo",
+            it.data_dir().display()
+        );
+        let kubectl = |mounts: &str, args: &[&str]| {
+            let mut command = with_mounts(mounts, &it.binary());
+            command.arg("kubectl").args(args).env("HOME", &home).env_remove("KUBECONFIG");
+            command
+        };
+        let ran = |mut command: Command| Ran::from(command.output().unwrap());
+        assert_eq!(ran(kubectl(&default, &["get", "nodes", "-o", "name"])).ok(), "node/node-1\n");
+        // What the user names goes before it; without an instance there is what kubectl has always read.
+        let context = ["config", "current-context"];
+        let mut named = kubectl(&default, &context);
+        named.env("KUBECONFIG", &other);
+        assert_eq!(ran(named).ok(), "named\n");
+        assert_eq!(ran(kubectl("mount -t tmpfs none /var/lib", &context)).ok(), "of-home\n");
+    });
 }

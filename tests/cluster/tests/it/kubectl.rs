@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use podo_cluster_tests::cluster::NODE;
 use podo_cluster_tests::kubectl::{Kubectl, newest, settled};
 use podo_cluster_tests::pods::{idle, once, pod};
-use podo_cluster_tests::{Cluster, Ran, skip};
+use podo_cluster_tests::{Cluster, PATIENCE, Ran, skip, until};
 use serde_json::json;
 
 use crate::on_cluster;
@@ -284,6 +284,32 @@ fn s61_get_watches() {
             child.wait().unwrap();
             assert_eq!(seen.first().map(String::as_str), Some("0/1 Pending"), "{seen:?}");
             assert!(seen.contains(&"0/1 ContainerCreating".to_owned()), "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn s61_a_watch_of_nothing_waits_without_a_word() {
+    on_cluster(|it| {
+        for kubectl in [Some(it.own()), newest()].into_iter().flatten() {
+            let mut child = it.start_kubectl(&kubectl, &["get", "cm", "-w", "-l", "x=y"]);
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let maps = "/api/v1/namespaces/default/configmaps";
+            // Each try is another change, until one comes after the watch has begun.
+            let (seen, first) = std::sync::mpsc::channel();
+            let reader = std::thread::spawn(move || lines.for_each(|line| drop(seen.send(line))));
+            let mut number = 0;
+            until("the watch tells of a change", PATIENCE, || {
+                number += 1;
+                let map = json!({"metadata": {"name": format!("m{number}"), "labels": {"x": "y"}}});
+                it.api.post(maps, &map);
+                it.api.delete(&format!("{maps}/m{number}"));
+                first.try_recv().map_err(|error| error.to_string())
+            });
+            child.kill().unwrap();
+            reader.join().unwrap();
+            let told = child.wait_with_output().unwrap();
+            assert_eq!(of_any_version(&String::from_utf8_lossy(&told.stderr)), "", "{kubectl:?}");
         }
     });
 }

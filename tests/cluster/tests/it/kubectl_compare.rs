@@ -488,6 +488,10 @@ const QUESTIONS: &[&str] = &[
     "version x",
     "version -o nosuch",
     "cluster-info",
+    "cluster-info dump -o nosuch",
+    "cluster-info dump -o name",
+    "auth can-i approve pods",
+    "auth can-i sign pods",
     "auth whoami -o jsonpath={.status.userInfo.groups}",
     "auth whoami -o nosuch",
     "auth whoami --as=jane --as-group=a --as-group=b",
@@ -610,3 +614,170 @@ const CHANGES: &[&str] = &[
     "delete pod {} --ignore-not-found",
     "delete nosuch x",
 ];
+
+#[test]
+fn s66_s68_labels_selectors_and_overrides_of_flags() {
+    on_cluster(|it| {
+        it.ready(&pod("one", json!({"containers": [idle("main")]})));
+        alike_on_own(it, LABELS);
+        alike_on_own(it, OVERRIDES);
+    });
+}
+
+const LABELS: &[&str] = &[
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a=b,c=d",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a=b=c",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a==b",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a=b,,c=d",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=,",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels==b",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=a=",
+    "run {}-a --image=busybox --dry-run=client -o yaml --labels=",
+    "expose pod one --name={} --port=1 --selector=a=b --dry-run=client -o yaml",
+    "expose pod one --name={} --port=1 --selector=a==b --dry-run=client -o yaml",
+    "expose pod one --name={} --port=1 --selector==b --dry-run=client -o yaml",
+    "expose pod one --name={} --port=1 --selector=a=b, --dry-run=client -o yaml",
+    "expose pod one --name={} --port=1 --labels=a=b=c --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector=a==b,c --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector='a in (c,b),d notin (e)' --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector='!a' --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector='a!=b' --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector='a>1' --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector=a=b=c --dry-run=client -o yaml",
+    "create pdb {} --min-available=1 --selector=a=b, --dry-run=client -o yaml",
+    "create clusterrole {} --aggregation-rule=a=b=c,d=e --dry-run=client -o yaml",
+    "create clusterrole {} --aggregation-rule=a=b, --dry-run=client -o yaml",
+    "create clusterrole {} --aggregation-rule=a --dry-run=client -o yaml",
+];
+
+const OVERRIDES: &[&str] = &[
+    "run {}-a --image=busybox --dry-run=client -o yaml --overrides='spec: {hostNetwork: true}'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --overrides='{\"spec\":{}} x'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --overrides=null",
+    "run {}-a --image=busybox --dry-run=client -o yaml --overrides='{\"spec\":{\"hostNetwork\":\"x\"}}'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --overrides='{\"spec\":{\"nosuch\":1}}'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=strategic --overrides='{\"spec\":{\"containers\":[{\"name\":\"{}-a\",\"tty\":true}]}}'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=strategic --overrides=[]",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=strategic --overrides=null",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=strategic --overrides='{bad'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides={}",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides=1",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='{bad'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"test\",\"path\":\"/kind\",\"value\":1}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"remove\",\"path\":\"/nosuch\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"remove\",\"path\":\"/spec/nosuch/x\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"replace\",\"path\":\"/nosuch\",\"value\":1}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"remove\",\"path\":\"/spec/nosuch\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"move\",\"from\":\"/spec/nosuch\",\"path\":\"/spec/x\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"copy\",\"from\":\"/nosuch\",\"path\":\"/x\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"add\",\"path\":\"/nosuch/x\",\"value\":1}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"op\":\"nosuch\",\"path\":\"/x\"}]'",
+    "run {}-a --image=busybox --dry-run=client -o yaml --override-type=json --overrides='[{\"path\":\"/x\"}]'",
+];
+
+/// A real kubectl stops at the first kind that the server does not serve; ours leaves it out.
+#[test]
+fn s68_cluster_info_dump_is_all_that_there_is_to_look_at() {
+    on_cluster(|it| {
+        it.ready(&pod(
+            "one",
+            json!({"containers": [shell("main", "echo hello; exec sleep 3600")]}),
+        ));
+        it.ended(&once("two", "echo bye"));
+        let own = it.kubectl(&["cluster-info", "dump"]).ok();
+        if let Some(real) = podo_cluster_tests::kubectl::newest() {
+            // A node's heartbeat moves on, and with it the version of every list.
+            let settled = |text: &str| {
+                let lines = text.lines().filter(|line| {
+                    !line.contains("\"resourceVersion\"") && !line.contains("HeartbeatTime\"")
+                });
+                lines.map(|line| format!("{line}\n")).collect::<String>()
+            };
+            let real = it.run(&real, &["cluster-info", "dump"], "").out;
+            assert!(real.contains("EventList"), "{real}");
+            let (own, real) = (settled(&own), settled(&real));
+            let from = own.bytes().zip(real.bytes()).take_while(|(own, real)| own == real).count();
+            assert_eq!(from, real.len(), "own: {}", &own[from.saturating_sub(80)..]);
+        }
+        for list in ["NodeList", "EventList", "ServiceList", "PodList"] {
+            assert!(own.contains(&format!("\"kind\": \"{list}\"")), "{list}");
+        }
+        for (pod, log) in [("one", "hello"), ("two", "bye")] {
+            let logs = format!("logs for container main of pod default/{pod} ====\n");
+            assert!(own.contains(&format!("==== START {logs}{log}\n==== END {logs}")), "{pod}");
+        }
+        let folder = it.folder.join("dump");
+        let into = format!("--output-directory={}", folder.display());
+        let said =
+            it.kubectl(&["cluster-info", "dump", &into, "--namespaces=default", "-o", "yaml"]).ok();
+        assert_eq!(said, format!("Cluster info dumped to {}\n", folder.display()));
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert!(read("nodes.yaml").contains("kind: NodeList\n"));
+        assert!(read("default/pods.yaml").contains("name: two\n"));
+        assert!(read("default/two/logs.txt").contains("\nbye\n"));
+        assert!(!folder.join("kube-system").exists());
+    });
+}
+
+#[test]
+fn kustomizations_are_refused_in_one_sentence() {
+    on_cluster(|it| {
+        for args in [vec!["kustomize", "."], vec!["apply", "-k", "."], vec!["get", "-k", "."]] {
+            let ran = it.kubectl(&args);
+            assert_eq!(ran.code, 1, "{ran:?}");
+            assert!(ran.err.starts_with("error: kustomizations are not supported: "), "{ran:?}");
+            assert_eq!((ran.err.lines().count(), ran.out.as_str()), (1, ""), "{ran:?}");
+        }
+    });
+}
+
+#[test]
+fn s68_auth_reconcile_adds_what_is_missing_and_takes_away_what_is_too_much() {
+    on_cluster(|it| {
+        let each = RECONCILE.iter();
+        all_alike(each.map(|(line, input)| compared_on_own(it, &slices(&words(line)), input).1));
+    });
+}
+
+/// What each line is told to reconcile, one after another on the same objects.
+const RECONCILE: &[(&str, &str)] = &[
+    ("auth reconcile", ""),
+    ("auth reconcile -f nosuch.yaml", ""),
+    ("auth reconcile -f - --dry-run=client", ROLE),
+    ("auth reconcile -f -", BAD_ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", ROLE),
+    ("auth reconcile -f -", ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", WIDER_ROLE),
+    ("get role {} -o jsonpath={.rules}{.metadata.labels}", ""),
+    ("auth reconcile -f - --remove-extra-permissions --dry-run=client", ROLE),
+    ("auth reconcile -f - --remove-extra-permissions", ROLE),
+    ("get role {} -o jsonpath={.rules}{.metadata.labels}", ""),
+    ("auth reconcile -f - -o name", WIDER_ROLE),
+    ("annotate role {} rbac.authorization.kubernetes.io/autoupdate=false", ""),
+    ("auth reconcile -f - --remove-extra-permissions", ROLE),
+    ("get role {} -o jsonpath={.rules}", ""),
+    ("auth reconcile -f -", BINDING),
+    ("auth reconcile -f -", BINDING),
+    ("auth reconcile -f -", OTHER_SUBJECTS),
+    ("get rolebinding {} -o jsonpath={.subjects[*].name}", ""),
+    ("auth reconcile -f - --remove-extra-subjects", OTHER_SUBJECTS),
+    ("get rolebinding {} -o jsonpath={.subjects[*].name}", ""),
+    ("auth reconcile -f -", OTHER_ROLE),
+    ("get rolebinding {} -o jsonpath={.roleRef.name}{.subjects[*].name}", ""),
+    ("auth reconcile -f -", MAP),
+    ("auth reconcile -f -", AGGREGATED),
+    ("auth reconcile -f - -o jsonpath={.aggregationRule} --dry-run=client", AGGREGATED),
+    ("delete clusterrole {}", ""),
+];
+
+const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default}\nrules:\n- {apiGroups: [''], resources: [pods, pods/log], verbs: [get, list]}\n";
+/// In YAML `y` is a truth value.
+const BAD_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default}\nrules:\n- {apiGroups: [''], resources: [pods], resourceNames: [y], verbs: [get]}\n";
+const WIDER_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: '{}', namespace: default, labels: {a: b}}\nrules:\n- {apiGroups: ['', apps], resources: [pods], resourceNames: [x, z], verbs: [get, delete]}\n- {apiGroups: [''], resources: ['*/log'], verbs: ['*']}\n";
+const BINDING: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: '{}'}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}\n- {kind: ServiceAccount, name: default, namespace: default}\n";
+const OTHER_SUBJECTS: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: '{}'}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: devs}\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: jane}\n";
+const OTHER_ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {name: '{}', namespace: default}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}\nsubjects:\n- {apiGroup: rbac.authorization.k8s.io, kind: User, name: joe}\n";
+const AGGREGATED: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: '{}'}\naggregationRule: {clusterRoleSelectors: [{matchLabels: {a: b}}]}\nrules: []\n";

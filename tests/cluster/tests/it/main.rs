@@ -30,6 +30,7 @@ mod manifests;
 mod mounts;
 mod placement;
 mod pods;
+mod progress;
 mod proxies;
 mod reasons;
 mod reboot;

@@ -81,7 +81,7 @@ fn driver_of(write: &Write<'_>, pod: &Value, volume: &Value) -> Option<Value> {
         if inline.is_empty() { claimed_driver(write, pod, volume)? } else { inline.to_owned() };
     let definition = podo_registry::find("storage.k8s.io", "v1", "csidrivers")?;
     let key = crate::storage::key(definition, "", &driver);
-    Some(write.request.api.store.get(&key).ok()??.value.value())
+    Some(write.request.api.store.get(&key).ok()??.value.view())
 }
 
 fn claimed_driver(write: &Write<'_>, pod: &Value, volume: &Value) -> Option<String> {

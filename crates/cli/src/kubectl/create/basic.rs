@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::Call;
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome};
+use super::super::labels::label_selector;
 use super::super::print::{Output, ShowArgs};
 use super::super::time::parse_duration;
 use super::super::value::Look;
@@ -233,7 +234,7 @@ impl DisruptionBudget {
         let Some(selector) = self.selector else {
             return Err(Fault::refused("a selector must be specified"));
         };
-        let mut spec = json!({"selector": match_labels(&selector)?});
+        let mut spec = json!({"selector": label_selector(&selector)?});
         match (self.min_available, self.max_unavailable) {
             (Some(least), None) => spec["minAvailable"] = int_or_string(&least),
             (None, Some(most)) => spec["maxUnavailable"] = int_or_string(&most),
@@ -255,16 +256,4 @@ impl DisruptionBudget {
         });
         self.common.submit(ctx, object, Some("failed to create poddisruptionbudgets:")).await
     }
-}
-
-/// `a=b,c=d` as a `LabelSelector`.
-pub(super) fn match_labels(text: &str) -> Result<Value, Fault> {
-    let mut labels = Map::new();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) = part
-            .split_once('=')
-            .ok_or_else(|| Fault::refused(format!("unexpected label spec: {part}")))?;
-        labels.insert(key.to_owned(), value.trim_start_matches('=').into());
-    }
-    Ok(json!({"matchLabels": labels}))
 }

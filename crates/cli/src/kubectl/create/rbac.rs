@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::super::context::Ctx;
 use super::super::discovery::unserved;
-use super::super::fault::{Fault, Outcome};
+use super::super::fault::{Fault, Outcome, quoted};
+use super::super::labels::pairs;
+use super::super::rules::STANDARD_VERBS;
 use super::Common;
-use super::basic::match_labels;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -93,24 +94,6 @@ pub(super) struct ClusterRoleBinding {
     #[command(flatten)]
     common: Common,
 }
-
-/// The verbs of resources that kubectl v1.36 takes for standard.
-const STANDARD_VERBS: &[&str] = &[
-    "*",
-    "bind",
-    "create",
-    "delete",
-    "deletecollection",
-    "escalate",
-    "get",
-    "impersonate",
-    "list",
-    "patch",
-    "proxy",
-    "update",
-    "use",
-    "watch",
-];
 
 impl Rules {
     fn warn_of_verbs(&self, ctx: &Ctx) {
@@ -200,7 +183,13 @@ impl ClusterRole {
             "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": {"name": self.name}, "rules": null,
         });
         if let Some(labels) = &self.aggregation_rule {
-            object["aggregationRule"] = json!({"clusterRoleSelectors": [match_labels(labels)?]});
+            let labels = pairs(labels).ok_or_else(|| {
+                Fault::refused(format!(
+                    "invalid argument {} for \"--aggregation-rule\" flag: malformed pair, expect string=string\nSee 'kubectl create clusterrole --help' for usage.",
+                    quoted(labels)
+                ))
+            })?;
+            object["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": labels}]});
             return self.common.submit(ctx, object, None).await;
         }
         if self.rules.verb.is_empty() {

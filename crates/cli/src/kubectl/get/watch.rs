@@ -10,7 +10,7 @@ use super::super::print::table::{TableOptions, as_table};
 use super::super::select::items_of;
 use super::super::tabs::Tabs;
 use super::super::value::Look;
-use super::{Get, Part, nothing_found};
+use super::{Get, Part};
 
 pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, parts: &[Part]) -> Outcome {
     let [part] = parts else {
@@ -36,12 +36,8 @@ pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, parts: &[Part]) 
         None => first.s("/metadata/resourceVersion").to_owned(),
     };
     if !args.watch_only {
+        // That there is nothing yet is not said: it may come.
         printer.all(ctx, first, part)?;
-        if !is_table && part.name.is_none() && printer.is_first {
-            // Nothing to say: forms for programs show events only.
-        } else if is_table && !printer.has_headers && part.name.is_none() && !args.no_headers {
-            nothing_found(ctx, args, parts)?;
-        }
     }
     ctx.flush()?;
 

@@ -83,6 +83,26 @@ pub(crate) fn pretty_typed(value: &Value, ty: TypeRef<'_>) -> String {
     spread(&String::from_utf8_lossy(&compact), 4)
 }
 
+/// A list on many lines, its items with the fields of structs in their order; of no items Go makes `null`.
+pub(crate) fn pretty_list(list: &Value, items: &[Value], ty: Option<TypeRef<'_>>) -> String {
+    let mut compact = Vec::new();
+    for (key, field) in ["kind", "apiVersion", "metadata"].map(|key| (key, &list[key])) {
+        compact.extend(
+            format!("{}\"{key}\":{field}", if compact.is_empty() { "{" } else { "," }).bytes(),
+        );
+    }
+    compact.extend_from_slice(b",\"items\":");
+    for (index, item) in items.iter().enumerate() {
+        compact.push(if index == 0 { b'[' } else { b',' });
+        match ty {
+            Some(ty) => podo_api::json::encode(item, ty, &mut compact),
+            None => compact.extend(item.to_string().bytes()),
+        }
+    }
+    compact.extend_from_slice(if items.is_empty() { b"null}" } else { b"]}" });
+    spread(&String::from_utf8_lossy(&compact), 4)
+}
+
 /// JSON on many lines with the fields of each map in the order of a list; those not in it come last.
 pub(crate) fn pretty_ordered(value: &Value, fields: &[&str], indent: usize) -> String {
     let mut compact = String::new();
