@@ -63,8 +63,7 @@ fn all_terms_must_hold() {
 
 fn sorted(selector: &Selector) -> Vec<(&str, &str, bool)> {
     let terms = selector.terms().iter();
-    let mut terms: Vec<_> =
-        terms.map(|term| (&*term.field, &*term.value, term.is_equal)).collect();
+    let mut terms: Vec<_> = terms.map(|term| (&*term.field, &*term.value, term.is_equal)).collect();
     terms.sort_unstable();
     terms
 }
