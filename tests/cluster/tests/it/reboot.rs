@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, restarts, shell};
-use podo_cluster_tests::{Cluster, Host, Options, leaks, until, with_cluster};
+use podo_cluster_tests::{Cluster, Host, Options, PATIENCE, leaks, until, with_cluster};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -17,11 +17,22 @@ fn container_id(it: &Cluster, name: &str) -> Value {
     container(&it.api.get(&format!("{PODS}/{name}")).ok(), "main")["containerID"].clone()
 }
 
+/// How far a counter in the Pod is, once it is beyond `before`: the process goes on.
+fn counted(it: &Cluster, before: u32) -> u32 {
+    until(&format!("it counts beyond {before}"), PATIENCE, || {
+        let now: u32 = it.exec("stays", "main", "cat /tmp/n || echo 0").trim().parse().unwrap();
+        if now > before { Ok(now) } else { Err(now.to_string()) }
+    })
+}
+
 #[test]
 fn pods_outlive_the_server_and_are_found_again() {
     on_cluster(|it| {
-        it.ready(&pod("stays", json!({"containers": [shell("main", "n=0; while :; do n=$((n+1)); echo $n > /tmp/n; sleep 0.1; done")]})));
+        let script =
+            "n=0; while :; do n=$((n+1)); echo $n > /tmp/m; mv /tmp/m /tmp/n; sleep 0.1; done";
+        it.ready(&pod("stays", json!({"containers": [shell("main", script)]})));
         let before = container_id(it, "stays");
+        let mut count = counted(it, 2);
         assert!(it.terminate().success());
         it.restart();
         let seen = it.until("stays", "is ready", is_ready);
@@ -29,14 +40,12 @@ fn pods_outlive_the_server_and_are_found_again() {
             (container(&seen, "main")["containerID"].clone(), restarts(&seen, "main")),
             (before.clone(), 0)
         );
-        let first: u32 = it.exec("stays", "main", "cat /tmp/n").trim().parse().unwrap();
-        assert!(first > 2, "it went on meanwhile");
+        count = counted(it, count);
         it.kill();
         it.restart();
         it.until("stays", "is ready", is_ready);
         assert_eq!(container_id(it, "stays"), before);
-        let second: u32 = it.exec("stays", "main", "cat /tmp/n").trim().parse().unwrap();
-        assert!(second > first);
+        counted(it, count);
         it.delete_pod("stays");
     });
 }
