@@ -13,6 +13,7 @@ use podo_base::Timestamp;
 use podo_cri::{Code, Cri, CriError, v1};
 
 use crate::blocking;
+use crate::container::config::absolute;
 use crate::container::{labels, termination};
 use crate::observed::{
     ObservedContainer, ObservedMount, ObservedPod, ObservedSandbox, ObservedUser, RunState,
@@ -177,7 +178,8 @@ impl Runtime {
         annotations: &BTreeMap<String, String>,
     ) {
         let path = annotations.get(labels::MESSAGE_PATH).map(String::as_str).unwrap_or_default();
-        let mount = record.mounts.iter().find(|mount| mount.container_path == path);
+        let inside = absolute(path);
+        let mount = record.mounts.iter().find(|mount| mount.container_path == inside);
         let mut words = String::new();
         if let Some(mount) = mount.filter(|_| !path.is_empty()) {
             let host_path = Path::new(&mount.host_path);

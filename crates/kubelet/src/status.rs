@@ -66,6 +66,8 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) verdict: Option<&'a Verdict>,
     /// Nothing of the Pod will be started again.
     pub(crate) is_over: bool,
+    /// The Pod still has something of the node that others wait for.
+    pub(crate) holds_node: bool,
     /// The node's addresses.
     pub(crate) node_ips: &'a [String],
     /// The runtime's name, for container ids.
@@ -150,11 +152,10 @@ fn final_phase(input: StatusInput<'_>, all: &[k8s::ContainerStatus]) -> &'static
         Some(_) => "Failed",
         None => phase::of(input.pod, all, input.is_over),
     };
-    // A Pod is not over while something of it may run: others take what it held.
-    let is_early = input.observed.alive().next().is_some() && !input.is_over;
+    // A Pod is not over before it has given everything back: the scheduler gives its place to others at once.
     match (phase, input.old.phase.as_deref()) {
-        ("Succeeded" | "Failed", Some("Running")) if is_early => "Running",
-        ("Succeeded" | "Failed", _) if is_early => "Pending",
+        ("Succeeded" | "Failed", Some("Running")) if input.holds_node => "Running",
+        ("Succeeded" | "Failed", _) if input.holds_node => "Pending",
         _ => phase,
     }
 }

@@ -318,6 +318,7 @@ impl Worker {
             old,
             verdict: self.machine.verdict(),
             is_over: self.machine.is_over(),
+            holds_node: self.machine.holds_node(),
             node_ips: &self.ctx.facts.ips,
             runtime: &self.ctx.runtime.name,
             now,

@@ -161,6 +161,9 @@ fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
             "--all-containers=true should not be specified with container name {name}"
         )));
     }
+    if args.since.strip_prefix('-').is_some_and(|since| parse_duration(since).is_some()) {
+        return Err(Fault::refused("--since must be greater than 0"));
+    }
     if args.limit_bytes < 0 {
         return Err(Fault::refused("--limit-bytes must be greater than 0"));
     }

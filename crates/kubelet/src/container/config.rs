@@ -85,6 +85,11 @@ fn stop_signal(container: &k8s::Container) -> v1::Signal {
     name.and_then(v1::Signal::from_name).unwrap_or(v1::Signal::RuntimeDefault)
 }
 
+/// A mount's path in the container; one that is not absolute counts from the root.
+pub(crate) fn absolute(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
 /// How a mount reaches in and out.
 pub(crate) fn propagation(mount: &k8s::VolumeMount) -> i32 {
     match mount.mount_propagation.as_deref() {

@@ -64,7 +64,14 @@ fn status(
     let name = container.name.as_str();
     let old = group.old(input.old).iter().find(|status| status.name == name);
     let mut records = input.observed.containers.iter().filter(|record| record.name == name);
-    let newest = records.next();
+    let made = records.next();
+    // One that is just being made again is shown as it ended: a restart has no waiting in between.
+    let newest = match made {
+        Some(record) if record.state == RunState::Created => {
+            records.find(|record| record.state == RunState::Exited).or(made)
+        }
+        _ => made,
+    };
     let mut status = match newest {
         Some(record) => of_record(input, container, record),
         None => without_record(input, role, container, old),

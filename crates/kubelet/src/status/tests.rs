@@ -13,6 +13,7 @@ struct Case {
     probes: Probes,
     verdict: Option<Verdict>,
     is_over: bool,
+    holds_node: bool,
     is_deleting: bool,
 }
 
@@ -24,6 +25,7 @@ fn case(spec: Value) -> Case {
         probes: Probes::default(),
         verdict: None,
         is_over: false,
+        holds_node: false,
         is_deleting: false,
     }
 }
@@ -51,6 +53,7 @@ impl Case {
             old: &serde_json::from_value(self.old.clone()).expect("a status"),
             verdict: self.verdict.as_ref(),
             is_over: self.is_over,
+            holds_node: self.holds_node,
             node_ips: &["192.0.2.1".to_owned()],
             runtime: "podo",
             now: Timestamp::from_seconds(NOW),
@@ -132,10 +135,13 @@ fn a_final_phase_is_told_only_when_nothing_of_the_pod_may_run() {
         "initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always"}]});
     let mut case = case(spec);
     case.old = json!({"phase": "Running"});
+    case.holds_node = true;
     let lines = ["sandbox 0 ready", "s running", "a exited 0 at 9"];
     assert_eq!(case.phase(&lines), "Running");
     let lines = ["sandbox 0 ready", "s exited 0 at 9", "a exited 0 at 9"];
     case.is_over = true;
+    assert_eq!(case.phase(&lines), "Running", "its ports and amounts are not given back yet");
+    case.holds_node = false;
     assert_eq!(case.phase(&lines), "Succeeded");
     case.old = json!({"phase": "Failed", "reason": "Evicted", "message": "m"});
     let status = case.status(&lines);
@@ -306,14 +312,25 @@ fn addresses_are_the_sandboxs_and_are_told_on_after_it_is_gone() {
 }
 
 #[test]
+fn a_restart_has_no_waiting_in_between() {
+    let case = case(one("Always"));
+    let ended = case.status(&["sandbox 0 ready", "a exited 1 at 9"]);
+    let made = case.status(&["sandbox 0 ready", "a exited 1 at 9", "a created"]);
+    assert_eq!(mains(&made), mains(&ended));
+    let first = case.status(&["sandbox 0 ready", "a created"]);
+    assert_ne!(mains(&first), mains(&ended));
+}
+
+#[test]
 fn a_verdict_goes_before_everything_once_nothing_runs() {
     let mut case = case(one("Always"));
     case.old = json!({"phase": "Running"});
     let (reason, message) = ("DeadlineExceeded".to_owned(), "m".to_owned());
     case.verdict = Some(Verdict { reason, message });
+    case.holds_node = true;
     let status = case.status(&["sandbox 0 ready", "a running"]);
     assert_eq!((status.phase.as_deref(), status.reason.as_deref()), (Some("Running"), None));
-    case.is_over = true;
+    (case.is_over, case.holds_node) = (true, false);
     let status = case.status(&["sandbox 0 lost", "a exited 143 at 9"]);
     assert_eq!(status.reason.as_deref(), Some("DeadlineExceeded"));
     assert_eq!(status.phase.as_deref(), Some("Failed"));

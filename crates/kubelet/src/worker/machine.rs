@@ -186,6 +186,15 @@ impl Machine {
         !matches!(self.stage, Stage::Syncing | Stage::Stopping(_) | Stage::Cleaning { .. })
     }
 
+    /// Whether the Pod may not be told to be over yet. When it cannot be cleaned up it is, though the node still counts it.
+    pub(crate) fn holds_node(&self) -> bool {
+        match &self.stage {
+            Stage::Syncing | Stage::Stopping(_) => true,
+            Stage::Cleaning { not_before, .. } => not_before.is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether nothing is left to do.
     pub(crate) fn has_ended(&self) -> bool {
         self.stage == Stage::Ended

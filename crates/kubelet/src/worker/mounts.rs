@@ -1,5 +1,7 @@
 //! What of the host a container sees: its volumes, its `/etc/hosts`, the file for its last words; made here and told to the runtime.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_cri::v1;
 
 use super::jobs::{Failed, Start, host_name};
-use crate::container::config::propagation;
+use crate::container::config::{absolute, propagation};
 use crate::container::env::Environment;
 use crate::container::expand::expand;
 use crate::container::hosts;
@@ -44,10 +46,13 @@ pub(super) fn make(input: &MountInput) -> Result<Vec<v1::Mount>, Failed> {
         let path = write_hosts(ctx, pod, &start.pod_ips)?;
         mounts.push(file_mount(&path, "/etc/hosts"));
     }
-    let message_path = container.termination_message_path.as_deref().unwrap_or_default();
-    if !message_path.is_empty() && !is_mounted(&mounts, message_path) {
+    let message_path =
+        container.termination_message_path.as_deref().filter(|path| !path.is_empty());
+    if let Some(message_path) = message_path.map(absolute)
+        && !is_mounted(&mounts, &message_path)
+    {
         let path = make_message_file(ctx, pod, start).map_err(|error| Failed::config(&error))?;
-        mounts.push(file_mount(&path, message_path));
+        mounts.push(file_mount(&path, &message_path));
     }
     if let Some(range) = ctx.id_range(pod).map_err(|error| Failed::config(&error))? {
         // What root owns outside belongs to the Pod's root inside.
@@ -95,11 +100,6 @@ fn is_always_read_only(pod: &PodView, volume: &str) -> bool {
     })
 }
 
-/// A mount's path in the container; one that is not absolute counts from the root.
-fn absolute(path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-}
-
 fn file_mount(host_path: &Path, container_path: &str) -> v1::Mount {
     v1::Mount {
         container_path: container_path.to_owned(),
@@ -116,19 +116,25 @@ pub(super) fn sub_paths(
     container.volume_mounts.iter().flatten().map(|mount| sub_path(mount, environment)).collect()
 }
 
-/// The part of a volume that a mount shows; `subPathExpr` may name variables, all of which must be known.
+/// The part of a volume that a mount shows; `subPathExpr` may name variables, all of which must have a value: without one the whole
+/// volume would be shown.
 fn sub_path(mount: &k8s::VolumeMount, environment: &Environment) -> Result<String, Failed> {
     let Some(expression) = mount.sub_path_expr.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(mount.sub_path.clone().unwrap_or_default());
     };
-    let missing = std::cell::Cell::new(false);
+    let missing = RefCell::new(BTreeSet::new());
     let path = expand(expression, |name| {
-        let found = environment.variables.iter().find(|(key, _)| key == name);
-        missing.set(missing.get() || found.is_none());
+        let variables = &environment.variables;
+        let found = variables.iter().find(|(key, value)| key == name && !value.is_empty());
+        if found.is_none() {
+            missing.borrow_mut().insert(name.to_owned());
+        }
         found.map(|(_, value)| value.clone())
     });
-    if missing.get() {
-        let message = format!("missing value for {expression:?}");
+    let missing = missing.into_inner();
+    if !missing.is_empty() {
+        let names: Vec<String> = missing.into_iter().collect();
+        let message = format!("missing value for {}", names.join(", "));
         return Err(Failed { reason: "CreateContainerConfigError", message });
     }
     Ok(path)

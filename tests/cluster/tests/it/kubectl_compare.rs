@@ -413,6 +413,7 @@ const STREAMS: &[&str] = &[
     "logs one -c main --tail=x",
     "logs one --since=1h",
     "logs one --since=x",
+    "logs one --since=-1s",
     "logs one --since-time=x",
     "logs one --since-time=2020-01-01T00:00:00Z",
     "logs one --since-time=2020-01-01T00:00:00Z --since=1s",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use podo_cluster_tests::api::MERGE;
 use podo_cluster_tests::cluster::PODS;
-use podo_cluster_tests::pods::{also, container, idle, pod, waiting};
+use podo_cluster_tests::pods::{also, container, idle, once, pod, waiting};
 use podo_cluster_tests::{Options, PATIENCE, until, with_cluster};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn own_name() -> Value {
     json!([{"name": "OWN", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "PART", "value": "logs"}])
+        {"name": "PART", "value": "logs"}, {"name": "EMPTY", "value": ""}])
 }
 
 #[test]
@@ -35,12 +35,13 @@ fn s46_a_sub_path_is_made_from_variables() {
             "cd /all; find . -type f | while read f; do echo $f; cat $f; done",
         );
         assert_eq!(found, "./expanded/logs-$(PART)/file\nkept\n");
-        it.create_pod(&with("$(OWN)/$(NONE)", "unknown"));
+        // One that is empty would show the whole volume.
+        it.create_pod(&with("$(OWN)/$(NONE)$(EMPTY)", "unknown"));
         let seen = it.until("unknown", "is refused", |pod| {
             waiting(pod, "main") == "CreateContainerConfigError"
         });
         let message = &container(&seen, "main")["state"]["waiting"]["message"];
-        assert!(message.as_str().unwrap().contains("$(OWN)/$(NONE)"), "{message}");
+        assert_eq!(message, "missing value for EMPTY, NONE");
         // What a variable brings in stays in the volume.
         let mut climbing = with("$(UP)/etc", "climbing");
         climbing["spec"]["containers"][0]["env"] =
@@ -49,6 +50,16 @@ fn s46_a_sub_path_is_made_from_variables() {
         it.until("climbing", "is refused", |pod| {
             waiting(pod, "main") == "CreateContainerConfigError"
         });
+    });
+}
+
+#[test]
+fn s31_a_path_of_last_words_that_is_not_absolute_counts_from_the_root() {
+    on_cluster(|it| {
+        let mut made = once("relative", "echo bye > /words; exit 1");
+        made["spec"]["containers"][0]["terminationMessagePath"] = json!("words");
+        let ended = it.ended(&made);
+        assert_eq!(container(&ended, "main")["state"]["terminated"]["message"], "bye\n");
     });
 }
 

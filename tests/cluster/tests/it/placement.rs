@@ -2,7 +2,7 @@
 
 use podo_cluster_tests::Cluster;
 use podo_cluster_tests::cluster::{NODE, PODS};
-use podo_cluster_tests::pods::{also, condition, idle, is_ready, once, pod, shell};
+use podo_cluster_tests::pods::{also, condition, has_ended, idle, is_ready, once, pod, shell};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -83,6 +83,39 @@ fn s28_s21_the_scheduler_places_by_requests() {
         it.api.delete(&format!("{PODS}/fits?gracePeriodSeconds=0")).ok();
         it.until("does-not", "is placed", |pod| pod["spec"]["nodeName"] == "fake-small");
         it.api.delete(&format!("{PODS}/does-not?gracePeriodSeconds=0")).ok();
+    });
+}
+
+/// What a Pod held is the node's again by the time that others hear that it is over.
+#[test]
+fn s28_s48_who_waits_for_a_place_gets_it_from_a_pod_that_ends() {
+    on_cluster(|it| {
+        let node = it.api.get(&format!("/api/v1/nodes/{NODE}")).ok();
+        let cpu = node["status"]["allocatable"]["cpu"].as_str().unwrap().parse::<u64>().unwrap();
+        let most = json!({"resources": {"requests": {"cpu": format!("{}m", cpu * 600)}}});
+        let port = json!({"ports": [{"containerPort": 80, "hostPort": 8087}]});
+        for (kind, claim) in [("cpu", most), ("port", port)] {
+            for round in 0..3 {
+                let name = |which: &str| format!("{which}-{kind}-{round}");
+                let with = |which: &str, script: &str| {
+                    let main = also(shell("main", script), claim.clone());
+                    pod(&name(which), json!({"restartPolicy": "Never", "containers": [main]}))
+                };
+                it.ready(&with("deleted", "trap 'exit 0' TERM; while :; do sleep 1 & wait; done"));
+                it.create_pod(&with("ended", "sleep 1"));
+                assert!(placed(it, &name("ended")).starts_with("0/1 nodes are available"));
+                it.api.delete(&format!("{PODS}/{}", name("deleted"))).ok();
+                it.until(&name("ended"), "has a place", |pod| pod["spec"]["nodeName"].is_string());
+                it.create_pod(&with("last", "exec sleep 3600"));
+                let end = it.until(&name("ended"), "has ended", has_ended);
+                assert_eq!(end["status"]["phase"], "Succeeded", "{:#}", end["status"]);
+                let last = it.until(&name("last"), "has an end or is ready", |pod| {
+                    has_ended(pod) || is_ready(pod)
+                });
+                assert!(is_ready(&last), "{:#}", last["status"]);
+                it.delete_pod(&name("last"));
+            }
+        }
     });
 }
 
