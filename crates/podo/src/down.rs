@@ -24,6 +24,8 @@ const END: Duration = Duration::from_secs(120);
 /// Runs the command.
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     require_root("podo down")?;
+    // What runs may outlive its data directory, which is then made for the lock alone.
+    let is_only_for_lock = !options.common.data_dir.exists();
     let instance = Instance::of(&options.common.data_dir)?;
     let sandboxes = instance.data_dir.join("runtime/cri/sandboxes");
     let steps = move || vec![Step::note("podo down", left(&sandboxes))];
@@ -35,7 +37,7 @@ pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
     };
     let lock = screen::during(end, steps).await?;
     unmount_beneath(&instance.data_dir)?;
-    if options.purge {
+    if options.purge || is_only_for_lock {
         match std::fs::remove_dir_all(&instance.data_dir) {
             // A disk that is mounted there stays, with nothing on it.
             Err(error) if error.kind() != ErrorKind::ResourceBusy => {

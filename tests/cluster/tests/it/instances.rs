@@ -176,6 +176,8 @@ fn down_ends_an_instance_that_is_just_starting() {
         });
         fails(podo, &["down", "--purge", "--data-dir", &data]).ok();
         assert!(up.wait().expect("it is ours").success());
+        // Where nothing is, nothing is left either.
+        fails(podo, &["down", "--data-dir", &data]).ok();
     });
     assert!(!folder.join("data").exists());
     fs::remove_dir_all(&folder).unwrap();

@@ -86,8 +86,10 @@ async fn follow(
     loop {
         let path =
             format!("{MAPS}?watch=true&{OURS}&allowWatchBookmarks=true&resourceVersion={last}");
-        let opened = api.open("GET", &path, &[], Bytes::new()).await;
-        let Some(answer) = opened.ok().filter(|answer| answer.status().is_success()) else {
+        let opened =
+            tokio::time::timeout(Duration::from_secs(5), api.open("GET", &path, &[], Bytes::new()));
+        let opened = opened.await.ok().and_then(Result::ok);
+        let Some(answer) = opened.filter(|answer| answer.status().is_success()) else {
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
