@@ -389,16 +389,25 @@ impl Cluster {
 
     /// Shows the end of what the cluster wrote, and its Pods.
     pub fn show(&self) {
-        let pods = self.api.block_on(async {
-            let list = self.api.call("GET", "/api/v1/pods", &[], bytes::Bytes::new());
-            tokio::time::timeout(Duration::from_secs(2), list).await
-        });
-        if let Ok(Ok(pods)) = pods {
-            for pod in pods.json()["items"].as_array().into_iter().flatten() {
-                note(&format!("pod {}: {:#}", pod["metadata"]["name"], pod["status"]));
-            }
+        for pod in self.all("/api/v1/pods") {
+            note(&format!("pod {}: {:#}", pod["metadata"]["name"], pod["status"]));
         }
+        for event in self.all("/api/v1/events") {
+            let about = &event["involvedObject"]["name"];
+            note(&format!("event of {about}: {} {}", event["reason"], event["message"]));
+        }
+        let key = self.data_dir().join("pki/service-account.key");
+        note(&format!("the key of tokens is {}", if key.exists() { "there" } else { "missing" }));
         show_logs(&self.folder);
+    }
+
+    /// The objects of a collection, if the server answers.
+    fn all(&self, collection: &str) -> Vec<Value> {
+        let list = self.api.call("GET", collection, &[], bytes::Bytes::new());
+        let list =
+            self.api.block_on(async { tokio::time::timeout(Duration::from_secs(2), list).await });
+        let list = list.ok().and_then(Result::ok).map(|list| list.json()).unwrap_or_default();
+        list["items"].as_array().cloned().unwrap_or_default()
     }
 }
 

@@ -553,7 +553,11 @@ async fn a_log_is_refused_with_the_reason_while_its_container_waits() {
     let mut a = container("a");
     a["image"] = json!("x:1");
     node.put(json!({"containers": [a, container("b")]}));
-    node.wait(|pod| reason(pod) == "ErrImagePull").await;
+    node.wait(|pod| {
+        reason(pod) == "ErrImagePull"
+            && pod["status"]["containerStatuses"][1]["state"]["running"].is_object()
+    })
+    .await;
     let log = async |container: &str, previous: bool| {
         let request = LogRequest {
             namespace: "n".to_owned(),
