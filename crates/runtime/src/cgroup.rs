@@ -83,11 +83,11 @@ impl Cgroup {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                         return Err(error);
                     }
-                    made => {
-                        if has_cpuset && made.is_ok() {
-                            inherit_cpuset(&parent, &directory)?;
-                        }
+                    _ if has_cpuset => {
+                        // Another may have made it and not have come so far: what is made in it must not inherit nothing.
+                        inherit_cpuset(&parent, &directory)?;
                     }
+                    _ => {}
                 }
             }
         }

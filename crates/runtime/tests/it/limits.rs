@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use podo_runtime::Resources;
+use podo_runtime::cgroup::{Cgroup, Layout};
 use podo_runtime::wire::Event;
 
 use crate::Test;
@@ -19,6 +20,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("processes_are_limited", processes_are_limited),
     ("limits_can_be_changed_and_use_is_told", limits_can_be_changed_and_use_is_told),
     ("containers_can_be_frozen", containers_can_be_frozen),
+    (
+        "cgroups_made_at_once_below_a_new_one_take_processes",
+        cgroups_made_at_once_below_a_new_one_take_processes,
+    ),
 ];
 
 const HOG: &str = "dd if=/dev/zero of=/dev/null bs=200M count=1";
@@ -164,4 +169,39 @@ fn containers_can_be_frozen() {
     eventually("it runs again", used, |used| *used > frozen);
     sandbox.freeze("a", true).unwrap();
     sandbox.remove_container("a").unwrap();
+}
+
+/// v1: a cpuset without processors takes no process, and neither does what is made in it, for ever.
+fn cgroups_made_at_once_below_a_new_one_take_processes() {
+    const ROUNDS: usize = 60;
+    const MAKERS: usize = 8;
+    let layout = Layout::detect().unwrap();
+    // The root of a hierarchy of v1 has this file, that of v2 has not.
+    let is_v1 = |mount: &&std::path::Path| mount.join("cpuset.cpus").exists();
+    let Some(mount) = layout.mount_of("cpuset").filter(is_v1) else {
+        return eprintln!("skipped: cpuset is no hierarchy of v1 here");
+    };
+    for round in 0..ROUNDS {
+        let top = format!("podotest-{}-{round}", std::process::id());
+        let paths: Vec<String> =
+            (0..MAKERS).map(|index| format!("{top}/pods/best/pod{index}")).collect();
+        let start = std::sync::Barrier::new(MAKERS);
+        std::thread::scope(|scope| {
+            for path in &paths {
+                scope.spawn(|| {
+                    start.wait();
+                    Cgroup::new(&layout, path.as_str()).create().unwrap();
+                });
+            }
+        });
+        let read =
+            |path: &String| std::fs::read_to_string(mount.join(path).join("cpuset.cpus")).unwrap();
+        let found: Vec<String> = paths.iter().map(read).collect();
+        let whole =
+            paths.into_iter().chain([format!("{top}/pods/best"), format!("{top}/pods"), top]);
+        for path in whole {
+            Cgroup::new(&layout, path).remove().unwrap();
+        }
+        assert!(found.iter().all(|cpus| !cpus.trim().is_empty()), "round {round}: {found:?}");
+    }
 }
