@@ -14,6 +14,7 @@ use podo_registry::{Storage, Verb};
 
 use super::body::{BodyError, Response, full, read};
 use super::events;
+use super::lists;
 use super::negotiate::{self, Form, Rendering, Wanted};
 use super::render::{self, Context};
 use super::route::{self, Resource, Route};
@@ -217,6 +218,7 @@ impl Exchange<'_> {
                     .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
                 Ok(response)
             }
+            Outcome::List(list) => lists::respond(list, &context).map_err(told),
             outcome => render::outcome(outcome, &context).map_err(told),
         }
     }

@@ -12,7 +12,6 @@ use podo_registry::Definition;
 use serde_json::json;
 
 use super::body::{Body, Response, full};
-use super::lists;
 use super::negotiate::{Form, MetaVersion, Rendering};
 use super::stretches::{STRETCH_BYTES, compressor};
 use super::table::{IncludeObject, Table};
@@ -27,19 +26,20 @@ pub(crate) struct Context {
     pub(crate) now: Timestamp,
 }
 
-/// The answer to a call that succeeded. A watch is not rendered here.
+/// The answer to a call that succeeded. Lists ([`super::lists`]) and watches ([`super::events`]) are written elsewhere.
 pub(crate) fn outcome(outcome: Outcome, context: &Context) -> Result<Response, Status> {
     let (code, bytes) = match outcome {
         Outcome::Object { code, definition, object } => {
             (code, object_bytes(definition, &object, context)?)
         }
         Outcome::Tree { code, value, ty } => (code, tree_bytes(&value, ty, &context.rendering)?),
-        Outcome::List(list) => return lists::respond(list, context),
         Outcome::Status(status) => {
             let code = if status.code == 0 { 200 } else { status.code };
             (code, status_bytes(&status, &context.rendering))
         }
-        Outcome::Watch(_) => return Err(Status::internal("a watch is a stream")),
+        Outcome::List(_) | Outcome::Watch(_) => {
+            return Err(Status::internal("a list or watch is no object"));
+        }
     };
     Ok(respond(code, bytes, context.rendering.content_type(), context.accepts_gzip))
 }
