@@ -131,13 +131,14 @@ pub fn encode_object(value: &Value, ty: TypeRef<'_>) -> Result<Vec<u8>, Protobuf
     Ok(seal(text("apiVersion"), text("kind"), &raw))
 }
 
-/// The message of a `PartialObjectMetadata`: nothing but the object's metadata.
+/// A `PartialObjectMetadata`, which is nothing but metadata, with its envelope; version and kind are those of the tree.
 pub fn encode_partial_metadata(value: &Value) -> Result<Vec<u8>, ProtobufError> {
     let ty = object_meta()?;
     let metadata = encode(value.get("metadata").unwrap_or(&Value::Null), ty)?;
     let mut writer = wire::Writer::new();
     writer.message(1, &metadata);
-    Ok(writer.finish())
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("");
+    Ok(seal(text("apiVersion"), text("kind"), &writer.finish()))
 }
 
 /// The message of the `PartialObjectMetadata` of an object whose message is given: its first field, and nothing else.

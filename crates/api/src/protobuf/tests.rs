@@ -237,7 +237,7 @@ fn lists_and_watch_events_are_made_of_encoded_objects() {
 
     let partial = encode_partial_metadata(&item).expect("built in");
     assert_eq!(
-        decode(&partial, config_map, Limits::REQUEST),
+        decode(&open(&partial).expect("an envelope").raw, config_map, Limits::REQUEST),
         Ok(json!({"metadata": item["metadata"]}))
     );
 }

@@ -169,11 +169,12 @@ impl Encoder {
     /// One event in the framing of the encoding.
     fn frame(&self, kind: &str, value: &Value, ty: &str) -> Bytes {
         let schema = podo_api::schema::builtin().get(ty);
-        if let (Encoding::Protobuf, Some(ty)) = (self.rendering.encoding, schema) {
-            let object = if self.rendering.form == Form::Whole || kind == "ERROR" {
-                protobuf::encode_object(value, ty)
-            } else {
-                protobuf::encode_partial_metadata(value)
+        if self.rendering.encoding == Encoding::Protobuf {
+            let object = match schema {
+                Some(ty) if self.rendering.form == Form::Whole || kind == "ERROR" => {
+                    protobuf::encode_object(value, ty)
+                }
+                _ => protobuf::encode_partial_metadata(value),
             };
             // Every type of the schema table that is watched has a protobuf form.
             return Bytes::from(protobuf::watch_frame(kind, &object.unwrap_or_default()));

@@ -193,7 +193,7 @@ fn table_bytes(
 
 fn metadata_bytes(value: &Value, rendering: &Rendering) -> Result<Vec<u8>, Status> {
     match rendering.encoding {
-        Encoding::Protobuf => tree_bytes(value, "meta/v1.PartialObjectMetadata", rendering),
+        Encoding::Protobuf => protobuf::encode_partial_metadata(value).map_err(Status::internal),
         Encoding::Json | Encoding::Yaml => Ok(plain_bytes(value, rendering)),
     }
 }

@@ -94,3 +94,29 @@ async fn a_list_in_json_or_yaml_is_the_list() {
     assert_eq!(table["metadata"], metadata(&list()));
     assert_eq!(table["rows"][1], json!({"cells": ["y", 1, "<unknown>"], "object": null}));
 }
+
+#[tokio::test]
+async fn the_metadata_of_one_object_in_protobuf_has_nothing_else_of_it() {
+    let context = Context {
+        rendering: Rendering {
+            encoding: Encoding::Protobuf,
+            form: Form::Metadata(META),
+            is_pretty: false,
+        },
+        include: IncludeObject::None,
+        accepts_gzip: false,
+        now: Timestamp::from_seconds(0),
+    };
+    let List { definition, items, .. } = list();
+    let outcome = crate::call::Outcome::Object { code: 200, definition, object: items[0].clone() };
+    let answer = render::outcome(outcome, &context).expect("it is rendered");
+    let bytes = answer.into_body().collect().await.expect("a body").to_bytes();
+    let envelope = protobuf::open(&bytes).expect("an envelope");
+    assert_eq!(
+        (&*envelope.api_version, &*envelope.kind),
+        ("meta.k8s.io/v1", "PartialObjectMetadata")
+    );
+    let ty = definition.schema();
+    let read = protobuf::decode(&envelope.raw, ty, protobuf::Limits::REQUEST).expect("a message");
+    assert_eq!(read, json!({"metadata": {"name": "x"}}));
+}
