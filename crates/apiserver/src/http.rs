@@ -4,6 +4,7 @@
 
 mod activity;
 mod body;
+mod crowd;
 mod events;
 mod front;
 mod handler;

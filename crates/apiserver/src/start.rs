@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub names: Vec<String>,
     /// Tokens that the operator gave: token, user, groups.
     pub static_tokens: Vec<(String, String, Vec<String>)>,
+    /// Gives memory that was freed back to the system.
+    pub give_back: fn(),
 }
 
 /// Why the server cannot start.
@@ -144,7 +146,11 @@ pub async fn start(
         metrics: Metrics::default(),
         in_flight: InFlight::default(),
     });
-    let front = FrontConfig { listener, tls: pki.server_config().map_err(StartError::Pki)? };
+    let front = FrontConfig {
+        listener,
+        tls: pki.server_config().map_err(StartError::Pki)?,
+        give_back: config.give_back,
+    };
     let stop = tasks.stop_signal();
     tasks.spawn("api front", Front::serve(front, Arc::clone(&server), stop.clone()));
     tasks.spawn("api shutdown", shut_down(Arc::clone(&server), stop.clone()));

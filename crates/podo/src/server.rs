@@ -164,6 +164,7 @@ fn server_config(common: &Common, options: &ControlPlane) -> Result<ServerConfig
             .iter()
             .map(|text| static_token(text))
             .collect::<Result<_, _>>()?,
+        give_back: podo_runtime::trim_heap,
     })
 }
 

@@ -49,3 +49,4 @@ pub use records::{
 pub use rediscovery::{Found, Health, list, purge};
 pub use shim::shim_main;
 pub use spec::*;
+pub use sys::misc::trim_heap;

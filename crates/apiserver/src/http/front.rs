@@ -17,11 +17,11 @@ use hyper_util::server::graceful::GracefulShutdown;
 use podo_base::{Stop, Tasks};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Busy};
 use super::body::Response;
+use super::crowd::Crowd;
 use super::handler::{self, Peer};
 use crate::server::Server;
 
@@ -52,6 +52,8 @@ pub struct FrontConfig {
     pub listener: TcpListener,
     /// The server's certificate and how clients' are checked.
     pub tls: Arc<rustls::ServerConfig>,
+    /// Gives memory that was freed back to the system; called when a crowd of connections has gone.
+    pub give_back: fn(),
 }
 
 impl std::fmt::Debug for FrontConfig {
@@ -68,9 +70,9 @@ impl Front {
     /// Serves until `stop`, then lets open requests end.
     pub async fn serve(config: FrontConfig, server: Arc<Server>, stop: Stop) {
         let acceptor = TlsAcceptor::from(config.tls);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let crowd = Arc::new(Crowd::new(CONNECTIONS_MAX, config.give_back));
         let mut connections = Tasks::new("connections");
-        while let Some(Ok(slot)) = stop.or(Arc::clone(&slots).acquire_owned()).await {
+        while let Some(Some(place)) = stop.or(crowd.enter()).await {
             let Some(accepted) = stop.or(config.listener.accept()).await else { break };
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
@@ -90,9 +92,10 @@ impl Front {
                 Arc::clone(&server),
                 stop.clone(),
             );
+            let crowd = Arc::clone(&crowd);
             connections.spawn("connection", async move {
                 connection.await;
-                drop(slot);
+                crowd.leave(place).await;
             });
         }
         connections.stop(DRAIN_TIME).await;

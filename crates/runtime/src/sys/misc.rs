@@ -89,7 +89,7 @@ pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Drops the pages that the allocator keeps for later, so that an idle process is small.
-pub(crate) fn trim_heap() {
+pub fn trim_heap() {
     // SAFETY: malloc_trim only returns free pages.
     unsafe { libc::malloc_trim(0) };
 }

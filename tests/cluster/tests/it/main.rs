@@ -4,7 +4,8 @@
 //! Needs root; the images are made from the distribution's busybox and nginx and served by its docker-registry. What the machine
 //! lacks makes a test skip aloud.
 //!
-//! Numbers that a long run makes larger: `PODO_TEST_KILLS`, `PODO_TEST_WRITERS`, `PODO_TEST_PODS`, `PODO_TEST_WATCHES`.
+//! Numbers that a long run makes larger: `PODO_TEST_KILLS`, `PODO_TEST_WRITERS`, `PODO_TEST_PODS`, `PODO_TEST_WATCHES`,
+//! `PODO_TEST_WATCHES_PER_CONNECTION`.
 
 #![expect(clippy::unwrap_used, reason = "a world that cannot be set up fails its test")]
 
