@@ -116,6 +116,15 @@ pub enum NetworkError {
     Routes(#[source] NetlinkError),
 }
 
+impl NetworkError {
+    /// Whether the kernel does not know a part of the packet rules: a module that is neither loaded nor found when it is asked for.
+    pub fn is_of_missing_module(&self) -> bool {
+        let Self::Firewall(FirewallError::Rules { source, .. }) = self else { return false };
+        let codes = [Errno::NOENT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT, Errno::AFNOSUPPORT];
+        source.code().is_some_and(|code| codes.contains(&code))
+    }
+}
+
 /// An endpoint that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {

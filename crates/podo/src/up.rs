@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use podo_apiserver::User;
 use podo_base::{StopHandle, Tasks};
 use podo_client::Client;
-use podo_cri::{Cri, CriConfig, PodoCri};
+use podo_cri::{Cri, CriConfig, OpenError, PodoCri};
 use podo_kubelet::{Kubelet, KubeletConfig};
 
 use crate::config::UpOptions;
@@ -128,7 +128,7 @@ async fn start_node(
     let address = options.node.node_ip.or_else(default_address).unwrap_or(Ipv4Addr::LOCALHOST);
     let cri = PodoCri::open(cri_config(options, instance, address)?)
         .await
-        .map_err(|error| Failure::of(Class::Unavailable, &error))?;
+        .map_err(|error| open_failed(&error))?;
     let groups = ["system:nodes"];
     let user = User::authenticated(format!("system:node:{name}"), &groups);
     let client = server::client_of(&control_plane.started.api, user, "kubelet");
@@ -233,6 +233,16 @@ fn cri_config(
     })
 }
 
+fn open_failed(error: &OpenError) -> Failure {
+    let failure = Failure::of(Class::Unavailable, error);
+    match error {
+        OpenError::Network(cause) if cause.is_of_missing_module() => failure.with_hint(
+            "load the kernel's packet rules: modprobe -a nf_tables nft_ct nft_nat nft_masq nft_chain_nat nft_fib_inet",
+        ),
+        _ => failure,
+    }
+}
+
 fn kubelet_config(
     options: &UpOptions,
     instance: &Instance,
@@ -248,7 +258,6 @@ fn kubelet_config(
         max_pods: options.node.max_pods,
         kubelet_port: options.node.kubelet_port,
         pod_cidr: Some(format!("{cluster}/{}", options.control_plane.node_cidr_mask_size)),
-        cgroup_root: format!("podo-{}", instance.name),
         ..KubeletConfig::new(
             name,
             IpAddr::V4(address),

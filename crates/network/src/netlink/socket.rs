@@ -105,9 +105,10 @@ impl NetlinkError {
     /// The kernel's error code, if it refused.
     pub fn code(&self) -> Option<rustix::io::Errno> {
         match self {
-            Self::Refused { source, .. } => rustix::io::Errno::from_io_error(source),
-            Self::Socket { .. }
-            | Self::NoAnswer { .. }
+            Self::Refused { source, .. } | Self::Socket { source, .. } => {
+                rustix::io::Errno::from_io_error(source)
+            }
+            Self::NoAnswer { .. }
             | Self::TooLarge { .. }
             | Self::Unsettled { .. }
             | Self::Malformed(_) => None,

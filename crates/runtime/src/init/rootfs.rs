@@ -1,15 +1,15 @@
 //! The root file system as a detached mount.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, open_tree,
 };
 
 use crate::error::{At, Fault, FaultKind};
+use crate::overlay::{self, Layers, directory};
 use crate::spec::{Overlay, Rootfs, UserNamespace};
 use crate::sys::mount_attr::{self, MountChange};
 
@@ -46,13 +46,6 @@ pub(super) fn copy_tree(handle: &OwnedFd, is_recursive: bool) -> rustix::io::Res
     open_tree(handle.as_fd(), "", flags)
 }
 
-/// Opens a directory of the host.
-fn directory(path: &Path) -> Result<OwnedFd, Fault> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, path, flags, Mode::empty())
-        .at(FaultKind::Mount, format!("open {path:?}"))
-}
-
 /// Opens a layer; through the user namespace's ids if there is one.
 fn layer(path: &Path, user_namespace: Option<&OwnedFd>) -> Result<OwnedFd, Fault> {
     let handle = directory(path)?;
@@ -72,7 +65,7 @@ pub(crate) fn prepare(
 ) -> Result<OwnedFd, Fault> {
     let user_namespace = user.map(|(namespace, _)| namespace);
     let mount = match rootfs {
-        Rootfs::Overlay(overlay) => overlayfs(overlay, user)?,
+        Rootfs::Overlay(overlay) => overlay::join(|| layers(overlay, user))?,
         Rootfs::Directory(path) => {
             let copy = copy_tree(&directory(path)?, false);
             let copy = copy.at(FaultKind::Mount, format!("copy the mount of {path:?}"))?;
@@ -87,11 +80,7 @@ pub(crate) fn prepare(
     Ok(mount)
 }
 
-/// Layers are named by descriptor: short, and resolved once.
-fn overlayfs(
-    overlay: &Overlay,
-    user: Option<(&OwnedFd, &UserNamespace)>,
-) -> Result<OwnedFd, Fault> {
+fn layers(overlay: &Overlay, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<Layers, Fault> {
     let namespace = user.map(|(namespace, _)| namespace);
     let lower =
         overlay.lower.iter().map(|path| layer(path, namespace)).collect::<Result<Vec<_>, _>>()?;
@@ -112,25 +101,5 @@ fn overlayfs(
         rustix::fs::chown(upper.as_path(), Some(uid), Some(gid))
             .at(FaultKind::Mount, format!("give {upper:?} to the user namespace"))?;
     }
-    let name = |handle: &OwnedFd| format!("/proc/self/fd/{}", handle.as_raw_fd());
-    let step = "make the overlay";
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).at(FaultKind::Mount, step)?;
-    let names: Vec<String> = lower.iter().map(name).collect();
-    let one_by_one =
-        names.iter().try_for_each(|name| fsconfig_set_string(&context, "lowerdir+", name.as_str()));
-    if one_by_one.is_err() {
-        // Before Linux 6.5: all in one value, of at most 255 bytes.
-        fsconfig_set_string(&context, "lowerdir", names.join(":")).at(FaultKind::Mount, step)?;
-    }
-    if let Some((upper, work)) = &changes {
-        for (key, handle) in [("upperdir", upper), ("workdir", work)] {
-            fsconfig_set_string(&context, key, name(handle)).at(FaultKind::Mount, step)?;
-        }
-        if overlay.volatile {
-            fsconfig_set_flag(&context, "volatile").at(FaultKind::Mount, step)?;
-        }
-    }
-    fsconfig_create(&context).at(FaultKind::Mount, step)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .at(FaultKind::Mount, step)
+    Ok(Layers { lower, changes, volatile: overlay.volatile })
 }

@@ -9,6 +9,8 @@ pub(crate) const TESTS: &[Test] =
     &[("sandboxes_and_containers_start_fast", sandboxes_and_containers_start_fast)];
 
 const ROUNDS: usize = 30;
+/// What even an emulated processor stays below, and a wait for a timer in each step does not.
+const MEDIAN_MAX: Duration = Duration::from_millis(500);
 
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
@@ -44,5 +46,5 @@ fn sandboxes_and_containers_start_fast() {
         median(execs),
         median(removes)
     );
-    assert!(sandbox < Duration::from_millis(100) && start < Duration::from_millis(100));
+    assert!(sandbox < MEDIAN_MAX && start < MEDIAN_MAX);
 }
