@@ -17,9 +17,9 @@ use podo_api::{Status, Value, meta};
 use podo_registry::Definition;
 
 use crate::api::Api;
-use crate::authn::User;
 use crate::call::{Call, Target};
 use crate::service::Reservation;
+use crate::user::User;
 
 /// What a call does to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,8 +30,8 @@ mod tests;
 use podo_base::Chain;
 use podo_store::ReadError;
 
-use crate::authn::User;
 use crate::storage::Store;
+use crate::user::User;
 use mirror::Kept;
 use node_pods::NodePods;
 

@@ -8,8 +8,9 @@ use podo_api::status::GroupResource;
 use podo_api::{Object, Status, Value};
 use podo_registry::{Definition, Subresource, Verb};
 
-use crate::authn::User;
+use crate::encoding::{Encoding, PatchKind};
 use crate::options::Options;
+use crate::user::User;
 use crate::verbs::watch::Watch;
 
 /// What a call is about.
@@ -40,28 +41,6 @@ impl Target {
     pub fn is_status(&self) -> bool {
         self.subresource_name() == "status"
     }
-}
-
-/// How a body is encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
-    /// `application/json`
-    Json,
-    /// `application/yaml`
-    Yaml,
-    /// `application/vnd.kubernetes.protobuf`
-    Protobuf,
-}
-
-/// The kind of a PATCH.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchKind {
-    /// RFC 6902.
-    Json,
-    /// RFC 7396.
-    Merge,
-    /// Kubernetes' own, by the schema.
-    Strategic,
 }
 
 /// What a call brings.

@@ -11,7 +11,7 @@ use podo_registry::{Definition, KINDS, Scope, Storage, Subresource};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 
-use crate::call::Encoding;
+use crate::encoding::Encoding;
 use crate::http::{Rendering, Response, Wanted, header_text, negotiate, respond};
 use crate::server::Server;
 

@@ -10,6 +10,8 @@ mod authz;
 mod bootstrap;
 mod call;
 mod discovery;
+mod encoding;
+mod event_bytes;
 mod expiry;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -29,16 +31,19 @@ mod start;
 mod storage;
 mod subresources;
 mod token;
+mod user;
 mod verbs;
 mod version;
 
 pub use api::{Api, Settings};
-pub use authn::User;
-pub use call::{Body, Call, Encoding, List, Outcome, PatchKind, Target, Warnings};
+pub use call::{Body, Call, List, Outcome, Target, Warnings};
+pub use encoding::{Encoding, PatchKind};
+pub use event_bytes::EventKind;
 pub use http::{Front, FrontConfig};
 pub use options::Options;
 pub use server::Server;
 pub use start::{ServerConfig, StartError, Started, start};
 pub use storage::Store;
-pub use verbs::watch::{EventKind, Watch, WatchItem};
+pub use user::User;
+pub use verbs::watch::{Watch, WatchItem};
 pub use version::KUBERNETES_VERSION;

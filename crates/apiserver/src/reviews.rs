@@ -12,9 +12,9 @@ use podo_api::{Status, Value, json as wire, managed_fields, meta, tree};
 use serde_json::{Map, json};
 
 use crate::api::Api;
-use crate::authn::User;
 use crate::authz::Rule;
 use crate::call::{Call, Outcome};
+use crate::user::User;
 use crate::verbs::decode_object;
 
 pub(crate) use token_request::create as create_token;

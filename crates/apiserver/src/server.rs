@@ -6,14 +6,15 @@ use http::request::Parts;
 use podo_api::Status;
 
 use crate::api::Api;
-use crate::authn::{Authenticator, User};
+use crate::authn::{Authenticator, Peer};
 use crate::discovery;
 use crate::health::Health;
-use crate::http::{InFlight, Peer, Response};
+use crate::http::{InFlight, Response};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
 use crate::options::Options;
+use crate::user::User;
 use crate::version;
 
 /// The API server.

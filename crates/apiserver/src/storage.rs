@@ -13,7 +13,7 @@ use podo_base::Chain;
 use podo_registry::{Definition, Storage};
 use podo_store::{CommitError, DecodeError, Entry, Key, ReadError, Revision};
 
-use crate::http::EventBytes;
+use crate::event_bytes::EventBytes;
 
 /// An object as the store holds it.
 #[derive(Debug, Clone)]

@@ -29,7 +29,8 @@ use podo_api::field::quoted;
 use podo_base::Timestamp;
 
 use crate::api::Api;
-use crate::authn::{StaticTokens, User, authenticate_bootstrap_token, service_account_user_name};
+use crate::authn::{StaticTokens, authenticate_bootstrap_token};
+use crate::user::{User, service_account_user_name};
 use claims::{Claims, Kubernetes};
 use jwt::Verifier;
 use key::KeySlot;

@@ -8,8 +8,8 @@ use podo_api::{Value, meta, tree};
 use podo_base::Timestamp;
 use podo_store::Key;
 
-use super::User;
 use crate::storage::Store;
+use crate::user::User;
 
 const ID_LENGTH: usize = 6;
 const SECRET_LENGTH: usize = 16;

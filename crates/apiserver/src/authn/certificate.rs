@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{CREDENTIAL_ID, User};
+use crate::user::{CREDENTIAL_ID, User};
 
 /// The attribute of the subject that holds a user's UID: 1.3.6.1.4.1.57683.2 (Kubernetes v1.36
 /// `AllowParsingUserUIDFromCertAuth`), as DER holds it.

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use podo_api::{Status, names};
 
-use super::{User, service_account_groups, split_service_account};
 use crate::authz::Attributes;
 use crate::authz::request_info::{RequestInfo, percent_decoded};
+use crate::user::{User, service_account_groups, split_service_account};
 
 const EXTRA_PREFIX: &str = "impersonate-extra-";
 const AUTHENTICATION: &str = "authentication.k8s.io";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::User;
+use crate::user::User;
 
 /// Tokens and their users. Only digests are kept: a lookup tells nothing about a token by the time that it takes.
 #[derive(Clone, Default)]

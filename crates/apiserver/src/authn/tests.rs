@@ -6,6 +6,7 @@ use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPa
 use podo_base::Clock as _;
 
 use super::*;
+use crate::user::{CREDENTIAL_ID, split_service_account};
 
 #[track_caller]
 fn check(name: http::HeaderName, value: &str, expected: Option<&str>) {

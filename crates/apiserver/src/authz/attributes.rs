@@ -6,7 +6,7 @@ use podo_api::{Reason, Status};
 use podo_base::Chain;
 use podo_store::ReadError;
 
-use crate::authn::User;
+use crate::user::User;
 
 /// Who wants to do what to which thing.
 #[derive(Debug, Clone, Copy)]

@@ -16,8 +16,8 @@ use super::node_pods::NodePods;
 use super::pod_references::PodReferences;
 use super::rule::Rule;
 use super::volume_secrets;
-use crate::authn::User;
 use crate::storage::Store;
+use crate::user::User;
 
 /// The namespace of the nodes' Leases.
 pub(crate) const LEASES: &str = "kube-node-lease";

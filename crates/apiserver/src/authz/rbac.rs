@@ -18,7 +18,7 @@ use super::Opinion;
 use super::attributes::Attributes;
 use super::mirror::{Change, Mirrored};
 use super::rule::Rule;
-use crate::authn::User;
+use crate::user::User;
 
 /// The API group of the four kinds.
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
@@ -298,7 +298,7 @@ impl Subject {
             "Group" => Some(SubjectKey::Group(self.name.clone())),
             "ServiceAccount" => {
                 let own = if self.namespace.is_empty() { namespace } else { &self.namespace };
-                let user = crate::authn::service_account_user_name(own, &self.name);
+                let user = crate::user::service_account_user_name(own, &self.name);
                 (!own.is_empty()).then(|| SubjectKey::User(user.into()))
             }
             _ => None,

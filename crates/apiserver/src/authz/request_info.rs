@@ -7,7 +7,7 @@ use podo_api::names;
 use podo_api::selector::field::Selector;
 
 use super::attributes::Attributes;
-use crate::authn::User;
+use crate::user::User;
 
 /// What follows a namespace's name and is not a resource in it.
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];

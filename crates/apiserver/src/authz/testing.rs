@@ -9,11 +9,12 @@ use podo_store::{Config, Expect, Memory, Txn};
 
 use super::{Attributes, Authorizer};
 use crate::api::{Api, Settings};
-use crate::authn::{StaticTokens, User};
+use crate::authn::StaticTokens;
 use crate::call::{Body, Call, Outcome, Target, Warnings};
 use crate::options::Options;
 use crate::storage::{self, Store};
 use crate::token::{TokenConfig, TokenIssuer};
+use crate::user::User;
 
 pub(crate) const ISSUER: &str = "https://kubernetes.default.svc";
 pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";

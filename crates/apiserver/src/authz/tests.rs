@@ -8,7 +8,7 @@ mod store;
 use super::rbac::{Binding, Roles};
 use super::request_info::RequestInfo;
 use super::{Attributes, Denial, Opinion, Rule};
-use crate::authn::User;
+use crate::user::User;
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Rule {
     let value = json!({"apiGroups": groups, "resources": resources, "verbs": verbs});

@@ -304,7 +304,7 @@ async fn a_second_run_writes_nothing_and_what_was_taken_away_comes_back() {
     empty["rules"] = json!([]);
     world.put(rbac, "clusterroles", &empty);
     super::ensure(&world.api, ([192, 0, 2, 2], 6443).into()).await.expect("mended");
-    let user = crate::authn::User::authenticated("u", &[]);
+    let user = crate::user::User::authenticated("u", &[]);
     let get = crate::authz::Attributes {
         verb: "get",
         path: "/api",

@@ -16,39 +16,12 @@ use super::body::{Body, BodyError};
 use super::negotiate::{Form, Rendering};
 use super::render::{bookmark, metadata_of, protobuf_object};
 use super::table::{IncludeObject, Table};
-use crate::call::Encoding;
-use crate::verbs::watch::{EventKind, StoreEvent, Watch, WatchItem};
+use crate::encoding::Encoding;
+use crate::event_bytes::{EncodedAs, EventKind};
+use crate::verbs::watch::{StoreEvent, Watch, WatchItem};
 
 /// Events that are ready are sent together up to this size.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
-
-/// Forms of one event that are kept: JSON and protobuf, whole and metadata, of two views and a change of type.
-const CACHED_MAX: usize = 8;
-
-/// How an event was encoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct EncodedAs {
-    kind: EventKind,
-    api_version: (&'static str, &'static str),
-    encoding: Encoding,
-    form: Form,
-}
-
-/// The encodings of one event of the store that its watchers share.
-#[derive(Debug, Default)]
-pub struct EventBytes(Vec<(EncodedAs, Bytes)>);
-
-impl EventBytes {
-    fn get(&self, wanted: EncodedAs) -> Option<Bytes> {
-        self.0.iter().find(|(known, _)| *known == wanted).map(|(_, bytes)| bytes.clone())
-    }
-
-    fn keep(&mut self, encoded: EncodedAs, bytes: Bytes) {
-        if self.0.len() < CACHED_MAX {
-            self.0.push((encoded, bytes));
-        }
-    }
-}
 
 /// Writes the items of one watch.
 struct Encoder {

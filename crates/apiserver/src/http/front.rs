@@ -22,7 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use super::activity::{Activity, Busy};
 use super::body::Response;
 use super::crowd::Crowd;
-use super::handler::{self, Peer};
+use super::handler;
+use crate::authn::Peer;
 use crate::server::Server;
 
 /// Connections at a time. Each costs about 50 KiB with TLS, so this bounds them to half a gigabyte.

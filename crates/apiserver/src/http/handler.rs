@@ -9,23 +9,24 @@ use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
 use podo_api::Status;
 use podo_api::duration::GoDuration;
-use podo_base::Timestamp;
 use podo_registry::{Storage, Verb};
 
 use super::body::{BodyError, Response, full, read};
 use super::events;
+use super::headers::header_text;
 use super::lists;
 use super::negotiate::{self, Form, Rendering, Wanted};
 use super::render::{self, Context};
 use super::route::{self, Resource, Route};
 use super::table::IncludeObject;
-use crate::authn::User;
+use crate::authn::Peer;
 use crate::authz::request_info::RequestInfo;
 use crate::call::{Body, Call, Outcome, Warnings};
 use crate::metrics::RequestKey;
 use crate::options::{MANAGER_BYTES_MAX, Options};
 use crate::server::Server;
 use crate::subresources::{self, StreamRequest};
+use crate::user::User;
 use crate::verbs;
 
 /// How long a request may take that is not a stream (Kubernetes v1.36 `--request-timeout`).
@@ -33,17 +34,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// All warnings of an answer together (Kubernetes v1.36 `warning` filter).
 const WARNINGS_BYTES_MAX: usize = 4 * 1024;
-
-/// What is known of the other end of a connection.
-#[derive(Debug, Clone, Default)]
-pub struct Peer {
-    /// Where it is.
-    pub address: Option<std::net::SocketAddr>,
-    /// Who its client certificate says it is, if it has one that the authority signed.
-    pub user: Option<Arc<User>>,
-    /// The last moment at which that certificate is valid: a connection may last longer.
-    pub valid_until: Option<Timestamp>,
-}
 
 /// Answers a request.
 pub(crate) async fn handle<B>(
@@ -208,7 +198,7 @@ impl Exchange<'_> {
                     clock,
                 ));
                 let content_type = match rendering.encoding {
-                    crate::call::Encoding::Protobuf => {
+                    crate::encoding::Encoding::Protobuf => {
                         "application/vnd.kubernetes.protobuf;stream=watch"
                     }
                     _ => "application/json",
@@ -306,11 +296,6 @@ fn timed_out() -> Status {
         "request did not complete within requested timeout - context deadline exceeded",
         0,
     )
-}
-
-/// A header as text.
-pub(crate) fn header_text<'a>(headers: &'a http::HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Headers that every answer has.

@@ -13,8 +13,8 @@ use podo_api::Status;
 use podo_registry::Verb;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::authn::User;
 use crate::authz::MASTERS;
+use crate::user::User;
 
 /// Requests that change something (Kubernetes v1.36 `--max-mutating-requests-inflight`). With bodies of 3 MiB: 600 MiB.
 const CHANGES_MAX: usize = 200;

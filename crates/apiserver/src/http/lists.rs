@@ -12,7 +12,8 @@ use super::negotiate::Form;
 use super::render::{self, Context};
 use super::stretches::{Stretches, WriteItem};
 use super::table::{Table, write_partial};
-use crate::call::{Encoding, List};
+use crate::call::List;
+use crate::encoding::Encoding;
 
 /// The answer to a LIST.
 pub(super) fn respond(list: List, context: &Context) -> Result<Response, Status> {

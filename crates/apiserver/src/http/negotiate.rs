@@ -3,7 +3,7 @@
 use podo_api::status::Details;
 use podo_api::{Reason, Status};
 
-use crate::call::{Encoding, PatchKind};
+use crate::encoding::{Encoding, PatchKind};
 
 /// The media types of answers, as the error lists them.
 const ANSWERS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";

@@ -15,7 +15,8 @@ use super::body::{Body, Response, full};
 use super::negotiate::{Form, MetaVersion, Rendering};
 use super::stretches::{STRETCH_BYTES, compressor};
 use super::table::{IncludeObject, Table};
-use crate::call::{Encoding, Outcome};
+use crate::call::Outcome;
+use crate::encoding::Encoding;
 
 /// What rendering needs to know beside the outcome.
 #[derive(Debug, Clone, Copy)]

@@ -19,7 +19,8 @@ use podo_api::Status;
 use podo_base::Chain;
 
 use super::{Nodes, headers};
-use crate::http::{Body, Peer, Response, full};
+use crate::authn::Peer;
+use crate::http::{Body, Response, full};
 
 /// How long a server may take to begin its answer: longer than anybody polls. Upstream waits for as long as the client does.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60 * 60);

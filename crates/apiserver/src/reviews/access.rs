@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::strings;
 use crate::api::Api;
-use crate::authn::User;
 use crate::authz::Attributes;
 use crate::call::Call;
+use crate::user::User;
 
 /// What errors name: upstream leaves the kind out.
 const KIND: GroupResource<'static> = GroupResource { group: "authorization.k8s.io", resource: "" };

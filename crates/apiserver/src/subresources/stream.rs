@@ -10,13 +10,14 @@ use podo_registry::Verb;
 
 use super::{pod_logs, proxy};
 use crate::admission::{self, Operation};
-use crate::authn::User;
+use crate::authn::Peer;
 use crate::authz::Attributes;
 use crate::call::{self, Call, Target, Warnings};
-use crate::http::{Body, Peer, Resource, Response, respond};
+use crate::http::{Body, Resource, Response, respond};
 use crate::nodes::wants_upgrade;
 use crate::options::Options;
 use crate::server::Server;
+use crate::user::User;
 use crate::verbs::find;
 
 /// A request for a stream.

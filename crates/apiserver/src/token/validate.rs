@@ -11,8 +11,8 @@ use podo_store::Key;
 
 use super::claims::{Claims, Kubernetes, Reference};
 use super::{Authenticated, LEGACY_ISSUER, common, shown};
-use crate::authn::{CREDENTIAL_ID, User, service_account_groups, service_account_user_name};
 use crate::storage::Store;
+use crate::user::{CREDENTIAL_ID, User, service_account_groups, service_account_user_name};
 
 /// How far clocks may be apart (the `DefaultLeeway` of the library that Kubernetes v1.36 uses).
 const LEEWAY_SECONDS: i64 = 60;

@@ -5,7 +5,8 @@ use podo_api::protobuf::{self, Limits};
 use podo_api::schema::TypeRef;
 use podo_api::{Status, Value, object, tree, yaml};
 
-use crate::call::{Body, Call, Encoding};
+use crate::call::{Body, Call};
+use crate::encoding::Encoding;
 use crate::options::FieldValidation;
 
 /// Older versions in which a kind is taken as well, in the form of the served one.

@@ -13,7 +13,8 @@ use podo_registry::Definition;
 
 use super::produce;
 use crate::api::Api;
-use crate::call::{Body, Call, Outcome, PatchKind};
+use crate::call::{Body, Call, Outcome};
+use crate::encoding::PatchKind;
 use crate::options::FieldValidation;
 
 /// A patch that was read.

@@ -5,9 +5,10 @@ use podo_api::{Reason, Value};
 use podo_registry::Verb;
 use serde_json::json;
 
-use crate::authn::User;
 use crate::authz::testing::{RBAC, World, kind, target, user, world};
-use crate::call::{Body, Outcome, PatchKind};
+use crate::call::{Body, Outcome};
+use crate::encoding::PatchKind;
+use crate::user::User;
 
 use super::*;
 

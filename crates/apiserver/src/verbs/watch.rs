@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::list::{check_reached, parse_version};
 use crate::api::Api;
 use crate::call::{Call, Outcome};
+use crate::event_bytes::EventKind;
 use crate::options::ListOptions;
 use crate::selection::Selection;
 use crate::storage::{self, Stored};
@@ -32,28 +33,6 @@ const LIFE_MIN: Duration = Duration::from_secs(1800);
 
 /// How long a watch lives at most, whatever it asks for: time can be counted to there.
 const LIFE_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
-
-/// What happened to an object, as a watcher sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventKind {
-    /// It is there, or it begins to be selected.
-    Added,
-    /// It changed.
-    Modified,
-    /// It is gone, or it is not selected any longer.
-    Deleted,
-}
-
-impl EventKind {
-    /// The name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "ADDED",
-            Self::Modified => "MODIFIED",
-            Self::Deleted => "DELETED",
-        }
-    }
-}
 
 /// An event of the store.
 pub(crate) type StoreEvent = Arc<podo_store::Event<Stored>>;

@@ -4,8 +4,8 @@ use podo_api::Value;
 use serde_json::json;
 
 use super::*;
-use crate::authn::User;
 use crate::authz::testing::{RBAC, World, target, user, world};
+use crate::user::User;
 use podo_registry::Verb;
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {

@@ -150,7 +150,7 @@ fn tokens_are_of_the_accounts_of_a_nodes_pods() {
 fn who_only_calls_itself_a_node_is_none() {
     let world = world();
     world.put("", "pods", &pod("p", "a", |_| {}));
-    let pretender = crate::authn::User::authenticated("system:node:a", &[]);
+    let pretender = crate::user::User::authenticated("system:node:a", &[]);
     let of = Attributes {
         verb: "get",
         resource: "secrets",
