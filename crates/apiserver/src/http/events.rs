@@ -170,3 +170,6 @@ fn json_line(kind: &str, object: &[u8]) -> Bytes {
     out.put(&b"}\n"[..]);
     out.freeze()
 }
+
+#[cfg(test)]
+mod tests;
