@@ -11,7 +11,7 @@ use podo_cri::PodoCri;
 use crate::config::DownOptions;
 use crate::control::{self, Request};
 use crate::exit::{Class, Failure};
-use crate::instance::{Instance, require_root};
+use crate::instance::{Instance, LOCK_PAUSE, require_root};
 use crate::node_config::{self, CriParts};
 use crate::progress::Step;
 use crate::screen;
@@ -110,13 +110,23 @@ async fn end_process(instance: &Instance) -> Result<std::fs::File, Failure> {
             is_asked = true;
             deadline = tokio::time::Instant::now() + END;
         }
-        match instance.lock() {
+        match instance.try_lock() {
             Ok(lock) => return Ok(lock),
-            Err(failure) if tokio::time::Instant::now() >= deadline => return Err(failure),
-            // The kernel tells nobody that a lock was given up but who waits for it in a call of its own.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(_) if is_asked => return Err(still_ending(instance)),
+            Err(failure) => return Err(failure),
         }
     }
+}
+
+/// It was asked to end and has not.
+fn still_ending(instance: &Instance) -> Failure {
+    let (folder, seconds) = (instance.data_dir.display(), END.as_secs());
+    let what = format!("the podo of {folder} was asked to end and has not within {seconds} s");
+    Failure::new(Class::Unavailable, what)
+        .with_hint("look at what it says, and end it with a signal if it does not go on")
 }
 
 async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {

@@ -34,6 +34,7 @@ mod progress;
 mod proxies;
 mod reasons;
 mod reboot;
+mod servers;
 mod status;
 mod vectors;
 mod volumes;
