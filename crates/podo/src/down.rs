@@ -18,8 +18,10 @@ use crate::screen;
 
 /// How long the process may take until it can be asked: it may just be starting.
 const START: Duration = Duration::from_secs(10);
-/// How long the process may take to remove everything and to give the instance up: each of its parts has a bound of its own.
-const END: Duration = Duration::from_secs(120);
+/// How long it may take to remove everything: each of its parts has a bound of its own.
+const REMOVAL: Duration = Duration::from_secs(100);
+/// How long the process may take to do that, to end its tasks before and after, and to give the instance up.
+const END: Duration = Duration::from_secs(150);
 
 /// Runs the command.
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
@@ -121,6 +123,18 @@ async fn end_process(instance: &Instance) -> Result<std::fs::File, Failure> {
     }
 }
 
+/// Removes everything that a node put into the kernel.
+pub(crate) async fn tear_down(cri: &PodoCri) -> Result<(), Failure> {
+    match tokio::time::timeout(REMOVAL, cri.teardown()).await {
+        Ok(removed) => removed.map_err(|error| Failure::of(Class::Unavailable, &error)),
+        Err(_elapsed) => Err(Failure::new(
+            Class::Unavailable,
+            format!("removing everything took longer than {} s", REMOVAL.as_secs()),
+        )
+        .with_hint("podo down goes on where this ended")),
+    }
+}
+
 /// It was asked to end and has not.
 fn still_ending(instance: &Instance) -> Failure {
     let (folder, seconds) = (instance.data_dir.display(), END.as_secs());
@@ -150,7 +164,7 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
     let cri = PodoCri::open_to_remove(config)
         .await
         .map_err(|error| Failure::of(Class::Unavailable, &error))?;
-    cri.teardown().await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    tear_down(&cri).await?;
     cri.shutdown().await;
     match std::fs::remove_dir_all(&instance.run_dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

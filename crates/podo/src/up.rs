@@ -107,7 +107,7 @@ async fn start(
     let address = found.unwrap_or(Ipv4Addr::LOCALHOST);
     let (common, control_plane) = (&options.common, &options.control_plane);
     let control_plane =
-        server::start_control_plane(common, control_plane, Some(address.into())).await?;
+        server::start_control_plane(common, control_plane, found.map(IpAddr::V4)).await?;
     let node = start_node(options, instance, &control_plane, address).await?;
     Ok((control_plane, node))
 }
@@ -116,10 +116,10 @@ async fn start(
 async fn stop(node: NodeParts, control_plane: ControlPlaneParts, removed: Option<&Instance>) {
     node.tasks.stop(DRAIN).await;
     if let Some(instance) = removed {
-        if let Err(error) = node.cri.teardown().await {
-            crate::tell(&format!("Warning: not everything could be removed: {error}"));
-        }
-        if let Err(failure) = down::unmount_beneath(&instance.data_dir) {
+        let removed = down::tear_down(&node.cri).await;
+        for failure in
+            [removed, down::unmount_beneath(&instance.data_dir)].into_iter().filter_map(Result::err)
+        {
             crate::tell(&format!(
                 "Warning: not everything could be removed: {}",
                 failure.message()

@@ -15,8 +15,8 @@ use super::{Disk, DiskFile};
 /// The file whose lock (flock(2)) says whose the directory is. The kernel drops it with the process, however that ends.
 const LOCK_FILE: &str = "LOCK";
 
-/// How often the lock is tried for, and how long is waited in between.
-const LOCK_TRIES: u32 = 100;
+/// How often the lock is tried for, and how long is waited in between: in all so short that nobody need be told.
+const LOCK_TRIES: u32 = 40;
 const LOCK_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Files hold Secrets: nobody else reads them.
@@ -51,7 +51,7 @@ impl Directory {
 }
 
 /// Takes a lock. That of a process that was killed while it started another is held by that one until it runs its program, some
-/// milliseconds later: a second is waited for it.
+/// milliseconds later: so long is waited for it.
 fn lock_soon(file: &File) -> io::Result<bool> {
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {

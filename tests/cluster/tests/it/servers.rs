@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use podo_cluster_tests::host::HOST;
-use podo_cluster_tests::{Api, Host, skip};
+use podo_cluster_tests::{Api, Host, PATIENCE, Ran, leaks, skip, until};
 use serde_json::json;
 
 use crate::instances::Server;
@@ -73,4 +73,32 @@ fn a_server_that_is_asked_to_end_the_moment_it_is_there_ends_in_order() {
             server.stop();
         }
     });
+}
+
+#[test]
+fn up_that_is_asked_to_end_while_it_starts_ends_and_down_takes_away_what_was_begun() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("ending while it starts", "needs root");
+    }
+    let folder = podo_cluster_tests::cluster::folder();
+    let data = folder.join("data");
+    let podo = podo_cluster_tests::binary::podo();
+    Host::new().run(|| {
+        for sign in ["lock", "pki/ca.crt", "kubeconfig.yaml", "runtime/cri/sandboxes", "kubelet"] {
+            let mut up = Command::new(podo);
+            up.arg("up").arg("--data-dir").arg(&data).arg("--node-ip=192.0.2.1");
+            let mut up = Server::start(&mut up);
+            until(sign, PATIENCE, || {
+                if data.join(sign).exists() { Ok(()) } else { Err("not yet".to_owned()) }
+            });
+            up.stop();
+            let mut down = Command::new(podo);
+            down.args(["down", "--purge", "--data-dir"]).arg(&data);
+            Ran::from(down.output().unwrap()).ok();
+            assert!(!data.exists(), "after {sign}");
+        }
+    });
+    let left = leaks::of(&leaks::instance_name(&data), &folder);
+    assert_eq!(left, Vec::<String>::new());
+    fs::remove_dir_all(&folder).unwrap();
 }
