@@ -27,7 +27,7 @@ pub use credentials::{Credentials, Impersonation, Secret};
 pub use error::{ConfigError, RequestError};
 pub use tls::TlsOptions;
 
-use connections::{Connections, Drivers};
+use connections::{Connections, Drivers, send_http1};
 use connector::Connector;
 
 /// How often a request is sent again when the server says `Retry-After`, as client-go does.
@@ -161,7 +161,7 @@ impl Client {
         mut request: Request<()>,
     ) -> Result<(Response<Incoming>, Option<hyper::upgrade::Upgraded>), RequestError> {
         let stream = self.inner.connector.dial_http1(&self.absolute(request.uri())?).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| RequestError::Http { source })?;
         hyper::rt::Executor::execute(&self.inner.drivers, async move {
@@ -177,10 +177,9 @@ impl Client {
         *request.uri_mut() =
             path.parse().map_err(|source| RequestError::Path { path: path.clone(), source })?;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = sender
-            .send_request(request.map(|()| Full::<Bytes>::default()))
-            .await
-            .map_err(|source| RequestError::Http { source })?;
+        let (answer, _sender) = send_http1(sender, request.map(|()| Full::default())).await;
+        let mut response =
+            answer.map_err(|error| RequestError::Http { source: error.into_error() })?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok((response, None));
         }

@@ -7,6 +7,7 @@
 //! - Waiting for a connection has a bound, whoever makes it.
 //! - A request that was not sent goes to another connection; one that may have been sent is never sent again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,14 +89,16 @@ impl Kept {
         None
     }
 
-    fn share(&mut self, sender: http2::SendRequest<Body>) -> Sender {
+    fn share(&mut self, sender: http2::SendRequest<Body>) -> (u64, http2::SendRequest<Body>) {
         self.count += 1;
         self.shared = Some((self.count, sender.clone()));
         self.is_http1 = false;
-        Sender::Http2 { number: self.count, sender }
+        (self.count, sender)
     }
 
-    /// The shared connection of this number takes no more requests.
+    /// The shared connection of this number takes no more requests. A request that was handed to it at the very moment of its end is
+    /// answered when nobody holds its sending half any more, and else never: so it is let go of as soon as the connection has
+    /// ended, and nobody keeps it while waiting for an answer.
     fn give_up(&mut self, number: u64) {
         self.shared.take_if(|(shared, _)| *shared == number);
     }
@@ -106,6 +109,27 @@ impl Kept {
         }
         self.idle.push((sender, now));
     }
+}
+
+type Answer = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
+/// Sends a request on a connection of HTTP/1.1 and waits for the head of the answer; gives the connection back unless it has ended.
+pub(super) async fn send_http1(
+    mut sender: http1::SendRequest<Body>,
+    request: Request<Body>,
+) -> (Answer, Option<http1::SendRequest<Body>>) {
+    let mut answer = pin!(sender.try_send_request(request));
+    let has_ended = tokio::select! {
+        biased;
+        answer = &mut answer => return (answer, Some(sender)),
+        // Either it has taken the request, or there is nobody who could.
+        ready = sender.ready() => ready.is_err(),
+    };
+    if has_ended {
+        drop(sender); // See `Kept::give_up`.
+        return (answer.await, None);
+    }
+    (answer.await, Some(sender))
 }
 
 /// The connections to one server.
@@ -145,23 +169,20 @@ impl Connections {
         }
     }
 
-    async fn send_on(
-        &self,
-        sender: Sender,
-        uri: &Uri,
-        mut request: Request<Body>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    async fn send_on(&self, sender: Sender, uri: &Uri, mut request: Request<Body>) -> Answer {
         match sender {
             Sender::Http2 { number, mut sender } => {
                 request.headers_mut().remove(HOST);
                 *request.uri_mut() = uri.clone();
-                let result = sender.try_send_request(request).await;
+                let answer = sender.try_send_request(request);
+                drop(sender); // See `Kept::give_up`.
+                let result = answer.await;
                 if result.as_ref().is_err_and(|error| error.message().is_some()) {
                     self.kept.lock().give_up(number);
                 }
                 result
             }
-            Sender::Http1(mut sender) => {
+            Sender::Http1(sender) => {
                 let path = uri.path_and_query().cloned();
                 let authority = uri.authority().map_or("", |authority| authority.as_str());
                 // The authority of a URI has no character that a header cannot carry.
@@ -170,9 +191,11 @@ impl Connections {
                 }
                 let root = PathAndQuery::from_static("/");
                 *request.uri_mut() = Uri::from(path.unwrap_or(root));
-                let response = sender.try_send_request(request).await?;
-                self.keep_when_idle(sender);
-                Ok(response)
+                let (answer, kept) = send_http1(sender, request).await;
+                if let Some(sender) = kept {
+                    self.keep_when_idle(sender);
+                }
+                answer
             }
         }
     }
@@ -225,11 +248,16 @@ impl Connections {
                 .handshake(io)
                 .await
                 .map_err(failed)?;
+            let (number, sender) = self.kept.lock().share(sender);
+            let kept = Arc::downgrade(&self.kept);
             self.drivers.execute(async move {
                 // Its fault is the fault of its requests, which report it.
                 let _ended = connection.await;
+                if let Some(kept) = kept.upgrade() {
+                    kept.lock().give_up(number);
+                }
             });
-            return Ok(self.kept.lock().share(sender));
+            return Ok(Sender::Http2 { number, sender });
         }
         let (sender, connection) = http1::handshake(io).await.map_err(failed)?;
         self.drivers.execute(async move {
