@@ -28,6 +28,8 @@ use podo_store::{CommitError, Expect, Op, Txn, Write};
 use crate::api::Api;
 use crate::authz::Rule;
 use crate::storage::{self, Stored};
+pub(crate) use objects::first_service_address;
+
 use objects::Wanted;
 
 /// How often everything is compared anew because somebody else wrote in between: another server that starts.

@@ -1,5 +1,6 @@
 //! Starting the API server: store, keys, bootstrap objects, socket, in the order in which each needs the other.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// Address and port of the API.
     pub listen: SocketAddr,
+    /// The address at which others reach it: the endpoint of the Service `kubernetes`.
+    pub advertised: IpAddr,
+    /// More addresses by which it is called.
+    pub addresses: Vec<IpAddr>,
     /// The range of Service addresses.
     pub service_cidr: (Ipv4Addr, u8),
     /// The domain of the cluster.
@@ -128,7 +133,7 @@ pub async fn start(
         clock: Arc::clone(&clock),
         authorizer: crate::authz::Authorizer::default(),
         allocators: crate::service::Allocators::default(),
-        tokens: token_issuer(config, address)?,
+        tokens: token_issuer(config, address.port())?,
         settings: Settings {
             service_cidr: config.service_cidr,
             node_ports: NODE_PORTS,
@@ -136,7 +141,8 @@ pub async fn start(
             ca_pem: pki.ca_pem().to_owned(),
         },
     });
-    bootstrap::ensure(&api, address).await.map_err(StartError::Bootstrap)?;
+    let advertised = SocketAddr::new(config.advertised, address.port());
+    bootstrap::ensure(&api, advertised).await.map_err(StartError::Bootstrap)?;
     let pki = Arc::new(pki);
     let server = Arc::new(Server {
         api: Arc::clone(&api),
@@ -196,19 +202,19 @@ fn pki_config(config: &ServerConfig, clock: &dyn Clock) -> PkiConfig {
             }
             (names, addresses)
         });
-    addresses.push(config.listen.ip());
+    // Nobody calls a server by the address that stands for all.
+    addresses.extend(Some(config.listen.ip()).filter(|listen| !listen.is_unspecified()));
+    addresses.push(config.advertised);
+    addresses.extend(&config.addresses);
     addresses.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
     addresses.push(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST));
-    addresses.push(IpAddr::V4(first_service_address(config.service_cidr.0)));
+    addresses.push(IpAddr::V4(bootstrap::first_service_address(config.service_cidr)));
+    let mut seen = BTreeSet::new();
+    addresses.retain(|address| seen.insert(*address));
     PkiConfig { names, addresses, domain: config.domain.clone(), now: clock.now() }
 }
 
-/// The address of the Service `kubernetes`.
-fn first_service_address(range: Ipv4Addr) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(range) + 1)
-}
-
-fn token_issuer(config: &ServerConfig, address: SocketAddr) -> Result<TokenIssuer, StartError> {
+fn token_issuer(config: &ServerConfig, port: u16) -> Result<TokenIssuer, StartError> {
     let mut static_tokens = StaticTokens::new();
     for (token, user, groups) in &config.static_tokens {
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
@@ -217,7 +223,7 @@ fn token_issuer(config: &ServerConfig, address: SocketAddr) -> Result<TokenIssue
     TokenIssuer::load_or_generate(TokenConfig {
         dir: config.data_dir.join("pki"),
         issuer: ISSUER.to_owned(),
-        jwks_uri: format!("https://{address}/openid/v1/jwks"),
+        jwks_uri: format!("https://{}/openid/v1/jwks", SocketAddr::new(config.advertised, port)),
         static_tokens,
     })
     .map_err(StartError::TokenKey)
@@ -229,4 +235,35 @@ async fn tick(api: Arc<Api>, stop: Stop) {
         api.store.tick(now);
     }
     api.store.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificate_is_for_every_address_by_which_the_server_is_called_once() {
+        for (listen, expected) in [
+            ("0.0.0.0:1", "198.51.100.9 192.0.2.2 192.0.2.7 127.0.0.1 ::1 10.43.0.1"),
+            ("[::]:1", "198.51.100.9 192.0.2.2 192.0.2.7 127.0.0.1 ::1 10.43.0.1"),
+            ("127.0.0.1:1", "198.51.100.9 127.0.0.1 192.0.2.2 192.0.2.7 ::1 10.43.0.1"),
+            ("192.0.2.2:1", "198.51.100.9 192.0.2.2 192.0.2.7 127.0.0.1 ::1 10.43.0.1"),
+        ] {
+            let config = ServerConfig {
+                data_dir: PathBuf::new(),
+                listen: listen.parse().expect("an address"),
+                advertised: Ipv4Addr::new(192, 0, 2, 2).into(),
+                addresses: vec![Ipv4Addr::new(192, 0, 2, 7).into()],
+                service_cidr: (Ipv4Addr::new(10, 43, 7, 9), 16),
+                domain: "cluster.local".to_owned(),
+                names: vec!["api.example".to_owned(), "198.51.100.9".to_owned()],
+                static_tokens: Vec::new(),
+                give_back: || (),
+            };
+            let pki = pki_config(&config, &podo_base::SystemClock);
+            let addresses: Vec<String> = pki.addresses.iter().map(IpAddr::to_string).collect();
+            assert_eq!(addresses.join(" "), expected, "{listen}");
+            assert_eq!(pki.names, ["api.example"]);
+        }
+    }
 }

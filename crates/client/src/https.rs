@@ -1,11 +1,12 @@
 //! A connection to an API server over HTTP/1.1 or HTTP/2 with TLS.
 //!
-//! Owns      the pool of connections of one [`Client`] and the credentials that each request carries.
+//! Owns      the connections of one [`Client`] and the credentials that each request carries.
 //! Holds     no connection outlives its client: the tasks that drive them are aborted when the last clone is dropped;
 //!           no credential is printed by `Debug`.
 //!
 //! Not here: where the address and the credentials come from ([`crate::kubeconfig`]), streams after an upgrade ([`crate::websocket`]).
 
+mod connections;
 mod connector;
 mod credentials;
 mod error;
@@ -20,27 +21,19 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client as Pool;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use parking_lot::Mutex;
-use tokio::task::JoinSet;
+use hyper_util::rt::TokioIo;
 
 pub use credentials::{Credentials, Impersonation, Secret};
 pub use error::{ConfigError, RequestError};
 pub use tls::TlsOptions;
 
+use connections::{Connections, Drivers, send_http1};
 use connector::Connector;
 
 /// How often a request is sent again when the server says `Retry-After`, as client-go does.
 const RETRIES_MAX: u32 = 10;
 /// The longest `Retry-After` that is honoured; a longer one is an answer like any other.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
-/// The flow-control window of one HTTP/2 stream: a list of 10,000 Pods should not wait for window updates.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-/// The flow-control window of an HTTP/2 connection, shared by its streams.
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
-/// Between HTTP/2 pings on an idle connection, so that a dead peer is noticed.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// Where a server is and how to talk to it.
 #[derive(Debug, Clone)]
@@ -73,28 +66,13 @@ struct Inner {
     credentials: Credentials,
     timeout: Option<Duration>,
     connector: Connector,
-    pool: Pool<Connector, Full<Bytes>>,
+    connections: Connections,
     drivers: Drivers,
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("authority", &self.inner.authority).finish_non_exhaustive()
-    }
-}
-
-/// The tasks that drive connections: hyper asks for them, this owns them.
-#[derive(Clone, Default)]
-struct Drivers(Arc<Mutex<JoinSet<()>>>);
-
-impl<F> hyper::rt::Executor<F> for Drivers
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, driver: F) {
-        let mut set = self.0.lock();
-        while set.try_join_next().is_some() {} // Ended connections leave nothing behind.
-        set.spawn(driver);
     }
 }
 
@@ -115,13 +93,7 @@ impl Client {
             .map_or(String::new(), |path| path.path().trim_end_matches('/').to_owned());
 
         let drivers = Drivers::default();
-        let pool = Pool::builder(drivers.clone())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .build(connector.clone());
+        let connections = Connections::new(connector.clone(), drivers.clone());
         let inner = Inner {
             scheme,
             authority,
@@ -130,7 +102,7 @@ impl Client {
             credentials: endpoint.credentials.clone(),
             timeout: endpoint.timeout,
             connector,
-            pool,
+            connections,
             drivers,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -172,14 +144,13 @@ impl Client {
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = self.absolute(request.uri())?;
         *copy.headers_mut() = self.headers(request.headers())?;
-        let sent = self.inner.pool.request(copy);
-        let answered = match self.inner.timeout {
+        let sent = self.inner.connections.send(copy);
+        match self.inner.timeout {
             Some(limit) => tokio::time::timeout(limit, sent)
                 .await
                 .map_err(|_elapsed| RequestError::TimedOut { limit })?,
             None => sent.await,
-        };
-        answered.map_err(|source| RequestError::from_pool(self.authority(), source))
+        }
     }
 
     /// Sends a request for an upgrade on an HTTP/1.1 connection of its own.
@@ -190,7 +161,7 @@ impl Client {
         mut request: Request<()>,
     ) -> Result<(Response<Incoming>, Option<hyper::upgrade::Upgraded>), RequestError> {
         let stream = self.inner.connector.dial_http1(&self.absolute(request.uri())?).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|source| RequestError::Http { source })?;
         hyper::rt::Executor::execute(&self.inner.drivers, async move {
@@ -206,10 +177,9 @@ impl Client {
         *request.uri_mut() =
             path.parse().map_err(|source| RequestError::Path { path: path.clone(), source })?;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = sender
-            .send_request(request.map(|()| Full::<Bytes>::default()))
-            .await
-            .map_err(|source| RequestError::Http { source })?;
+        let (answer, _sender) = send_http1(sender, request.map(|()| Full::default())).await;
+        let mut response =
+            answer.map_err(|error| RequestError::Http { source: error.into_error() })?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok((response, None));
         }

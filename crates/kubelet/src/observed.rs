@@ -2,6 +2,7 @@
 //!
 //! Pure data. Who fills it is [`crate::runtime`].
 
+use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
 /// What became of a container.
@@ -42,6 +43,9 @@ pub(crate) struct ObservedUser {
     /// The further groups.
     pub(crate) groups: Vec<i64>,
 }
+
+/// The runtime's word for an end that nobody saw.
+const UNKNOWN: &str = "Unknown";
 
 /// A mount inside a container, as the runtime reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +97,26 @@ pub(crate) struct ObservedContainer {
     pub(crate) mounts: Vec<ObservedMount>,
 }
 
+impl ObservedContainer {
+    /// Whether the runtime knows neither its start nor its end.
+    fn is_forgotten(&self) -> bool {
+        self.state == RunState::Exited
+            && self.started_at == Timestamp::default()
+            && self.reason == UNKNOWN
+    }
+}
+
+/// Whether the server was told that a container ran.
+fn has_run(told: &k8s::ContainerStatus, id: &str) -> bool {
+    let is_it = |told: &Option<String>| {
+        told.as_deref().and_then(|told| told.split_once("://")).is_some_and(|(_, told)| told == id)
+    };
+    told.state.iter().chain(&told.last_state).any(|state| {
+        let ended = state.terminated.as_ref().is_some_and(|end| is_it(&end.container_id));
+        ended || (state.running.is_some() && is_it(&told.container_id))
+    })
+}
+
 /// What the runtime knows of one Pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ObservedPod {
@@ -130,6 +154,27 @@ impl ObservedPod {
         self.containers
             .iter()
             .filter(|container| matches!(container.state, RunState::Running | RunState::Unknown))
+    }
+
+    /// Takes those that never ran for what they are. Of a container that was there before a restart of the machine the runtime knows
+    /// that it is over, but not whether it had been started; that it ran, the server was told at the time.
+    pub(crate) fn know_unstarted(&mut self, told: &k8s::PodStatus) {
+        let lists = [
+            &told.container_statuses,
+            &told.init_container_statuses,
+            &told.ephemeral_container_statuses,
+        ];
+        for status in lists.into_iter().flatten().flatten() {
+            let latest = self.containers.iter_mut().find(|container| container.name == status.name);
+            if let Some(latest) = latest.filter(|latest| latest.is_forgotten())
+                && !has_run(status, &latest.id)
+            {
+                latest.state = RunState::Created;
+                latest.finished_at = Timestamp::default();
+                latest.exit_code = 0;
+                latest.reason.clear();
+            }
+        }
     }
 
     /// Puts everything in the order that this type promises.

@@ -309,17 +309,30 @@ fn set_up_one(
     };
     // Secrets must not reach the disk; config maps may (Kubernetes v1.36 keeps each kind there).
     let is_in_memory = volume.config_map.is_none();
-    make_root(mounter, &path, is_in_memory)?;
+    make_root(mounter, &path, is_in_memory, fs_group(pod))?;
     atomic::write(&path, &payload, fs_group(pod))
 }
 
-/// Makes the folder of a volume of files.
-fn make_root(mounter: &dyn Mounter, path: &Path, is_in_memory: bool) -> Result<(), VolumeError> {
+/// Makes the folder of a volume of files. It is the group's as that of an `emptyDir` is, and what is made in it is of that group.
+fn make_root(
+    mounter: &dyn Mounter,
+    path: &Path,
+    is_in_memory: bool,
+    group: Option<u32>,
+) -> Result<(), VolumeError> {
     std::fs::create_dir_all(path).map_err(VolumeError::io("make", path))?;
     if is_in_memory && !mounter::is_mount_root(path) {
         mounter.tmpfs(path, None).map_err(VolumeError::io("mount a tmpfs on", path))?;
     }
-    ownership::set_mode(path, 0o777).map_err(VolumeError::io("set the mode of", path))
+    let set = || match group {
+        // First the group: the kernel takes the bit from who gives a folder away.
+        Some(group) => {
+            ownership::give(path, None, Some(group))?;
+            ownership::set_mode(path, 0o777 | ownership::SET_GROUP)
+        }
+        None => ownership::set_mode(path, 0o777),
+    };
+    set().map_err(VolumeError::io("set the mode of", path))
 }
 
 fn fs_group(pod: &PodView) -> Option<u32> {

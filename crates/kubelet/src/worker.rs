@@ -291,7 +291,8 @@ impl Worker {
 
     async fn look(&mut self) {
         match self.ctx.runtime.observe(self.pod.uid(), &self.observed).await {
-            Ok(observed) => {
+            Ok(mut observed) => {
+                observed.know_unstarted(&self.report.server);
                 self.observed = observed;
                 self.has_looked = true;
                 self.needs_look = false;

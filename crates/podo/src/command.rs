@@ -1,6 +1,7 @@
 //! The commands of `podo` itself.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tokio::runtime::Runtime;
@@ -8,6 +9,9 @@ use tokio::runtime::Runtime;
 use crate::config::{self, Cli, Command};
 use crate::exit::{Class, Failure};
 use crate::server;
+
+/// How long calls into the kernel may go on when a command has ended.
+const CALLS: Duration = Duration::from_secs(10);
 
 /// Reads the command line and runs its command.
 pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
@@ -26,11 +30,20 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
         }
     };
     match cli.command {
-        Command::Server(options) => runtime()?.block_on(server::run(&options)),
-        Command::Up(options) => runtime()?.block_on(crate::up::run(&options)),
-        Command::Down(options) => runtime()?.block_on(crate::down::run(&options)),
-        Command::Image(options) => runtime()?.block_on(crate::image::run(&options)),
+        Command::Server(options) => run_to_end(server::run(&options)),
+        Command::Up(options) => run_to_end(crate::up::run(&options)),
+        Command::Down(options) => run_to_end(crate::down::run(&options)),
+        Command::Image(options) => run_to_end(crate::image::run(&options)),
     }
+}
+
+/// Runs a command. Calls into the kernel that nobody waits for any more may be under way at its end: those of a dead disk never
+/// return, and the process ends all the same.
+fn run_to_end(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_timeout(CALLS);
+    result
 }
 
 fn runtime() -> Result<Runtime, Failure> {

@@ -4,7 +4,7 @@
 //! the command line wins.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -59,6 +59,9 @@ pub(crate) struct ControlPlane {
         overrides_with = "listen"
     )]
     pub listen: SocketAddr,
+    /// The address at which others reach the API; by default where it listens or, if that is everywhere, the node's
+    #[arg(long, value_name = "ADDR", overrides_with = "advertise_address")]
+    pub advertise_address: Option<IpAddr>,
     /// More names and addresses that the API's certificate is for
     #[arg(long, value_name = "NAME")]
     pub tls_san: Vec<String>,

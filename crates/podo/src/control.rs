@@ -3,13 +3,16 @@
 //! One request a connection, a line of JSON; the answer is lines of JSON, the last of which says how it ended. Only root can open the
 //! socket (its directory is 0700, it is 0600).
 
+use std::io::ErrorKind::{ConnectionRefused, NotFound};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use podo_base::{Stop, StopHandle, Tasks};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::MissedTickBehavior;
 
 use crate::progress::Step;
 
@@ -56,11 +59,19 @@ pub(crate) enum Answer {
     Line(String),
     /// How far something has got.
     Progress(Step),
+    /// Nothing yet: it is being worked on.
+    Working,
     /// It went well.
     Done,
     /// It did not.
     Failed(String),
 }
+
+/// How often is told that a request is being worked on.
+const ALIVE: Duration = Duration::from_secs(5);
+
+/// How long a process may say nothing to who asked it: six times [`ALIVE`].
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Who carries out requests.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -73,7 +84,7 @@ pub(crate) trait Handler: Send + Sync + 'static {
 }
 
 /// After a connection could not be taken, the next attempt.
-const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Answers requests until `stop`.
 pub(crate) async fn serve(listener: UnixListener, handler: Arc<dyn Handler>, stop: Stop) {
@@ -90,7 +101,7 @@ pub(crate) async fn serve(listener: UnixListener, handler: Arc<dyn Handler>, sto
             let _gone = stop.or(converse(stream, handler)).await;
         });
     }
-    connections.stop(std::time::Duration::from_secs(1)).await;
+    connections.stop(Duration::from_secs(1)).await;
 }
 
 async fn converse(stream: UnixStream, handler: Arc<dyn Handler>) -> std::io::Result<()> {
@@ -106,11 +117,14 @@ async fn converse(stream: UnixStream, handler: Arc<dyn Handler>) -> std::io::Res
     };
     let work = handler.handle(request, sender);
     tokio::pin!(work);
+    let mut alive = tokio::time::interval(ALIVE);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let result = loop {
         tokio::select! {
             biased;
             Some(answer) = answers.recv() => send(&mut writer, &answer).await?,
             result = &mut work => break result,
+            _ = alive.tick() => send(&mut writer, &Answer::Working).await?,
         }
     };
     while let Ok(answer) = answers.try_recv() {
@@ -133,7 +147,7 @@ async fn send(
 pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt as _;
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != NotFound => return Err(error),
         _ => {}
     }
     let listener = UnixListener::bind(path)?;
@@ -141,23 +155,35 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Asks the process of an instance; `None` if none runs. Each answer but the last is given to `show`.
+/// Asks the process of an instance; `None` if none runs. Each answer but the last is given to `show`. It may take as long as it
+/// takes, but not be silent.
 pub(crate) async fn ask(
     path: &Path,
     request: &Request,
     mut show: impl FnMut(Answer),
 ) -> Option<Result<(), String>> {
-    let stream = UnixStream::connect(path).await.ok()?;
+    let silent = |_| format!("the running podo has said nothing for {} s", SILENCE.as_secs());
+    let stream = match tokio::time::timeout(SILENCE, UnixStream::connect(path)).await {
+        Ok(Ok(stream)) => stream,
+        // No process, or one that left its socket behind.
+        Ok(Err(error)) if matches!(error.kind(), NotFound | ConnectionRefused) => return None,
+        Ok(Err(error)) => return Some(Err(format!("the running podo cannot be asked: {error}"))),
+        Err(elapsed) => return Some(Err(silent(elapsed))),
+    };
     let converse = async {
         let (reader, mut writer) = stream.into_split();
         let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
         line.push(b'\n');
-        writer.write_all(&line).await.map_err(|error| error.to_string())?;
+        let sent = tokio::time::timeout(SILENCE, writer.write_all(&line)).await.map_err(silent)?;
+        sent.map_err(|error| error.to_string())?;
         let mut lines = BufReader::new(reader).lines();
-        while let Some(line) = lines.next_line().await.map_err(|error| error.to_string())? {
+        loop {
+            let next = tokio::time::timeout(SILENCE, lines.next_line()).await.map_err(silent)?;
+            let Some(line) = next.map_err(|error| error.to_string())? else { break };
             match serde_json::from_str(&line).map_err(|error| error.to_string())? {
                 Answer::Done => return Ok(()),
                 Answer::Failed(why) => return Err(why),
+                Answer::Working => {}
                 answer => show(answer),
             }
         }
@@ -168,3 +194,51 @@ pub(crate) async fn ask(
 
 /// Says that the process is to end, from inside a handler.
 pub(crate) type EndHandle = Arc<StopHandle>;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Takes so long for everything.
+    struct Slow(Duration);
+
+    impl Handler for Slow {
+        fn handle(
+            &self,
+            _: Request,
+            answers: tokio::sync::mpsc::Sender<Answer>,
+        ) -> futures_util::future::BoxFuture<'_, Result<(), String>> {
+            async move {
+                tokio::time::sleep(self.0).await;
+                answers.send(Answer::Line("here".to_owned())).await.expect("somebody listens");
+                Ok(())
+            }
+            .boxed()
+        }
+    }
+
+    async fn asked(path: &Path) -> (Option<Result<(), String>>, Vec<Answer>) {
+        let mut shown = Vec::new();
+        let result = ask(path, &Request::ImageList, |answer| shown.push(answer)).await;
+        (result, shown)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_works_long_is_waited_for_and_who_says_nothing_is_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("control.sock");
+        assert_eq!(asked(&path).await, (None, vec![]), "nobody runs");
+        let listener = listen(&path).expect("bound");
+        let mut tasks = Tasks::new("test");
+        let slow = Arc::new(Slow(Duration::from_secs(3600)));
+        tasks.spawn("slow", serve(listener, slow, tasks.stop_signal()));
+        assert_eq!(asked(&path).await, (Some(Ok(())), vec![Answer::Line("here".to_owned())]));
+        tasks.stop(Duration::from_secs(1)).await;
+        assert_eq!(asked(&path).await, (None, vec![]), "it left its socket behind");
+        let _deaf = listen(&path).expect("bound");
+        let silent = Some(Err("the running podo has said nothing for 30 s".to_owned()));
+        assert_eq!(asked(&path).await, (silent, vec![]));
+    }
+}

@@ -11,15 +11,17 @@ use podo_cri::PodoCri;
 use crate::config::DownOptions;
 use crate::control::{self, Request};
 use crate::exit::{Class, Failure};
-use crate::instance::{Instance, require_root};
+use crate::instance::{Instance, LOCK_PAUSE, require_root};
 use crate::node_config::{self, CriParts};
 use crate::progress::Step;
 use crate::screen;
 
 /// How long the process may take until it can be asked: it may just be starting.
 const START: Duration = Duration::from_secs(10);
-/// How long the process may take to remove everything and to give the instance up: each of its parts has a bound of its own.
-const END: Duration = Duration::from_secs(120);
+/// How long it may take to remove everything: each of its parts has a bound of its own.
+const REMOVAL: Duration = Duration::from_secs(100);
+/// How long the process may take to do that, to end its tasks before and after, and to give the instance up.
+const END: Duration = Duration::from_secs(150);
 
 /// Runs the command.
 pub(crate) async fn run(options: &DownOptions) -> Result<(), Failure> {
@@ -110,13 +112,35 @@ async fn end_process(instance: &Instance) -> Result<std::fs::File, Failure> {
             is_asked = true;
             deadline = tokio::time::Instant::now() + END;
         }
-        match instance.lock() {
+        match instance.try_lock() {
             Ok(lock) => return Ok(lock),
-            Err(failure) if tokio::time::Instant::now() >= deadline => return Err(failure),
-            // The kernel tells nobody that a lock was given up but who waits for it in a call of its own.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(_) if is_asked => return Err(still_ending(instance)),
+            Err(failure) => return Err(failure),
         }
     }
+}
+
+/// Removes everything that a node put into the kernel.
+pub(crate) async fn tear_down(cri: &PodoCri) -> Result<(), Failure> {
+    match tokio::time::timeout(REMOVAL, cri.teardown()).await {
+        Ok(removed) => removed.map_err(|error| Failure::of(Class::Unavailable, &error)),
+        Err(_elapsed) => Err(Failure::new(
+            Class::Unavailable,
+            format!("removing everything took longer than {} s", REMOVAL.as_secs()),
+        )
+        .with_hint("podo down goes on where this ended")),
+    }
+}
+
+/// It was asked to end and has not.
+fn still_ending(instance: &Instance) -> Failure {
+    let (folder, seconds) = (instance.data_dir.display(), END.as_secs());
+    let what = format!("the podo of {folder} was asked to end and has not within {seconds} s");
+    Failure::new(Class::Unavailable, what)
+        .with_hint("look at what it says, and end it with a signal if it does not go on")
 }
 
 async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
@@ -140,7 +164,7 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
     let cri = PodoCri::open_to_remove(config)
         .await
         .map_err(|error| Failure::of(Class::Unavailable, &error))?;
-    cri.teardown().await.map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    tear_down(&cri).await?;
     cri.shutdown().await;
     match std::fs::remove_dir_all(&instance.run_dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -66,7 +66,7 @@ fn show(screen: &mut Screen, answer: Answer) {
     match answer {
         Answer::Line(line) => crate::say(&line),
         Answer::Progress(step) => screen.show(&[step]),
-        Answer::Done | Answer::Failed(_) => {}
+        Answer::Working | Answer::Done | Answer::Failed(_) => {}
     }
 }
 
@@ -76,7 +76,7 @@ async fn alone(
     options: &ImageOptions,
     request: Request,
 ) -> Result<Result<(), String>, Failure> {
-    let lock = instance.lock()?;
+    let lock = instance.lock().await?;
     let mut config = ImageServiceConfig::new(instance.data_dir.join("runtime/image"));
     config.registry = node_config::registry(&options.registry_mirror)?;
     let images =

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -10,6 +11,11 @@ use crate::exit::{Class, Failure};
 
 /// Where the run state of all instances is.
 const RUN_ROOT: &str = "/run/podo";
+
+/// How long the lock of a process that was killed may live on in one that it was starting.
+const AFTERMATH: Duration = Duration::from_secs(1);
+/// Between two tries for a lock: the kernel tells nobody that it was given up but who waits for it in a call of its own.
+pub(crate) const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// An instance, named after its data directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +49,22 @@ impl Instance {
         self.run_dir.join("control.sock")
     }
 
-    /// Takes the instance for this process; it is given back when the file is closed.
-    pub(crate) fn lock(&self) -> Result<File, Failure> {
+    /// Takes the instance for this process. The lock of a process that was killed while it started another is held by that one until
+    /// it runs its program, some milliseconds later: so long is waited for it.
+    pub(crate) async fn lock(&self) -> Result<File, Failure> {
+        let deadline = tokio::time::Instant::now() + AFTERMATH;
+        loop {
+            match self.try_lock() {
+                Err(_) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOCK_PAUSE).await;
+                }
+                locked => return locked,
+            }
+        }
+    }
+
+    /// Takes the instance for this process if nobody has it; it is given back when the file is closed.
+    pub(crate) fn try_lock(&self) -> Result<File, Failure> {
         let path = self.data_dir.join("lock");
         let open =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
@@ -76,4 +96,25 @@ pub(crate) fn require_root(what: &str) -> Result<(), Failure> {
         format!("{what} needs root: it makes namespaces, mounts and network links"),
     )
     .with_hint(format!("run sudo {what}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_somebody_holds_for_a_moment_is_waited_for_and_one_for_good_is_refused() {
+        let folder = std::env::temp_dir().join(format!("podo-lock-{}", std::process::id()));
+        let instance = Instance::of(&folder).expect("made");
+        let held = instance.try_lock().expect("nobody has it");
+        let refused = instance.lock().await.expect_err("it is in use");
+        assert!(refused.message().contains("another podo uses the data directory"));
+        let release = async {
+            tokio::time::sleep(AFTERMATH / 2).await;
+            drop(held);
+        };
+        let (lock, ()) = tokio::join!(instance.lock(), release);
+        lock.expect("nobody has it any more");
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! The internal roles (`shim`, `pause`, `hello`) must start with no thread and little memory, so they are chosen without a parser.
 
+mod address;
 mod command;
 mod config;
 mod control;
@@ -18,6 +19,7 @@ mod preflight;
 mod progress;
 mod screen;
 mod server;
+mod signals;
 mod up;
 
 use std::ffi::OsString;

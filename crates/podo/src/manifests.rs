@@ -21,6 +21,12 @@ use crate::screen;
 /// How long all Pods together may take to get ready.
 const READY: Duration = Duration::from_secs(300);
 
+/// How long the account of the first namespace may take: milliseconds, if its controller runs.
+const ACCOUNT: Duration = Duration::from_secs(60);
+
+/// How long the files may take to be applied.
+const APPLIED: Duration = Duration::from_secs(300);
+
 /// Applies the files and waits; the error is a sentence.
 pub(crate) async fn apply(
     client: &Client,
@@ -31,8 +37,15 @@ pub(crate) async fn apply(
     if files.is_empty() {
         return Ok(());
     }
-    wait_for_account(client).await?;
-    kubectl_apply(kubeconfig, files).await?;
+    tokio::time::timeout(ACCOUNT, wait_for_account(client)).await.unwrap_or_else(|_| {
+        Err(format!(
+            "the namespace default had no service account after {} s: its controller does not run",
+            ACCOUNT.as_secs()
+        ))
+    })?;
+    tokio::time::timeout(APPLIED, kubectl_apply(kubeconfig, files)).await.unwrap_or_else(|_| {
+        Err(format!("the files were not applied within {} s", APPLIED.as_secs()))
+    })?;
     let mut pods = Vec::new();
     for file in files {
         pods.extend(pods_of(file)?);

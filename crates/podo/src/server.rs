@@ -1,7 +1,7 @@
 //! `podo server`: a control plane alone. `podo up` starts the same parts beside a node.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,11 +15,13 @@ use podo_controllers::{Context, Controller, ResourceName, TokenSubject};
 use podo_registry::Storage;
 use tracing_subscriber::EnvFilter;
 
+use crate::address;
 use crate::config::{Common, ControlPlane, ServerOptions};
 use crate::exit::{Class, Failure};
 use crate::local::Local;
 use crate::progress::Step;
 use crate::screen;
+use crate::signals::EndSignals;
 
 /// How long open requests and tasks may go on when the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -39,13 +41,19 @@ pub(crate) struct ControlPlaneParts {
 /// Runs until the process is asked to end.
 pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
     log();
-    let start = start_control_plane(&options.common, &options.control_plane);
+    let mut signals = EndSignals::catch()?;
+    let start = start_control_plane(&options.common, &options.control_plane, None);
     // A store of a million objects takes its time to be read.
-    let mut parts = screen::during(start, || vec![Step::note("podo server", "starting")]).await?;
-    crate::say(&format!("API server: https://{}", parts.started.address));
+    let start = screen::during(start, || vec![Step::note("podo server", "starting")]);
+    let mut parts = tokio::select! {
+        biased;
+        parts = start => parts?,
+        () = signals.asked_to_end() => return Ok(()),
+    };
+    crate::say(&format!("API server: https://{}", address::local(parts.started.address)));
     crate::say(&format!("kubeconfig: {}", kubeconfig_path(&options.common.data_dir).display()));
     let fault = tokio::select! {
-        () = asked_to_end() => None,
+        () = signals.asked_to_end() => None,
         end = parts.tasks.first_exit() => Some(end),
         end = parts.api_tasks.first_exit() => Some(end),
     };
@@ -65,10 +73,11 @@ pub(crate) fn log() {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| screen::Log).try_init();
 }
 
-/// Starts the API server, and with it the chosen controllers and the scheduler.
+/// Starts the API server, and with it the chosen controllers and the scheduler. `node` is the address of a node beside them.
 pub(crate) async fn start_control_plane(
     common: &Common,
     options: &ControlPlane,
+    node: Option<IpAddr>,
 ) -> Result<ControlPlaneParts, Failure> {
     let (controllers, missing) = podo_controllers::select(&options.controllers)
         .map_err(|error| Failure::of(Class::Usage, &error))?;
@@ -77,7 +86,7 @@ pub(crate) async fn start_control_plane(
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut api_tasks = Tasks::new("api");
-    let config = server_config(common, options)?;
+    let config = server_config(common, options, node)?;
     let started = start(&config, Arc::clone(&clock), &mut api_tasks)
         .await
         .map_err(|error| start_failed(&error))?;
@@ -152,10 +161,17 @@ fn namespaced() -> Vec<ResourceName> {
         .collect()
 }
 
-fn server_config(common: &Common, options: &ControlPlane) -> Result<ServerConfig, Failure> {
+fn server_config(
+    common: &Common,
+    options: &ControlPlane,
+    node: Option<IpAddr>,
+) -> Result<ServerConfig, Failure> {
+    let advertised = address::advertised(options.listen.ip(), options.advertise_address, node);
     Ok(ServerConfig {
         data_dir: common.data_dir.clone(),
         listen: options.listen,
+        advertised,
+        addresses: node.into_iter().collect(),
         service_cidr: cidr(&options.service_cidr)?,
         domain: "cluster.local".to_owned(),
         names: options.tls_san.clone(),
@@ -211,9 +227,8 @@ pub(crate) fn kubeconfig_path(data_dir: &Path) -> PathBuf {
 }
 
 fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
-    let text = started
-        .pki
-        .kubeconfig(&format!("https://{}", reachable(started.address)), started.pki.admin());
+    let server = format!("https://{}", address::local(started.address));
+    let text = started.pki.kubeconfig(&server, started.pki.admin());
     let path = kubeconfig_path(data_dir);
     let fresh = path.with_extension("new");
     let write = || {
@@ -227,27 +242,4 @@ fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
         std::fs::rename(&fresh, &path)
     };
     write().map_err(|error| Failure::of_file("write", &path, &error))
-}
-
-/// An address by which the server can be called from this machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-    } else {
-        address
-    }
-}
-
-/// Waits for the signals by which a process is asked to end.
-pub(crate) async fn asked_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
 }

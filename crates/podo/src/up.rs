@@ -3,7 +3,7 @@
 //! Starts what others need first, and stops in the reverse order. Pods outlive it: their shims are other processes, and the next `up`
 //! finds them again.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use podo_client::Client;
 use podo_cri::{Cri, CriConfig, OpenError, PodoCri};
 use podo_kubelet::{Kubelet, KubeletConfig};
 
+use crate::address;
 use crate::config::UpOptions;
 use crate::control::{self, EndHandle};
 use crate::down;
@@ -25,6 +26,7 @@ use crate::preflight;
 use crate::progress::Step;
 use crate::screen;
 use crate::server::{self, ControlPlaneParts};
+use crate::signals::EndSignals;
 
 /// How long tasks may go on when the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -43,22 +45,24 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let began = Instant::now();
     require_root("podo up")?;
     server::log();
+    let mut signals = EndSignals::catch()?;
     preflight::check()?;
     let instance = Instance::of(&options.common.data_dir)?;
-    let lock = instance.lock()?;
-    let start = async {
-        let control_plane =
-            server::start_control_plane(&options.common, &options.control_plane).await?;
-        let node = start_node(options, &instance, &control_plane).await?;
-        Ok((control_plane, node))
+    // Given back by the kernel when the process is gone: what was begun may be under way when this returns.
+    std::mem::forget(instance.lock().await?);
+    let start =
+        screen::during(start(options, &instance), || vec![Step::note("podo up", "starting")]);
+    let (mut control_plane, mut node) = tokio::select! {
+        biased;
+        parts = start => parts?,
+        // What is begun is found by the next start, or by `podo down`; it may not be left by one that leaves nothing.
+        () = signals.asked_to_end(), if !options.ephemeral => return Ok(()),
     };
-    let steps = || vec![Step::note("podo up", "starting")];
-    let (mut control_plane, mut node) = screen::during(start, steps).await?;
     let end = Arc::new(StopHandle::new());
     let control = serve_control(&instance, &node, &end)?;
     crate::say(&format!(
         "API server https://{} after {} ms",
-        control_plane.started.address,
+        address::local(control_plane.started.address),
         began.elapsed().as_millis()
     ));
     let kubeconfig = server::kubeconfig_path(&options.common.data_dir);
@@ -76,7 +80,7 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let mut is_removed = options.ephemeral;
     let fault = tokio::select! {
         () = applying => None,
-        () = server::asked_to_end() => None,
+        () = signals.asked_to_end() => None,
         () = ended.requested() => {
             is_removed = true;
             None
@@ -88,21 +92,34 @@ pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     // Whoever waits on the control socket for the end hears it when everything else has ended.
     stop(node, control_plane, is_removed.then_some(&instance)).await;
     control.stop(DRAIN).await;
-    drop(lock);
     match fault {
         None => Ok(()),
         Some(end) => Err(Failure::of(Class::Internal, &end)),
     }
 }
 
+/// Starts what others need first.
+async fn start(
+    options: &UpOptions,
+    instance: &Instance,
+) -> Result<(ControlPlaneParts, NodeParts), Failure> {
+    let found = options.node.node_ip.or_else(address::default_ipv4);
+    let address = found.unwrap_or(Ipv4Addr::LOCALHOST);
+    let (common, control_plane) = (&options.common, &options.control_plane);
+    let control_plane =
+        server::start_control_plane(common, control_plane, found.map(IpAddr::V4)).await?;
+    let node = start_node(options, instance, &control_plane, address).await?;
+    Ok((control_plane, node))
+}
+
 /// Stops everything, and takes what the instance put into the kernel away if it is given.
 async fn stop(node: NodeParts, control_plane: ControlPlaneParts, removed: Option<&Instance>) {
     node.tasks.stop(DRAIN).await;
     if let Some(instance) = removed {
-        if let Err(error) = node.cri.teardown().await {
-            crate::tell(&format!("Warning: not everything could be removed: {error}"));
-        }
-        if let Err(failure) = down::unmount_beneath(&instance.data_dir) {
+        let removed = down::tear_down(&node.cri).await;
+        for failure in
+            [removed, down::unmount_beneath(&instance.data_dir)].into_iter().filter_map(Result::err)
+        {
             crate::tell(&format!(
                 "Warning: not everything could be removed: {}",
                 failure.message()
@@ -123,9 +140,9 @@ async fn start_node(
     options: &UpOptions,
     instance: &Instance,
     control_plane: &ControlPlaneParts,
+    address: Ipv4Addr,
 ) -> Result<NodeParts, Failure> {
     let name = node_name(options);
-    let address = options.node.node_ip.or_else(default_address).unwrap_or(Ipv4Addr::LOCALHOST);
     let cri = PodoCri::open(cri_config(options, instance, address)?)
         .await
         .map_err(|error| open_failed(&error))?;
@@ -189,17 +206,6 @@ fn node_name(options: &UpOptions) -> String {
         let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
         name.trim_matches(|letter: char| !letter.is_ascii_alphanumeric()).to_owned()
     })
-}
-
-/// The address that this host would send from to the outside. Choosing it sends nothing.
-fn default_address() -> Option<Ipv4Addr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // Any address outside would do: a datagram socket only looks up the route.
-    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-    match socket.local_addr().ok()?.ip() {
-        IpAddr::V4(address) if !address.is_loopback() => Some(address),
-        _ => None,
-    }
 }
 
 fn cri_config(

@@ -9,10 +9,12 @@ mod filter;
 mod fit;
 mod node;
 mod pod;
+mod queue;
 mod resources;
 mod score;
 mod shell;
 mod snapshot;
+mod state;
 
 pub use fit::{FitError, schedule};
 pub use node::NodeInfo;

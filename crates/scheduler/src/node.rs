@@ -48,8 +48,9 @@ impl Default for NodeInfo {
 }
 
 impl NodeInfo {
-    /// Takes over what a node's object says; what runs there stays.
-    pub fn set(&mut self, object: &Arc<Object>) {
+    /// Takes over what a node's object says; what runs there stays. Says whether anything changed that a filter looks at.
+    pub fn set(&mut self, object: &Arc<Object>) -> bool {
+        let before = self.clone();
         let value = object.view();
         let allocatable = tree::at(&value, &["status", "allocatable"]);
         self.is_unschedulable = tree::is_true(&value, &["spec", "unschedulable"]);
@@ -60,7 +61,13 @@ impl NodeInfo {
             .and_then(Value::as_str)
             .and_then(|text| text.parse::<Quantity>().ok());
         self.pods_max = pods.map_or(PODS_DEFAULT, |pods| pods.value());
+        let is_known = before.object.as_ref().is_some_and(|before| before.labels == object.labels);
         self.object = Some(Arc::clone(object));
+        !is_known
+            || self.is_unschedulable != before.is_unschedulable
+            || self.taints != before.taints
+            || self.allocatable != before.allocatable
+            || self.pods_max != before.pods_max
     }
 
     /// Notes that a Pod runs here.

@@ -96,6 +96,12 @@ impl PodInfo {
         }
     }
 
+    /// Whether it takes the same from the same node.
+    pub(crate) fn takes_as(&self, other: &Self) -> bool {
+        (&self.node_name, &self.requests, &self.host_ports)
+            == (&other.node_name, &other.requests, &other.host_ports)
+    }
+
     /// `namespace/name`.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)

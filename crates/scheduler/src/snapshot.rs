@@ -29,9 +29,14 @@ impl Snapshot {
             .map(|(name, node)| (&**name, node))
     }
 
-    /// A node that exists or changed.
-    pub fn set_node(&mut self, object: &Arc<Object>) {
-        self.nodes.entry(object.name.clone()).or_default().set(object);
+    /// A node that exists.
+    pub fn node(&self, name: &str) -> Option<&NodeInfo> {
+        self.nodes.get(name).filter(|node| node.object.is_some())
+    }
+
+    /// A node that exists or changed. Says whether that can matter to a Pod.
+    pub fn set_node(&mut self, object: &Arc<Object>) -> bool {
+        self.nodes.entry(object.name.clone()).or_default().set(object)
     }
 
     /// A node that is gone. What runs there still counts in case it comes back.
@@ -44,22 +49,29 @@ impl Snapshot {
         }
     }
 
-    /// Counts a Pod on the node that it names.
-    pub fn place(&mut self, pod: PodInfo) {
-        self.displace(&pod.uid);
-        self.nodes.entry(pod.node_name.clone()).or_default().add(&pod);
-        self.placed.insert(pod.uid.clone(), pod);
+    /// Whether a Pod counts.
+    pub fn is_placed(&self, uid: &str) -> bool {
+        self.placed.contains_key(uid)
     }
 
-    /// Stops counting a Pod. Says whether it counted.
-    pub fn displace(&mut self, uid: &str) -> bool {
-        let Some(pod) = self.placed.remove(uid) else { return false };
+    /// Counts a Pod on the node that it names. Says on which node it took something else before.
+    pub fn place(&mut self, pod: PodInfo) -> Option<Box<str>> {
+        let is_same = self.placed.get(&pod.uid).is_some_and(|before| before.takes_as(&pod));
+        let freed = self.displace(&pod.uid).filter(|_| !is_same);
+        self.nodes.entry(pod.node_name.clone()).or_default().add(&pod);
+        self.placed.insert(pod.uid.clone(), pod);
+        freed
+    }
+
+    /// Stops counting a Pod. Says on which node it counted.
+    pub fn displace(&mut self, uid: &str) -> Option<Box<str>> {
+        let pod = self.placed.remove(uid)?;
         if let Some(node) = self.nodes.get_mut(&pod.node_name) {
             node.remove(&pod);
             if node.pod_count == 0 && node.object.is_none() {
                 self.nodes.remove(&pod.node_name);
             }
         }
-        true
+        Some(pod.node_name)
     }
 }

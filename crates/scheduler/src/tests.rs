@@ -10,14 +10,14 @@ fn object(ty: &str, value: &Value) -> Arc<Object> {
     Arc::new(Object::new(value, ty, Box::default()))
 }
 
-fn node(name: &str, extra: Value) -> Arc<Object> {
+pub(crate) fn node(name: &str, extra: Value) -> Arc<Object> {
     let mut value = json!({"kind": "Node", "apiVersion": "v1", "metadata": {"name": name},
         "status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "3"}}});
     merge(&mut value, extra);
     object("core/v1.Node", &value)
 }
 
-fn pod(name: &str, spec: Value) -> PodInfo {
+pub(crate) fn pod(name: &str, spec: Value) -> PodInfo {
     let mut value = json!({"kind": "Pod", "apiVersion": "v1",
         "metadata": {"name": name, "namespace": "n", "uid": name}, "spec": {"containers": [{"name": "c"}]}});
     merge(&mut value["spec"], spec);
@@ -35,7 +35,7 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-fn requests(cpu: &str, memory: &str) -> Value {
+pub(crate) fn requests(cpu: &str, memory: &str) -> Value {
     json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory}}}]})
 }
 

@@ -145,7 +145,7 @@ pub(super) fn all(api: &Api, address: SocketAddr) -> Vec<Wanted> {
         let class = json!({"metadata": {"name": name}, "value": value, "description": description});
         all.add("scheduling.k8s.io", "priorityclasses", class, reconcile::keep);
     }
-    service(&mut all, first_address(api.settings.service_cidr), address);
+    service(&mut all, first_service_address(api.settings.service_cidr), address);
     service_range(&mut all, api.settings.service_cidr);
     let authentication = json!({
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
@@ -191,7 +191,7 @@ fn roles(all: &mut Collected) {
 }
 
 /// The first address of the range of Services, which is the API server's own.
-fn first_address((base, prefix): (Ipv4Addr, u8)) -> Ipv4Addr {
+pub(crate) fn first_service_address((base, prefix): (Ipv4Addr, u8)) -> Ipv4Addr {
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
     Ipv4Addr::from((u32::from(base) & mask) + 1)
 }
@@ -260,7 +260,7 @@ fn service_range(all: &mut Collected, (base, prefix): (Ipv4Addr, u8)) {
     all.add_complete("networking.k8s.io", "servicecidrs", range, reconcile::keep, complete);
     let address = json!({
         "metadata": {
-            "name": first_address((base, prefix)).to_string(),
+            "name": first_service_address((base, prefix)).to_string(),
             "labels": {
                 "ipaddress.kubernetes.io/ip-family": "IPv4",
                 "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
@@ -279,7 +279,7 @@ mod tests {
     fn the_first_service_address_follows_the_address_of_the_range() {
         for (range, expected) in [((10, 43, 0, 0), "10.43.0.1"), ((10, 43, 7, 9), "10.43.0.1")] {
             let base = Ipv4Addr::new(range.0, range.1, range.2, range.3);
-            assert_eq!(first_address((base, 16)).to_string(), expected);
+            assert_eq!(first_service_address((base, 16)).to_string(), expected);
         }
     }
 }

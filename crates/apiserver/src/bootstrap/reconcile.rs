@@ -113,9 +113,13 @@ pub(super) fn endpoints(present: &Value, wanted: &Value) -> Option<Value> {
     take(present, wanted, &["subsets"])
 }
 
-/// The addresses and ports are the server's.
+/// The addresses and ports are the server's. A slice of the other family is replaced: that of one cannot change.
 pub(super) fn endpoint_slice(present: &Value, wanted: &Value) -> Option<Value> {
-    take(present, wanted, &["endpoints", "ports"])
+    let mut mended = take(present, wanted, &["endpoints", "ports", "addressType"])?;
+    if present.get("addressType") != wanted.get("addressType") {
+        meta::set(&mut mended, "uid", podo_base::uid());
+    }
+    Some(mended)
 }
 
 fn take(present: &Value, wanted: &Value, fields: &[&str]) -> Option<Value> {

@@ -313,6 +313,21 @@ async fn a_second_run_writes_nothing_and_what_was_taken_away_comes_back() {
     assert_eq!(world.may(&get), Ok(()));
     let endpoints = read(&world, "endpoints", "default", "kubernetes");
     assert_eq!(endpoints["subsets"][0]["addresses"], json!([{"ip": "192.0.2.2"}]));
+    let slice = || {
+        let group = "discovery.k8s.io";
+        let target =
+            crate::authz::testing::target(group, "endpointslices", "default", "kubernetes");
+        let value = crate::verbs::find(&world.api, &target).expect("there").value();
+        let addresses = value["endpoints"][0]["addresses"].clone();
+        (json!([value["addressType"], addresses]), meta::uid(&value).to_owned())
+    };
+    let (found, uid) = slice();
+    assert_eq!(found, json!(["IPv4", ["192.0.2.2"]]));
+    let address = "[2001:db8::3]:6443".parse().expect("an address");
+    super::ensure(&world.api, address).await.expect("mended");
+    let (found, other) = slice();
+    assert_eq!(found, json!(["IPv6", ["2001:db8::3"]]));
+    assert_ne!(other, uid, "the family of a slice cannot change");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! Makes connections: resolves the host, dials, and shakes hands in TLS with ALPN.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -9,8 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::error::RequestError;
 
 /// How long a connection may take, with its TLS handshake; Go's transport allows 30 s and 10 s.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Makes connections to the host of a URI.
 #[derive(Clone)]
@@ -53,27 +50,14 @@ impl Connector {
         Self { tls }
     }
 
+    /// A connection that speaks what the server prefers.
+    pub(super) async fn dial(&self, uri: &Uri) -> Result<Stream, RequestError> {
+        dial(uri, self.tls.as_ref().map(|tls| (&tls.any, tls.server_name.as_deref()))).await
+    }
+
     /// A connection that speaks HTTP/1.1, which alone can be upgraded.
     pub(super) async fn dial_http1(&self, uri: &Uri) -> Result<Stream, RequestError> {
         dial(uri, self.tls.as_ref().map(|tls| (&tls.http1, tls.server_name.as_deref()))).await
-    }
-}
-
-impl tower_service::Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
-    type Error = RequestError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, RequestError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), RequestError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.tls.clone();
-        Box::pin(async move {
-            let tls = tls.as_ref().map(|tls| (&tls.any, tls.server_name.as_deref()));
-            dial(&uri, tls).await.map(TokioIo::new)
-        })
     }
 }
 
@@ -84,8 +68,9 @@ async fn dial(
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
     let address = format!("{host}:{port}");
+    let authority = uri.authority().map_or(host, |authority| authority.as_str());
     let work = async {
-        let tcp = connect(&resolve(host, port).await?, &address).await?;
+        let tcp = connect(&resolve(host, port).await?, &address, authority).await?;
         let Some((config, server_name)) = tls else {
             return Ok(Stream::Plain(tcp));
         };
@@ -103,7 +88,11 @@ async fn dial(
         .unwrap_or(Err(RequestError::TimedOut { limit: DIAL_TIMEOUT }))
 }
 
-async fn connect(addresses: &[SocketAddr], shown: &str) -> Result<TcpStream, RequestError> {
+async fn connect(
+    addresses: &[SocketAddr],
+    shown: &str,
+    authority: &str,
+) -> Result<TcpStream, RequestError> {
     let mut last = None;
     for address in addresses {
         match TcpStream::connect(address).await {
@@ -117,7 +106,7 @@ async fn connect(addresses: &[SocketAddr], shown: &str) -> Result<TcpStream, Req
     }
     Err(match last {
         Some(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            RequestError::Refused { address: shown.to_owned() }
+            RequestError::Refused { address: authority.to_owned() }
         }
         Some(source) => RequestError::Connect { address: shown.to_owned(), source },
         None => RequestError::NoSuchHost { host: shown.to_owned() },
@@ -152,14 +141,10 @@ fn in_hosts_file(host: &str) -> Option<IpAddr> {
     })
 }
 
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match self {
-            Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            _ => Connected::new(),
-        }
+impl Stream {
+    /// Whether both sides chose HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 }
 

@@ -140,13 +140,6 @@ pub enum RequestError {
         #[source]
         source: hyper::Error,
     },
-    /// The connection pool could not send the request.
-    #[error("request was not sent")]
-    Pool {
-        /// Why.
-        #[source]
-        source: hyper_util::client::legacy::Error,
-    },
     /// The path is not one.
     #[error("path {path:?} is not valid")]
     Path {
@@ -181,20 +174,4 @@ pub enum RequestError {
         #[source]
         source: io::Error,
     },
-}
-
-impl RequestError {
-    /// Finds our own error inside one of the pool, which wraps what the connector said.
-    pub(crate) fn from_pool(address: &str, source: hyper_util::client::legacy::Error) -> Self {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> =
-            std::error::Error::source(&source);
-        while let Some(error) = cause {
-            match error.downcast_ref::<Self>() {
-                Some(Self::Refused { .. }) => return Self::Refused { address: address.to_owned() },
-                Some(Self::NoSuchHost { host }) => return Self::NoSuchHost { host: host.clone() },
-                _ => cause = error.source(),
-            }
-        }
-        Self::Pool { source }
-    }
 }

@@ -39,11 +39,13 @@ pub(crate) fn observed(lines: &[&str]) -> ObservedPod {
         let (name, count) = words[0].split_once('#').unwrap_or((words[0], "0"));
         let state = match words[1] {
             "running" => RunState::Running,
-            "exited" => RunState::Exited,
+            "exited" | "lost" => RunState::Exited,
             "created" => RunState::Created,
             "unknown" => RunState::Unknown,
             other => panic!("{other:?} is no state"),
         };
+        // The machine was started anew since.
+        let is_lost = words[1] == "lost";
         let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).unwrap_or(0);
         pod.containers.push(ObservedContainer {
             id: format!("{name}-{count}"),
@@ -52,10 +54,10 @@ pub(crate) fn observed(lines: &[&str]) -> ObservedPod {
             restart_count: count.parse().expect("a number"),
             state,
             created_at,
-            started_at: created_at,
+            started_at: if is_lost { Timestamp::default() } else { created_at },
             finished_at: Timestamp::from_seconds(number(4)),
             exit_code: i32::try_from(number(2)).expect("small"),
-            reason: String::new(),
+            reason: if is_lost { super::UNKNOWN.to_owned() } else { String::new() },
             message: String::new(),
             image: "i".to_owned(),
             image_ref: "i@sha256:0".to_owned(),

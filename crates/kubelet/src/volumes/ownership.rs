@@ -1,4 +1,6 @@
 //! `fsGroup`: files of a volume belong to a group and are open to it (Kubernetes v1.36 `pkg/volume/volume_linux.go`).
+//!
+//! `fsGroupChangePolicy` is about volumes that outlive their Pods; of the kinds that there are upstream gives each to its group always.
 
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -9,7 +11,10 @@ use rustix::fs::{AtFlags, CWD, Gid, Uid};
 /// What a group gets on files and folders of a volume that it may write, and that it may only read.
 const WRITABLE: u32 = 0o660;
 const READABLE: u32 = 0o440;
-const FOLDER: u32 = 0o110 | 0o2000;
+const FOLDER: u32 = 0o110 | SET_GROUP;
+
+/// What is made in a folder with this bit is of the folder's group.
+pub(super) const SET_GROUP: u32 = 0o2000;
 
 /// Sets the permissions of a file that is not a link.
 pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {

@@ -160,6 +160,67 @@ async fn a_projected_volume_holds_its_sources_and_asks_for_its_next_token_in_tim
     assert_eq!(place.mounts.mounted(), [("tmpfs", root)]);
 }
 
+/// What is in a volume, each with its mode (links with none); all of it is the group's.
+fn owned(root: &Path, group: u32) -> String {
+    let mut lines = Vec::new();
+    let mut left = vec![(root.to_owned(), String::from("."))];
+    while let Some((path, name)) = left.pop() {
+        let metadata = std::fs::symlink_metadata(&path).expect("there");
+        assert_eq!(metadata.gid(), group, "{name}");
+        let mode = format!(" {:o}", metadata.mode() & 0o7777);
+        lines.push(if metadata.is_symlink() { name } else { name + &mode });
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(&path).expect("readable") {
+                let path = entry.expect("an entry").path();
+                let name = path.file_name().expect("a name").to_string_lossy();
+                // A version has a new name each time.
+                let is_version = name.starts_with("..") && name != "..data";
+                let name = if is_version { "version".into() } else { name.into_owned() };
+                left.push((path, name));
+            }
+        }
+    }
+    lines.sort();
+    lines.join(", ")
+}
+
+#[tokio::test]
+async fn volumes_belong_to_the_group_of_the_pod_from_their_root_on() {
+    let place = place();
+    place.server.put("serviceaccounts", json!({"metadata": {"namespace": "n", "name": "robot"}}));
+    // Who is not root can give files to its own group alone.
+    let is_root = rustix::process::geteuid().is_root();
+    let group = if is_root { 2345 } else { rustix::process::getegid().as_raw() };
+    let items = json!([{"key": "a", "path": "deep/a", "mode": 0o400}, {"key": "a", "path": "b"}]);
+    let volumes = json!([
+        {"name": "c", "configMap": {"name": "m", "items": items}},
+        {"name": "e", "emptyDir": {}},
+        {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+        {"name": "d", "downwardAPI": {"defaultMode": 0o600,
+            "items": [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]}}]);
+    let mut pod = PodView::clone(&pod(volumes));
+    let context = json!({"fsGroup": group});
+    pod.spec.security_context = serde_json::from_value(context).expect("a context");
+    let pod = Arc::new(pod);
+    for text in ["1", "2"] {
+        let input = VolumeInput {
+            pod: Arc::clone(&pod),
+            fetched: Arc::new(config_map(json!({"a": text}))),
+            node: Arc::new(NodeFacts::default()),
+        };
+        assert_eq!(place.volumes.set_up(input).await.failed, []);
+    }
+    for (kind, name, expected) in [
+        ("empty-dir", "e", ". 2777"),
+        ("configmap", "c", ". 2777, ..data, a 440, b, b 644, deep, deep 2755, version 2755"),
+        ("projected", "p", ". 2777, ..data, token, token 640, version 2755"),
+        ("downward-api", "d", ". 2777, ..data, labels, labels 640, version 2755"),
+    ] {
+        let root = place.path(&format!("kubernetes.io~{kind}"), name);
+        assert_eq!(owned(&root, group), expected, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_dir_is_open_to_all_and_goes_with_its_pod() {
     let place = place();

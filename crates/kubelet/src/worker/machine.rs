@@ -26,6 +26,9 @@ use crate::status::{Probes, Verdict, Waiting};
 const SIDECAR_GRACE_MIN: i64 = 2;
 /// After something that has to be done failed, the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
+/// After volumes were set up while what they are made from changed, the next look: soon, but not in the way of a Pod's start, during
+/// which its sources are seen for the first time.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Something to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +141,8 @@ pub(crate) struct Machine {
     must_end: bool,
     /// The volumes are being brought up to date beside it.
     is_refreshing: bool,
+    /// Something that volumes are made from has changed since they were last begun to be set up.
+    is_outdated: bool,
     verdict: Option<Verdict>,
     wake_at: Option<Timestamp>,
 }
@@ -151,6 +156,7 @@ impl Machine {
             is_acting: false,
             must_end: false,
             is_refreshing: false,
+            is_outdated: false,
             verdict: None,
             wake_at: None,
         }
@@ -203,6 +209,7 @@ impl Machine {
     /// Something that containers or volumes are made from has changed.
     pub(crate) fn sources_changed(&mut self) {
         self.memory.forget_failures();
+        self.is_outdated = true;
         if let super::memory::VolumeState::Set { refresh_at } = &mut self.memory.volumes {
             *refresh_at = Some(Timestamp::default());
         }
@@ -216,6 +223,9 @@ impl Machine {
                 if !std::mem::take(&mut self.is_refreshing) {
                     self.is_acting = false;
                 }
+                // Whether what they were made from was the old or the new state nobody knows.
+                let again_at = self.is_outdated.then(|| now.plus(AGAIN));
+                let refresh_at = refresh_at.into_iter().chain(again_at).min();
                 self.memory.note_volumes(refresh_at, is_ok, now);
             }
             Outcome::Sandbox => {
@@ -340,6 +350,7 @@ impl Machine {
             Some(Action::Finish) => self.begin_stopping(view, commands),
             Some(action) => {
                 self.is_acting = true;
+                self.is_outdated &= action != Action::SetUpVolumes;
                 self.must_end = !matches!(action, Action::Start { .. });
                 self.note_start(&action, view);
                 commands.push(Command::Act(action));
@@ -356,6 +367,7 @@ impl Machine {
         match self.memory.volumes_due_at() {
             Some(at) if at <= view.now => {
                 self.is_refreshing = true;
+                self.is_outdated = false;
                 commands.push(Command::Refresh);
             }
             Some(at) => self.wake(at),

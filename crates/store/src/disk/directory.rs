@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
+use rustix::event::{Timespec, poll};
 use rustix::fs::{Advice, FallocateFlags, fadvise, fallocate};
 use rustix::io::Errno;
 
@@ -13,6 +14,10 @@ use super::{Disk, DiskFile};
 
 /// The file whose lock (flock(2)) says whose the directory is. The kernel drops it with the process, however that ends.
 const LOCK_FILE: &str = "LOCK";
+
+/// How often the lock is tried for, and how long is waited in between: in all so short that nobody need be told.
+const LOCK_TRIES: u32 = 40;
+const LOCK_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Files hold Secrets: nobody else reads them.
 const FILE_MODE: u32 = 0o600;
@@ -45,6 +50,21 @@ impl Directory {
     }
 }
 
+/// Takes a lock. That of a process that was killed while it started another is held by that one until it runs its program, some
+/// milliseconds later: so long is waited for it.
+fn lock_soon(file: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {
+                let _interrupted = poll(&mut [], Some(&LOCK_PAUSE));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 /// A symbolic link where the log should be is an attack or a mistake, never ours.
 fn no_follow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
@@ -64,14 +84,11 @@ impl Disk for Directory {
 
     fn lock(&self) -> io::Result<bool> {
         let file = Self::options().create(true).open(self.path.join(LOCK_FILE))?;
-        match file.try_lock() {
-            Ok(()) => {
-                *self.lock.lock() = Some(file);
-                Ok(true)
-            }
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(error)) => Err(error),
+        let is_ours = lock_soon(&file)?;
+        if is_ours {
+            *self.lock.lock() = Some(file);
         }
+        Ok(is_ours)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {

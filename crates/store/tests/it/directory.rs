@@ -57,6 +57,27 @@ fn a_directory_in_use_is_refused_until_it_is_not() {
 }
 
 #[test]
+fn a_lock_that_a_killed_process_left_to_one_it_was_starting_is_waited_for() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let path = parent.path().join("store");
+    open(&path).expect("opens").close();
+    // A lock belongs to the open file, which a process that is forked has as well.
+    let left = fs::File::open(path.join("LOCK")).expect("there");
+    left.try_lock().expect("locked");
+    let runs_its_program = std::thread::spawn({
+        let left = left.try_clone().expect("forked");
+        move || {
+            let (_never, wait) = std::sync::mpsc::channel::<()>();
+            let _elapsed = wait.recv_timeout(std::time::Duration::from_millis(100));
+            drop(left);
+        }
+    });
+    drop(left);
+    open(&path).expect("opens when nobody holds the lock any more");
+    runs_its_program.join().expect("ended");
+}
+
+#[test]
 fn a_file_of_a_newer_format_is_refused_by_name() {
     let parent = tempfile::tempdir().expect("a directory");
     let path = parent.path().join("store");

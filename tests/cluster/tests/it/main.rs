@@ -35,6 +35,7 @@ mod progress;
 mod proxies;
 mod reasons;
 mod reboot;
+mod servers;
 mod status;
 mod vectors;
 mod volumes;

@@ -253,3 +253,22 @@ fn a_start_that_ends_during_a_refresh_is_followed_by_the_next_after_it() {
     life.apply(Outcome::Volumes { refresh_at: None, is_ok: true });
     assert_eq!(life.step(1003, &lines), "Start");
 }
+
+#[test]
+fn a_change_that_is_told_while_volumes_are_set_up_is_not_lost() {
+    let mut life = life(json!({"containers": [{"name": "a", "image": "i"}]}));
+    let done = || Outcome::Volumes { refresh_at: None, is_ok: true };
+    life.machine.memory = Memory::default();
+    let lines = ["sandbox 0 ready", "a running"];
+    assert_eq!(life.step(1000, &lines), "SetUpVolumes");
+    for again in [1000, 2000] {
+        life.machine.sources_changed();
+        life.machine.apply(done(), Timestamp::from_seconds(again));
+        assert_eq!(life.step(again, &lines), "", "not in the way of what comes next");
+        assert!(life.machine.wake_at() < Some(Timestamp::from_seconds(again + 1)));
+        assert_eq!(life.step(again + 1, &lines), "SetUpVolumes");
+    }
+    life.machine.apply(done(), Timestamp::from_seconds(3000));
+    assert_eq!(life.step(3001, &lines), "");
+    assert_eq!(life.machine.wake_at(), None, "nothing has changed since");
+}

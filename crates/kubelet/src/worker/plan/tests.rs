@@ -206,12 +206,15 @@ fn an_ephemeral_container_is_started_once_even_while_the_pod_does_not_get_on() {
 fn check_count(lines: &[&str], status: Value, expected: &str) {
     let mut known = json!({"name": "a", "image": "i", "imageID": "", "ready": false});
     known.as_object_mut().expect("an object").extend(status.as_object().expect("fields").clone());
+    let old = serde_json::from_value(json!({"containerStatuses": [known]})).expect("a status");
+    let mut observed = observed(lines);
+    observed.know_unstarted(&old);
     let plan = plan(PlanInput {
         pod: &view(json!({"containers": [container("a")]})),
-        observed: &observed(lines),
+        observed: &observed,
         memory: &ready_memory(),
         probes: &Probes::default(),
-        old: &serde_json::from_value(json!({"containerStatuses": [known]})).expect("a status"),
+        old: &old,
         now: Timestamp::from_seconds(1000),
     });
     assert_eq!(show(&plan), expected);
@@ -235,4 +238,27 @@ fn a_container_that_was_made_and_never_started_is_no_restart() {
     let again = json!({"restartCount": 1, "containerID": "podo://y", "state": waiting,
         "lastState": {"terminated": {"exitCode": 1}}});
     check_count(&["sandbox 0 ready", "a exited 1 at 9"], again, "start a 1");
+}
+
+#[test]
+fn after_a_restart_of_the_machine_only_what_the_server_was_told_to_run_counts() {
+    let lost = ["sandbox 0 lost", "a lost", "sandbox 1 ready"];
+    let waiting = json!({"waiting": {"reason": "ContainerCreating"}});
+    let made = json!({"restartCount": 0, "containerID": "podo://a-0", "state": waiting.clone()});
+    check_count(&lost, made, "start a 0");
+    let untold = json!({"restartCount": 0, "state": waiting.clone()});
+    check_count(&lost, untold, "start a 0");
+    let ran = json!({"restartCount": 0, "containerID": "podo://a-0", "state": {"running": {}}});
+    check_count(&lost, ran, "start a 1");
+    // As it is told after the restart.
+    let end = json!({"terminated": {"exitCode": 255, "containerID": "podo://a-0"}});
+    let ended = json!({"restartCount": 0, "containerID": "podo://a-0", "state": end.clone()});
+    check_count(&lost, ended, "start a 1");
+    let waits = json!({"restartCount": 0, "state": waiting.clone(), "lastState": end});
+    check_count(&lost, waits, "start a 1");
+    // One that was to come after another that had ended.
+    let again = ["sandbox 0 lost", "a#1 exited 1 at 9", "a#2 lost", "sandbox 1 ready"];
+    let before = json!({"terminated": {"exitCode": 1, "containerID": "podo://a-1"}});
+    let second = json!({"restartCount": 2, "containerID": "podo://a-2", "state": waiting, "lastState": before});
+    check_count(&again, second, "start a 2");
 }
