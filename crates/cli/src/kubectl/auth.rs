@@ -37,6 +37,9 @@ enum Verb {
 /// Show who the server takes one for
 #[derive(Debug, Args)]
 struct WhoAmI {
+    /// Taken and passed over, as kubectl does
+    #[arg(hide = true)]
+    _words: Vec<String>,
     /// json, yaml, ...
     #[arg(short, long)]
     output: Option<String>,

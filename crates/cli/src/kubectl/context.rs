@@ -204,6 +204,11 @@ impl Ctx {
         self.client.get_or_try_init(|| async { self.connect() }).await
     }
 
+    /// The address of the server, if there is a connection to one.
+    pub(crate) fn base_url(&self) -> Option<String> {
+        self.client.get().map(Client::base_url)
+    }
+
     fn connect(&self) -> Result<Client, Fault> {
         let overrides = self.overrides()?;
         let config = self.kubeconfig()?;

@@ -109,20 +109,21 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
         is_all: args.all,
         is_all_namespaces: args.all_namespaces,
         is_local: args.local,
-        is_empty_all: false,
+        ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    let is_single = items.len() == 1;
+    let found = select.found(ctx).await?;
+    let is_single = found.count() == 1;
     if args.resource_version.is_some() && !is_single {
         return Err(Fault::refused("--resource-version may only be used with a single resource"));
     }
-    for item in items {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
         if let Err(fault) = one(ctx, which, &args, &wanted, &report, dry_run, item, is_single).await
         {
-            faults.push(fault);
+            visit.failed(fault);
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 /// Words that name objects, and those after them that are changes.

@@ -81,20 +81,21 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
         is_local: args.local,
         ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    if items.is_empty() && faults.is_empty() {
+    let found = select.found(ctx).await?;
+    if found.is_empty() {
         return Err(Fault::refused("no objects passed to patch"));
     }
-    for item in items {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
         match one(ctx, &args, &item, kind, &patch, dry_run).await {
             Ok(object) => {
                 let message = if object == item.object { "patched (no change)" } else { "patched" };
                 report.done(ctx, &object, message)?;
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => visit.failed(fault),
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 async fn one(

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a comparison that is left out is told")]
 
 mod fake;
+mod files;
 
 use std::io::{self, Write};
 use std::process::Command;
@@ -188,7 +189,6 @@ fn get_writes_objects_as_a_real_kubectl_does() {
         "get pods -o custom-columns=N:.metadata.name,I:.spec.containers[*].image,X:.x",
         "get pods -o 'go-template={{range .items}}{{.metadata.name}} {{len .spec.containers}}{{\"\\n\"}}{{end}}'",
         "get cm cm -o 'go-template={{.data}}'",
-        "get pods -o nonsense",
     ]);
 }
 
@@ -253,7 +253,12 @@ fn files_that_are_wrong_are_refused_in_kubectls_words() {
     check(
         "kind.yaml",
         "apiVersion: v1\nkind: pod\nmetadata: {name: x}\n",
-        "error: resource mapping not found for name: \"x\" namespace: \"\" from \"F\": no matches for kind \"pod\" in version \"v1\"\nensure CRDs are installed first\n",
+        "error: error validating \"F\": error validating data: failed to check CRD: failed to list CRDs: the server could not find the requested resource; if you choose to ignore these errors, turn validation off with --validate=false\n",
+    );
+    check(
+        "group.yaml",
+        "apiVersion: no.such/v1\nkind: Pod\nmetadata: {name: x}\n",
+        "error: resource mapping not found for name: \"x\" namespace: \"\" from \"F\": no matches for kind \"Pod\" in version \"no.such/v1\"\nensure CRDs are installed first\n",
     );
     check(
         "there.yaml",
@@ -351,6 +356,13 @@ fn flags_are_read_as_kubectl_reads_them() {
             1,
             "error: unknown flag: --nonsense\nSee 'kubectl get --help' for usage.\n",
         ),
+        ("version --client", 0, ""),
+        (
+            "get pods -o nonsense",
+            1,
+            "error: unable to match a printer suitable for the output format \"nonsense\", allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml\n",
+        ),
+        ("wait pod/web", 1, "error: unrecognized condition: []\n"),
         ("nonsense", 1, "error: unknown command \"nonsense\" for \"kubectl\"\n"),
         ("run p", 1, "error: required flag(s) \"image\" not set\n"),
         // A client's dry run does not ask whether the server serves the kind.

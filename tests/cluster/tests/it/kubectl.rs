@@ -70,7 +70,8 @@ pub(crate) fn of_any_version(text: &str) -> String {
 }
 
 fn of_any_version_line(line: &str) -> String {
-    let mut line = line.replace(" from default namespace", "");
+    // KYAML came with v1.34.
+    let mut line = line.replace(" from default namespace", "").replace("kyaml,", "");
     if let Some(name) = newest_name() {
         line = line.replace(&name, "kubectl");
     }
