@@ -148,11 +148,7 @@ impl Common {
         let discovery = ctx.discovery().await?;
         let resource =
             discovery.by_kind(object.s("/apiVersion"), object.s("/kind")).ok_or_else(|| {
-                Fault::refused(format!(
-                    "no matches for kind {} in version {}",
-                    quoted(object.s("/kind")),
-                    quoted(object.s("/apiVersion"))
-                ))
+                unserved(&object, discovery.has_version(object.s("/apiVersion")), failure)
             })?;
         let path = resource.collection(Some(&ctx.namespace()?));
         let created = ctx.call(self.query(Call::post(path, &object), dry_run)?).await;
@@ -173,11 +169,34 @@ impl Common {
     }
 }
 
+/// What is said of a kind that is not served: by what the server answers to a command that sends without asking what is served,
+/// which are those with words for a failure.
+fn unserved(object: &Value, has_version: bool, failure: Option<&str>) -> Fault {
+    const NOT_FOUND: &str = "the server could not find the requested resource";
+    let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
+    let Some(words) = failure else {
+        return Fault::refused(format!(
+            "no matches for kind {} in version {}",
+            quoted(kind),
+            quoted(version)
+        ));
+    };
+    if has_version {
+        return Fault::refused(format!("{words} {NOT_FOUND}"));
+    }
+    let (group, _) = super::discovery::split_version(version);
+    let plural = kind.to_lowercase() + if kind.ends_with('s') { "es" } else { "s" };
+    Fault::refused(format!("{words} {NOT_FOUND} (post {plural}.{group})"))
+}
+
 async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));
     }
     if let Some(path) = args.raw {
+        if args.edit {
+            return Err(Fault::refused("--raw and --edit are mutually exclusive"));
+        }
         return super::files::raw(ctx, &args.files, http::Method::POST, path).await;
     }
     let dry_run = args.common.dry_run.parse()?;

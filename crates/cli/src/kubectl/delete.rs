@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::report::{DryRun, DryRunArgs};
 use super::select::{Found, Item, Select};
@@ -78,8 +78,7 @@ const ALL_AND_SELECTOR: &str = "setting 'all' parameter but found a non empty se
 
 pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     if let Some(path) = &args.raw {
-        let body = ctx.fetch(Call::new(Method::DELETE, path.clone())).await?;
-        return ctx.out(&body);
+        return raw(ctx, path).await;
     }
     let dry_run = args.dry_run.parse()?;
     let mut options = options(ctx, &mut args)?;
@@ -109,11 +108,8 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     let mut deleted = Vec::new();
     let mut visit = found.visit();
     while let Some(item) = visit.next() {
-        let words = if item.source.is_empty() {
-            None
-        } else {
-            Some(format!("error when deleting {}", super::fault::quoted(&item.source)))
-        };
+        let words = Some(&item.source).filter(|source| !source.is_empty());
+        let words = words.map(|source| format!("error when deleting {}", quoted(source)));
         match delete_one(ctx, &args, &item, &options, dry_run).await {
             Ok(uid) => deleted.push((item, uid)),
             Err(Fault::Closed) => return Err(Fault::Closed),
@@ -137,6 +133,17 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     }
     ctx.flush()?;
     all_gone(ctx, &deleted, Instant::now() + limit).await
+}
+
+/// Deletes a path of the server.
+async fn raw(ctx: &Ctx, path: &str) -> Outcome {
+    if !path.starts_with('/') {
+        let path = quoted(path);
+        return Err(Fault::refused(format!(
+            "--raw must be a valid URL path: parse {path}: invalid URI for request"
+        )));
+    }
+    ctx.out(&ctx.fetch(Call::new(Method::DELETE, path)).await?)
 }
 
 /// How long is waited.
@@ -230,6 +237,10 @@ async fn delete_one(
 ) -> Result<Option<String>, Fault> {
     if item.name.is_empty() {
         return Err(Fault::refused("resource name may not be empty"));
+    }
+    let has_scope = ctx.explicit_namespace().is_some() && !args.all_namespaces;
+    if !item.resource.is_namespaced && has_scope {
+        ctx.warn_once("deleting cluster-scoped resources, not scoped to the provided namespace");
     }
     let mut uid = None;
     if dry_run != DryRun::Client {

@@ -330,6 +330,14 @@ pub(crate) fn unserved(name: &str) -> String {
     format!("the server doesn't have a resource type {}", quoted(name))
 }
 
+/// The same with the group that a user gives.
+pub(crate) fn unserved_in_group(name: &str) -> String {
+    match name.split_once('.') {
+        Some((_, group)) => format!("{} in group {}", unserved(name), quoted(group)),
+        None => unserved(name),
+    }
+}
+
 fn singular(given: &str, resource: &Value, kind: &str) -> String {
     if given.is_empty() { resource.s(kind).to_lowercase() } else { given.to_owned() }
 }

@@ -72,6 +72,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
     };
     let patch = podo_api::yaml::to_json(text.as_bytes())
         .map_err(|error| Fault::refused(format!("unable to parse {}: {error}", quoted(&text))))?;
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused(super::select::NOTHING_NAMED));
+    }
     let dry_run = args.dry_run.parse()?;
     // Kubectl v1.36 does not tell a dry run of a patch from a real one.
     let report = Report::new(&args.report, DryRun::None)?;

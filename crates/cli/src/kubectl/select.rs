@@ -154,7 +154,7 @@ impl Select<'_> {
         let mut found = Found::default();
         for pick in picks(ctx, self.words).await? {
             if !pick.names.is_empty() {
-                self.refuse_selector()?;
+                self.refuse_selector(self.words.iter().any(|word| word.contains('/')))?;
                 for name in &pick.names {
                     found.steps.push(self.named(ctx, &pick.resource, name).await);
                 }
@@ -175,11 +175,15 @@ impl Select<'_> {
         Ok(found)
     }
 
-    fn refuse_selector(&self) -> Result<(), Fault> {
+    fn refuse_selector(&self, is_paired: bool) -> Result<(), Fault> {
         if self.selector.is_none() && self.field_selector.is_none() && !self.is_all {
             return Ok(());
         }
-        Err(Fault::refused("name cannot be provided when a selector is specified"))
+        Err(Fault::refused(if is_paired {
+            "selectors and the all flag cannot be used when passing resource/name arguments"
+        } else {
+            "name cannot be provided when a selector is specified"
+        }))
     }
 
     /// Finds the objects; anything that is not found is a fault of the whole.

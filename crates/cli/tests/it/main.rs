@@ -357,6 +357,33 @@ fn flags_are_read_as_kubectl_reads_them() {
             "error: unknown flag: --nonsense\nSee 'kubectl get --help' for usage.\n",
         ),
         ("version --client", 0, ""),
+        ("label pod web =x", 1, "error: at least one label update is required\n"),
+        ("annotate pod web a=b", 0, ""),
+        // The same once more is no change.
+        ("annotate pod web a=b", 0, ""),
+        (
+            "get pods --subresource=status",
+            1,
+            "error: subresource cannot be used when bulk resources are specified\n",
+        ),
+        ("config set a.b c", 1, "error: unable to parse a.b after [] at api.Config\n"),
+        ("config unset users.nosuch", 0, ""),
+        (
+            "create token t --bound-object-uid=x",
+            1,
+            "error: --bound-object-uid can only be set if --bound-object-kind is provided\n",
+        ),
+        ("create cm c --from-file==x", 1, "error: key name for file path x missing\n"),
+        (
+            "delete ns nosuch -n default",
+            1,
+            "Warning: deleting cluster-scoped resources, not scoped to the provided namespace\nError from server (NotFound): namespaces \"nosuch\" not found\n",
+        ),
+        (
+            "get pods -n empty -o jsonpath={.items[0].metadata.name}",
+            1,
+            "error: error executing jsonpath \"{.items[0].metadata.name}\": Error executing template: array index out of bounds: index 0, length 0. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{.items[0].metadata.name}\n\tobject given to jsonpath engine was:\n\t\tmap[string]interface {}{\"apiVersion\":\"v1\", \"items\":[]interface {}{}, \"kind\":\"List\", \"metadata\":map[string]interface {}{\"resourceVersion\":\"\"}}\n\n\n",
+        ),
         (
             "get pods -o nonsense",
             1,
@@ -370,7 +397,7 @@ fn flags_are_read_as_kubectl_reads_them() {
         (
             "create rolebinding r --role=x --user=eve",
             1,
-            "error: no matches for kind \"RoleBinding\" in version \"rbac.authorization.k8s.io/v1\"\n",
+            "error: failed to create rolebinding: the server could not find the requested resource (post rolebindings.rbac.authorization.k8s.io)\n",
         ),
     ] {
         let said = cluster.ours(line);

@@ -60,7 +60,7 @@ fn rows(table: &mut Value, path: &str) -> Result<(), Fault> {
 }
 
 fn key(path: &JsonPath, object: &Value) -> Result<Option<Value>, Fault> {
-    Ok(path.results(object, true)?.into_iter().next())
+    Ok(path.find(object, true).map_err(Fault::refused)?.into_iter().next())
 }
 
 /// A field that no object has is a mistake.

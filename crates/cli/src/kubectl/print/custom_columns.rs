@@ -80,7 +80,7 @@ impl Columns {
 }
 
 fn cell(path: &JsonPath, object: &Value) -> Result<String, Fault> {
-    let found = path.results(object, true)?;
+    let found = path.find(object, true).map_err(Fault::refused)?;
     if found.is_empty() {
         return Ok("<none>".into());
     }
