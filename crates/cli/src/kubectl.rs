@@ -191,7 +191,7 @@ impl Verb {
             Self::Explain(args) => explain::run(ctx, args).await,
             Self::Expose(args) => expose::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
-            Self::Kustomize(_) => Err(Fault::refused(files::NO_KUSTOMIZE)),
+            Self::Kustomize(args) => args.run(),
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
             Self::Logs(args) => logs::run(ctx, args).await,
             Self::Patch(args) => patch::run(ctx, args).await,

@@ -1,10 +1,11 @@
 //! `api-resources` and `api-versions`.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::discovery::Resource;
+use super::fault::{Fault, Outcome, quoted};
 use super::print::json as json_text;
 use super::tabs::Tabs;
 
@@ -64,26 +65,13 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
         Some("name") => {
             return found.iter().try_for_each(|resource| ctx.line(resource.qualified()));
         }
-        Some(form @ ("json" | "yaml")) => {
-            let list: Vec<_> = found
-                .iter()
-                .map(|resource| {
-                    json!({
-                        "group": resource.group, "version": resource.version, "kind": resource.kind,
-                        "name": resource.plural, "singularName": resource.singular,
-                        "namespaced": resource.is_namespaced, "verbs": resource.verbs,
-                        "shortNames": resource.short, "categories": resource.categories,
-                    })
-                })
-                .collect();
-            let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "", "resources": list});
-            return match form {
-                "json" => ctx.line(json_text::pretty(&list)),
-                _ => ctx.out(podo_api::yaml::from_json(&list)),
-            };
-        }
+        Some("json") => return ctx.line(as_json(&document(&found))),
+        Some("yaml") => return ctx.out(podo_api::yaml::from_json(&document(&found))),
         Some(other) => {
-            return Err(Fault::refused(format!("--output {other} is not available")));
+            return Err(Fault::refused(format!(
+                "unable to match a printer suitable for the output format {}, allowed formats are: json,kyaml,name,wide,yaml",
+                quoted(other)
+            )));
         }
     };
     let mut tabs = Tabs::table();
@@ -107,6 +95,37 @@ pub(crate) async fn run(ctx: &Ctx, args: ApiResources) -> Outcome {
         tabs.push(&format!("{line}\n"));
     }
     ctx.out(tabs.finish())
+}
+
+/// A document with its fields in the order of Go's structs.
+fn as_json(document: &Value) -> String {
+    match podo_api::schema::builtin().get("meta/v1.APIResourceList") {
+        Some(ty) => json_text::pretty_typed(document, ty),
+        None => json_text::pretty(document),
+    }
+}
+
+/// The kinds as one object.
+fn document(found: &[&Resource]) -> Value {
+    let one = |resource: &&Resource| {
+        let mut one = json!({
+            "name": resource.plural, "singularName": resource.singular, "kind": resource.kind,
+            "namespaced": resource.is_namespaced, "version": resource.version, "verbs": resource.verbs,
+        });
+        if !resource.group.is_empty() {
+            one["group"] = resource.group.clone().into();
+        }
+        for (field, values) in
+            [("shortNames", &resource.short), ("categories", &resource.categories)]
+        {
+            if !values.is_empty() {
+                one[field] = json!(values);
+            }
+        }
+        one
+    };
+    let resources: Vec<Value> = found.iter().map(one).collect();
+    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "", "resources": resources})
 }
 
 pub(crate) async fn versions(ctx: &Ctx, _args: ApiVersions) -> Outcome {

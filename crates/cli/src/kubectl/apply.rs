@@ -12,9 +12,9 @@ use super::call::{APPLY, Call, MERGE, STRATEGIC};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
-use super::kinds::{matches, parse_selector, schema_of};
+use super::kinds::schema_of;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
-use super::select::{Item, declared_item};
+use super::select::{Item, Reading};
 use super::value::Look;
 use super::wait::until_gone;
 
@@ -98,38 +98,21 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
     let applier = Applier { ctx, args: &args, dry_run, validation: args.validate.query()? };
-    let declared = args.files.read_each(ctx)?;
-    if declared.is_empty() {
+    let reading = Reading {
+        validation: args.validate.query()?,
+        selector: args.selector.as_deref(),
+        ..Reading::default()
+    };
+    let (items, unread) = args.files.declared(ctx, reading).await?.infos();
+    if items.is_empty() && unread.is_none() {
         return Err(Fault::refused("no objects passed to apply"));
     }
-    let mut faults = Vec::new();
-    let selector = args.selector.as_deref().map(|text| {
-        parse_selector(text).map_err(|fault| {
-            fault.context(&format!("the provided selector {} is not valid", quoted(text)))
-        })
-    });
-    let selector = selector.transpose()?;
+    let mut faults: Vec<Fault> = unread.into_iter().collect();
     let mut results = Vec::new();
     let mut visited = Vec::new();
-    for one in declared {
-        let one = match one {
-            Ok(one) => one,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
-            }
-        };
-        if selector.as_ref().is_some_and(|selector| !matches(selector, &one.object)) {
-            continue;
-        }
-        let applied = match declared_item(ctx, one).await {
-            Ok(item) => {
-                visited.push((item.resource.clone(), item.namespace.clone(), item.name.clone()));
-                applier.one(item).await
-            }
-            Err(fault) => Err(fault),
-        };
-        match applied {
+    for item in items {
+        visited.push((item.resource.clone(), item.namespace.clone(), item.name.clone()));
+        match applier.one(item).await {
             Ok(change) if report.is_human() => tell(ctx, &report, &change)?,
             Ok(change) => results.push(change.into_object()),
             Err(fault) => faults.push(fault),

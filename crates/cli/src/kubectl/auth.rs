@@ -37,6 +37,9 @@ enum Verb {
 /// Show who the server takes one for
 #[derive(Debug, Args)]
 struct WhoAmI {
+    /// Taken and passed over, as kubectl does
+    #[arg(hide = true)]
+    _words: Vec<String>,
     /// json, yaml, ...
     #[arg(short, long)]
     output: Option<String>,
@@ -103,6 +106,45 @@ async fn who_am_i(ctx: &Ctx, args: WhoAmI) -> Outcome {
     ctx.out(tabs.finish())
 }
 
+/// What is asked about a kind of object.
+async fn attributes(ctx: &Ctx, args: &CanI, verb: &str, target: &str) -> Result<Value, Fault> {
+    let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
+    let (kind, in_target) = target.split_once('/').map_or((target, None), |(k, n)| (k, Some(n)));
+    let mut attributes = json!({"verb": verb, "namespace": namespace});
+    if let Some(resource) = ctx.discovery().await?.find(kind) {
+        attributes["resource"] = resource.plural.clone().into();
+        attributes["group"] = resource.group.clone().into();
+        if !resource.is_namespaced && kind != "*" {
+            attributes["namespace"] = "".into();
+            let told = format!(
+                "resource '{}' is not namespace scoped{}\n",
+                resource.plural,
+                in_group(&resource.group)
+            );
+            if !args.all_namespaces {
+                ctx.warn_once(&told);
+            }
+        }
+    } else {
+        let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+        attributes["resource"] = resource.into();
+        attributes["group"] = group.into();
+        if kind != "*" {
+            let place = in_group(group);
+            ctx.warn_once(&format!(
+                "the server doesn't have a resource type '{resource}'{place}\n"
+            ));
+        }
+    }
+    if let Some(name) = in_target.or(args.words.get(2).map(String::as_str)) {
+        attributes["name"] = name.into();
+    }
+    if let Some(subresource) = &args.subresource {
+        attributes["subresource"] = subresource.clone().into();
+    }
+    Ok(attributes)
+}
+
 async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
     let ([verb, target] | [verb, target, _]) = args.words.as_slice() else {
         return Err(Fault::refused(
@@ -112,7 +154,6 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
     if args.no_headers {
         return Err(Fault::refused("--no-headers cannot be set without --list specified"));
     }
-    let namespace = if args.all_namespaces { String::new() } else { ctx.namespace()? };
     let known: &[&[&str]] = if target.starts_with('/') {
         &[NON_RESOURCE_VERBS]
     } else {
@@ -124,38 +165,7 @@ async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
     let spec = if target.starts_with('/') {
         json!({"nonResourceAttributes": {"verb": verb, "path": target}})
     } else {
-        let (kind, in_target) =
-            target.split_once('/').map_or((target.as_str(), None), |(k, n)| (k, Some(n)));
-        let mut attributes = json!({"verb": verb, "namespace": namespace});
-        if let Some(resource) = ctx.discovery().await?.find(kind) {
-            attributes["resource"] = resource.plural.clone().into();
-            attributes["group"] = resource.group.clone().into();
-            if !resource.is_namespaced && kind != "*" {
-                attributes["namespace"] = "".into();
-                ctx.warn_once(&format!(
-                    "resource '{}' is not namespace scoped{}\n",
-                    resource.plural,
-                    in_group(&resource.group)
-                ));
-            }
-        } else {
-            let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
-            attributes["resource"] = resource.into();
-            attributes["group"] = group.into();
-            if kind != "*" {
-                let place = in_group(group);
-                ctx.warn_once(&format!(
-                    "the server doesn't have a resource type '{resource}'{place}\n"
-                ));
-            }
-        }
-        if let Some(name) = in_target.or(args.words.get(2).map(String::as_str)) {
-            attributes["name"] = name.into();
-        }
-        if let Some(subresource) = &args.subresource {
-            attributes["subresource"] = subresource.clone().into();
-        }
-        json!({"resourceAttributes": attributes})
+        json!({"resourceAttributes": attributes(ctx, &args, verb, target).await?})
     };
     let review = json!({"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}, "spec": spec});
     let call = Call::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review);

@@ -71,6 +71,12 @@ impl Call {
         self
     }
 
+    /// Bytes that are sent as they are.
+    pub(crate) fn body(mut self, bytes: Vec<u8>) -> Self {
+        self.body = bytes.into();
+        self
+    }
+
     /// The media types that are taken as an answer.
     pub(crate) fn accept(mut self, types: &'static str) -> Self {
         self.accept = types;

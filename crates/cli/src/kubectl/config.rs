@@ -127,12 +127,13 @@ pub(crate) fn run(ctx: &Ctx, args: Config) -> Outcome {
         Verb::GetContexts(args) => contexts(ctx, &args),
         Verb::GetClusters => {
             let mut names: Vec<_> =
-                ctx.kubeconfig()?.clusters.iter().map(|one| &one.name).collect();
+                ctx.kubeconfig_if_any()?.clusters.iter().map(|one| &one.name).collect();
             names.sort();
             list(ctx, &names)
         }
         Verb::GetUsers => {
-            let mut names: Vec<_> = ctx.kubeconfig()?.users.iter().map(|one| &one.name).collect();
+            let mut names: Vec<_> =
+                ctx.kubeconfig_if_any()?.users.iter().map(|one| &one.name).collect();
             names.sort();
             list(ctx, &names)
         }
@@ -155,7 +156,7 @@ fn list(ctx: &Ctx, names: &[&String]) -> Outcome {
 }
 
 fn current(ctx: &Ctx) -> Outcome {
-    let name = &ctx.kubeconfig()?.current_context;
+    let name = &ctx.kubeconfig_if_any()?.current_context;
     if name.is_empty() {
         return Err(Fault::refused("current-context is not set"));
     }
@@ -163,7 +164,7 @@ fn current(ctx: &Ctx) -> Outcome {
 }
 
 fn contexts(ctx: &Ctx, args: &GetContexts) -> Outcome {
-    let config = ctx.kubeconfig()?;
+    let config = ctx.kubeconfig_if_any()?;
     let mut faults = Vec::new();
     let mut names: Vec<&str> = if args.names.is_empty() {
         config.contexts.iter().map(|one| one.name.as_str()).collect()
@@ -204,7 +205,7 @@ fn contexts(ctx: &Ctx, args: &GetContexts) -> Outcome {
 }
 
 fn view(ctx: &Ctx, args: &View) -> Outcome {
-    let mut config = ctx.kubeconfig()?.clone();
+    let mut config = ctx.kubeconfig_if_any()?.clone();
     if args.minify {
         minify(ctx, &mut config)?;
     }

@@ -177,6 +177,14 @@ impl Ctx {
         Ok(self.config.get_or_init(|| config))
     }
 
+    /// The merged kubeconfig, empty if the file that is named is not there.
+    pub(crate) fn kubeconfig_if_any(&self) -> Result<&Kubeconfig, Fault> {
+        if self.globals.kubeconfig.as_ref().is_some_and(|path| !path.exists()) {
+            return Ok(self.config.get_or_init(Kubeconfig::default));
+        }
+        self.kubeconfig()
+    }
+
     /// The namespace of `-n`, of the context, of the Pod we run in, or `default`.
     pub(crate) fn namespace(&self) -> Result<String, Fault> {
         if let Some(name) = self.explicit_namespace() {
@@ -202,6 +210,11 @@ impl Ctx {
     /// The connection.
     pub(crate) async fn client(&self) -> Result<&Client, Fault> {
         self.client.get_or_try_init(|| async { self.connect() }).await
+    }
+
+    /// The address of the server, if there is a connection to one.
+    pub(crate) fn base_url(&self) -> Option<String> {
+        self.client.get().map(Client::base_url)
     }
 
     fn connect(&self) -> Result<Client, Fault> {

@@ -17,7 +17,7 @@ use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
-use super::select::declared_item;
+use super::select::{Item, Reading};
 use super::value::{Look, at_mut};
 
 /// Create objects from files or flags
@@ -148,11 +148,7 @@ impl Common {
         let discovery = ctx.discovery().await?;
         let resource =
             discovery.by_kind(object.s("/apiVersion"), object.s("/kind")).ok_or_else(|| {
-                Fault::refused(format!(
-                    "no matches for kind {} in version {}",
-                    quoted(object.s("/kind")),
-                    quoted(object.s("/apiVersion"))
-                ))
+                unserved(&object, discovery.has_version(object.s("/apiVersion")), failure)
             })?;
         let path = resource.collection(Some(&ctx.namespace()?));
         let created = ctx.call(self.query(Call::post(path, &object), dry_run)?).await;
@@ -173,62 +169,74 @@ impl Common {
     }
 }
 
+/// What is said of a kind that is not served: by what the server answers to a command that sends without asking what is served,
+/// which are those with words for a failure.
+fn unserved(object: &Value, has_version: bool, failure: Option<&str>) -> Fault {
+    const NOT_FOUND: &str = "the server could not find the requested resource";
+    let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
+    let Some(words) = failure else {
+        return Fault::refused(format!(
+            "no matches for kind {} in version {}",
+            quoted(kind),
+            quoted(version)
+        ));
+    };
+    if has_version {
+        return Fault::refused(format!("{words} {NOT_FOUND}"));
+    }
+    let (group, _) = super::discovery::split_version(version);
+    let plural = kind.to_lowercase() + if kind.ends_with('s') { "es" } else { "s" };
+    Fault::refused(format!("{words} {NOT_FOUND} (post {plural}.{group})"))
+}
+
 async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));
     }
     if let Some(path) = args.raw {
-        let (mut declared, faults) = args.files.read(ctx)?;
-        Fault::all(faults)?;
-        if declared.len() != 1 {
-            return Err(Fault::refused("--raw can only use a single local file or stdin"));
+        if args.edit {
+            return Err(Fault::refused("--raw and --edit are mutually exclusive"));
         }
-        let body = ctx.fetch(Call::post(path, &declared.remove(0).object)).await?;
-        return ctx.out(&body);
+        return super::files::raw(ctx, &args.files, http::Method::POST, path).await;
     }
     let dry_run = args.common.dry_run.parse()?;
     let report = Report::new(&args.common.report, dry_run)?;
-    let selector = args.selector.as_deref().map(super::kinds::parse_selector).transpose()?;
-    let mut declared = args.files.read_each(ctx)?;
-    if args.edit {
-        let all: Vec<_> = declared.into_iter().collect::<Result<_, _>>()?;
-        declared = super::edit::declared(all)?.into_iter().map(Ok).collect();
-    }
-    if declared.is_empty() {
+    let reading = Reading {
+        validation: args.common.validate.query()?,
+        selector: args.selector.as_deref(),
+        ..Reading::default()
+    };
+    let found = args.files.declared(ctx, reading).await?;
+    let found = if args.edit { found.map(super::edit::declared)? } else { found };
+    if found.is_empty() {
         return Err(Fault::refused("no objects passed to create"));
     }
-    let mut faults = Vec::new();
-    for one in declared {
-        let one = match one {
-            Ok(one) => one,
-            Err(fault) => {
-                faults.push(fault);
-                continue;
-            }
-        };
-        if selector.as_ref().is_some_and(|selector| !super::kinds::matches(selector, &one.object)) {
-            continue;
-        }
-        let source = one.source.clone();
-        let created = async {
-            let mut item = declared_item(ctx, one).await?;
-            if args.common.save_config {
-                applied::write(&mut item.object);
-            }
-            if dry_run == DryRun::Client {
-                return Ok(item.object);
-            }
-            let path = item.resource.collection(Some(&item.namespace));
-            let call = args.common.query(Call::post(path, &item.object), dry_run)?;
-            let sent = ctx.call(call).await;
-            sent.map_err(|fault| fault.context(&format!("error when creating {}", quoted(&source))))
-        };
-        match created.await {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
+        match args.common.create(ctx, item, dry_run).await {
             Ok(object) => report.done(ctx, &object, "created")?,
-            Err(fault) => faults.push(fault),
+            Err(fault) => visit.failed(fault),
         }
     }
-    Fault::all(faults)
+    visit.end()
+}
+
+impl Common {
+    /// Creates the object of a file.
+    async fn create(&self, ctx: &Ctx, mut item: Item, dry_run: DryRun) -> Result<Value, Fault> {
+        if self.save_config {
+            applied::write(&mut item.object);
+        }
+        if dry_run == DryRun::Client {
+            return Ok(item.object);
+        }
+        let path = item.resource.collection(Some(&item.namespace));
+        let call = self.query(Call::post(path, &item.object), dry_run)?;
+        let sent = ctx.call(call).await;
+        sent.map_err(|fault| {
+            fault.context(&format!("error when creating {}", quoted(&item.source)))
+        })
+    }
 }
 
 /// The text of a value as a number, if it is one, as Go reads an `IntOrString`.

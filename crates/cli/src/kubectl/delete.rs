@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::report::{DryRun, DryRunArgs};
-use super::select::{Item, Select};
+use super::select::{Found, Item, Select};
 use super::time::parse_duration;
 use super::value::Look;
 use super::wait::until_gone;
@@ -78,29 +78,17 @@ const ALL_AND_SELECTOR: &str = "setting 'all' parameter but found a non empty se
 
 pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     if let Some(path) = &args.raw {
-        let body = ctx.fetch(Call::new(Method::DELETE, path.clone())).await?;
-        return ctx.out(&body);
+        return raw(ctx, path).await;
     }
     let dry_run = args.dry_run.parse()?;
     let mut options = options(ctx, &mut args)?;
     dry_run.mark(&mut options);
-    let limit = match parse_duration(&args.timeout) {
-        Some(Duration::ZERO) => FOREVER,
-        Some(limit) => limit,
-        None => {
-            return Err(Fault::refused(format!(
-                "invalid argument \"{}\" for \"--timeout\" flag",
-                args.timeout
-            )));
-        }
-    };
+    let limit = limit(&args.timeout)?;
     if args.words.is_empty() && args.files.is_empty() && (args.all || args.selector.is_some()) {
         return Err(Fault::refused("at least one resource must be specified to use a selector"));
     }
     if args.words.is_empty() && args.files.is_empty() {
-        return Err(Fault::refused(
-            "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
-        ));
+        return Err(Fault::refused(super::select::NOTHING_NAMED));
     }
     let select = Select {
         words: &args.words,
@@ -110,32 +98,36 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
         is_all: args.all,
         is_all_namespaces: args.all_namespaces,
         is_local: true,
-        is_empty_all: false,
+        ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    if args.interactive && !is_confirmed(ctx, &items)? {
+    let found = select.found(ctx).await?;
+    if args.interactive && !found.is_empty() && !is_confirmed(ctx, &found)? {
         return ctx.line("deletion is cancelled");
     }
+    let is_nothing = found.is_empty();
     let mut deleted = Vec::new();
-    for item in &items {
-        let words = if item.source.is_empty() {
-            None
-        } else {
-            Some(format!("error when deleting {}", super::fault::quoted(&item.source)))
-        };
-        match delete_one(ctx, &args, item, &options, dry_run).await {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
+        let words = Some(&item.source).filter(|source| !source.is_empty());
+        let words = words.map(|source| format!("error when deleting {}", quoted(source)));
+        match delete_one(ctx, &args, &item, &options, dry_run).await {
             Ok(uid) => deleted.push((item, uid)),
-            Err(fault) if args.ignore_not_found && fault.is_not_found() => {}
-            Err(fault) => faults.push(match words {
+            Err(Fault::Closed) => return Err(Fault::Closed),
+            Err(fault) => visit.failed(match words {
                 Some(words) => fault.context(&words),
                 None => fault,
             }),
         }
     }
-    if items.is_empty() && faults.is_empty() {
+    let is_ignored = args.ignore_not_found || args.all || args.selector.is_some();
+    let end = visit.end().err();
+    let end = if is_ignored { end.and_then(Fault::without_not_found) } else { end };
+    if let Some(fault) = end {
+        return Err(fault);
+    }
+    if is_nothing {
         return ctx.line("No resources found");
     }
-    Fault::all(faults)?;
     if !args.wait || dry_run != DryRun::None {
         return Ok(());
     }
@@ -143,8 +135,30 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     all_gone(ctx, &deleted, Instant::now() + limit).await
 }
 
+/// Deletes a path of the server.
+async fn raw(ctx: &Ctx, path: &str) -> Outcome {
+    if !path.starts_with('/') {
+        let path = quoted(path);
+        return Err(Fault::refused(format!(
+            "--raw must be a valid URL path: parse {path}: invalid URI for request"
+        )));
+    }
+    ctx.out(&ctx.fetch(Call::new(Method::DELETE, path)).await?)
+}
+
+/// How long is waited.
+fn limit(timeout: &str) -> Result<Duration, Fault> {
+    match parse_duration(timeout) {
+        Some(Duration::ZERO) => Ok(FOREVER),
+        Some(limit) => Ok(limit),
+        None => {
+            Err(Fault::refused(format!("invalid argument \"{timeout}\" for \"--timeout\" flag")))
+        }
+    }
+}
+
 /// Waits until all objects are gone. Who may not look cannot wait, which is no failure.
-async fn all_gone(ctx: &Ctx, deleted: &[(&Item, Option<String>)], deadline: Instant) -> Outcome {
+async fn all_gone(ctx: &Ctx, deleted: &[(Item, Option<String>)], deadline: Instant) -> Outcome {
     for (item, uid) in deleted {
         let uid = uid.as_deref();
         let deadline = Some(deadline);
@@ -221,6 +235,13 @@ async fn delete_one(
     options: &Value,
     dry_run: DryRun,
 ) -> Result<Option<String>, Fault> {
+    if item.name.is_empty() {
+        return Err(Fault::refused("resource name may not be empty"));
+    }
+    let has_scope = ctx.explicit_namespace().is_some() && !args.all_namespaces;
+    if !item.resource.is_namespaced && has_scope {
+        ctx.warn_once("deleting cluster-scoped resources, not scoped to the provided namespace");
+    }
     let mut uid = None;
     if dry_run != DryRun::Client {
         let answer = ctx.call(Call::delete(item.path(), options)).await?;
@@ -242,9 +263,9 @@ async fn delete_one(
     Ok(uid)
 }
 
-fn is_confirmed(ctx: &Ctx, items: &[Item]) -> Result<bool, Fault> {
-    ctx.line(format!("You are about to delete the following {} resource(s):", items.len()))?;
-    for item in items {
+fn is_confirmed(ctx: &Ctx, found: &Found) -> Result<bool, Fault> {
+    ctx.line(format!("You are about to delete the following {} resource(s):", found.count()))?;
+    for item in found.items() {
         ctx.line(item.label())?;
     }
     ctx.out("Do you want to continue? (y/N): ")?;

@@ -67,10 +67,11 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
         selector: args.selector.as_deref(),
         is_all_namespaces: args.all_namespaces,
         is_empty_all: true,
+        is_lazy: true,
         ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    if let ([fault], [kind, prefix]) = (faults.as_slice(), args.words.as_slice())
+    let (items, fault) = select.found(ctx).await?.infos();
+    if let (Some(fault), [kind, prefix]) = (&fault, args.words.as_slice())
         && fault.is_not_found()
     {
         let matching = matching(ctx, kind, prefix).await?;
@@ -82,18 +83,18 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
             return Ok(());
         }
     }
-    let show_events = args.show_events.unwrap_or(items.len() == 1 && faults.is_empty());
-    if let Err(fault) = describe_all(ctx, &items, show_events).await {
-        faults.push(fault);
-    }
-    if items.is_empty() && faults.is_empty() {
+    let show_events = args.show_events.unwrap_or(items.len() <= 1 && fault.is_none());
+    let is_nothing = items.is_empty() && fault.is_none();
+    let mut faults: Vec<Fault> = fault.into_iter().collect();
+    describe_all(ctx, items, show_events, &mut faults).await?;
+    if is_nothing {
         if args.all_namespaces {
             ctx.note("No resources found");
         } else {
             ctx.note(format!("No resources found in {} namespace.", ctx.namespace()?));
         }
     }
-    Fault::all(faults)
+    if faults.is_empty() { Ok(()) } else { Err(Fault::Many(faults)) }
 }
 
 /// The objects whose names begin with a prefix.
@@ -115,15 +116,40 @@ async fn matching(ctx: &Ctx, kind: &str, prefix: &str) -> Result<Vec<Item>, Faul
     Ok(found)
 }
 
-async fn describe_all(ctx: &Ctx, items: &[Item], show_events: bool) -> Outcome {
-    for (index, item) in items.iter().enumerate() {
-        let text = one(ctx, item, show_events).await?;
-        if index > 0 {
-            ctx.out("\n\n")?;
+/// Describes all; those that cannot be are among the faults, each of which is told once.
+async fn describe_all(
+    ctx: &Ctx,
+    items: Vec<Item>,
+    show_events: bool,
+    faults: &mut Vec<Fault>,
+) -> Outcome {
+    let mut told: Vec<String> = Vec::new();
+    let mut is_first = true;
+    for item in items {
+        match latest_text(ctx, item, show_events).await {
+            Ok(text) => {
+                if !is_first {
+                    ctx.out("\n\n")?;
+                }
+                is_first = false;
+                ctx.out(text)?;
+            }
+            Err(fault) if told.contains(&fault.message()) => {}
+            Err(fault) => {
+                told.push(fault.message());
+                faults.push(fault);
+            }
         }
-        ctx.out(text)?;
     }
     Ok(())
+}
+
+/// One object in words; one of a file as the server has it.
+async fn latest_text(ctx: &Ctx, mut item: Item, show_events: bool) -> Result<String, Fault> {
+    if !item.source.is_empty() {
+        item.object = ctx.call(Call::get(item.path())).await?;
+    }
+    one(ctx, &item, show_events).await
 }
 
 /// One object in words.

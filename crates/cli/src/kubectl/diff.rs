@@ -13,8 +13,8 @@ use super::call::{APPLY, Call, MERGE, STRATEGIC};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
-use super::kinds::{matches, parse_selector, schema_of};
-use super::select::{Item, declared_item};
+use super::kinds::schema_of;
+use super::select::{Item, Reading};
 use super::value::{Look, object_mut};
 
 /// Show what apply would change
@@ -74,19 +74,22 @@ impl Drop for Folders {
     }
 }
 
+/// What goes wrong ends with 2, as 1 says that there are differences.
 pub(crate) async fn run(ctx: &Ctx, args: Diff) -> Outcome {
+    match differences(ctx, args).await {
+        Err(fault @ (Fault::Exit { .. } | Fault::Closed)) => Err(fault),
+        Err(fault) => Err(Fault::Exit { code: 2, text: fault.report() }),
+        Ok(()) => Ok(()),
+    }
+}
+
+async fn differences(ctx: &Ctx, args: Diff) -> Outcome {
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));
     }
-    let selector = args.selector.as_deref().map(parse_selector).transpose()?;
     let folders = Folders::new()?;
-    let (declared, faults) = args.files.read(ctx)?;
-    Fault::all(faults)?;
-    for one in declared {
-        if selector.as_ref().is_some_and(|selector| !matches(selector, &one.object)) {
-            continue;
-        }
-        let item = declared_item(ctx, one).await?;
+    let reading = Reading { selector: args.selector.as_deref(), ..Reading::default() };
+    for item in args.files.declared(ctx, reading).await?.first_fault()? {
         let live = match ctx.call(Call::get(item.path())).await {
             Ok(live) => live,
             Err(fault) if fault.is_not_found() => Value::Null,

@@ -290,12 +290,32 @@ impl Discovery {
             .collect()
     }
 
-    /// The kind of an object by its `apiVersion` and `kind`.
+    /// The kind of an object by its `apiVersion` and `kind`, which may be in lower case.
     pub(crate) fn by_kind(&self, api_version: &str, kind: &str) -> Option<&Resource> {
         let (group, version) = split_version(api_version);
         self.resources.iter().find(|resource| {
-            resource.kind == kind && resource.group == group && resource.version == version
+            (resource.kind == kind || resource.kind.to_lowercase() == kind)
+                && resource.group == group
+                && resource.version == version
         })
+    }
+
+    /// Whether objects of a list's kind may be listed: `List` in any version that is served, or the kind of its items and `List`.
+    pub(crate) fn has_list(&self, api_version: &str, kind: &str) -> bool {
+        match kind {
+            "List" => self.has_version(api_version),
+            _ => {
+                let item =
+                    kind.strip_suffix("List").and_then(|kind| self.by_kind(api_version, kind));
+                item.is_some_and(|item| kind.starts_with(&item.kind))
+            }
+        }
+    }
+
+    /// Whether a group and version, as in `apps/v1`, is served.
+    pub(crate) fn has_version(&self, api_version: &str) -> bool {
+        let (group, version) = split_version(api_version);
+        self.resources.iter().any(|own| own.group == group && own.version == version)
     }
 
     /// The preferred version of a kind of a group.
@@ -308,6 +328,14 @@ impl Discovery {
 pub(crate) fn unserved(name: &str) -> String {
     let name = name.split('.').next().unwrap_or(name);
     format!("the server doesn't have a resource type {}", quoted(name))
+}
+
+/// The same with the group that a user gives.
+pub(crate) fn unserved_in_group(name: &str) -> String {
+    match name.split_once('.') {
+        Some((_, group)) => format!("{} in group {}", unserved(name), quoted(group)),
+        None => unserved(name),
+    }
 }
 
 fn singular(given: &str, resource: &Value, kind: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::call::{Call, MERGE, STRATEGIC};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
-use super::files::{Declared, FileArgs};
+use super::files::FileArgs;
 use super::kinds::schema_of;
 use super::print::json as json_text;
 use super::report::ValidateArgs;
@@ -164,18 +164,13 @@ fn written(object: &Value, is_json: bool) -> String {
     if is_json { json_text::pretty(object) + "\n" } else { podo_api::yaml::from_json(object) }
 }
 
-/// Lets the user edit objects before they are created.
-pub(crate) fn declared(declared: Vec<Declared>) -> Result<Vec<Declared>, Fault> {
-    let mut edited = Vec::with_capacity(declared.len());
-    for one in declared {
-        let (text, path) = open(&format!("{NOTICE}{}", written(&one.object, false)), false)?;
-        remove(&path);
-        let object = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| {
-            Fault::refused(format!("The edited file had a syntax error: {error}"))
-        })?;
-        edited.push(Declared { source: one.source, object });
-    }
-    Ok(edited)
+/// Lets the user edit an object before it is created.
+pub(crate) fn declared(mut item: Item) -> Result<Item, Fault> {
+    let (text, path) = open(&format!("{NOTICE}{}", written(&item.object, false)), false)?;
+    remove(&path);
+    item.object = podo_api::yaml::to_json(text.as_bytes())
+        .map_err(|error| Fault::refused(format!("The edited file had a syntax error: {error}")))?;
+    Ok(item)
 }
 
 /// Opens text in the user's editor; what it is afterwards, and the file that held it.

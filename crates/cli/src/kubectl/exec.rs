@@ -62,15 +62,13 @@ pub(crate) struct Attach {
 pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     let mut words = args.words.clone();
     if !args.files.is_empty() {
-        args.files.refuse_missing()?;
         if !words.is_empty() {
-            return Err(Fault::refused(
-                "resource/name arguments cannot be provided when a path is specified",
-            ));
+            args.files.refuse_words(&["pod/".to_owned()])?;
         }
-        let (mut declared, faults) = args.files.read(ctx)?;
-        Fault::all(faults)?;
-        let item = super::select::declared_item(ctx, declared.remove(0)).await?;
+        let found = args.files.declared(ctx, super::select::Reading::default()).await?;
+        let Some(item) = found.first_fault()?.into_iter().next() else {
+            return Err(Fault::refused("no objects passed to exec"));
+        };
         words = vec![format!("{}/{}", item.resource.qualified(), item.name)];
     }
     if words.is_empty() {

@@ -41,6 +41,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     if args.output != "plaintext" {
         return Err(Fault::refused(format!("unrecognized format: {}", args.output)));
     }
+    if path.starts_with('.') {
+        return Err(Fault::refused("invalid jsonpath syntax, first node must be field node"));
+    }
     let discovery = ctx.discovery().await?;
     // `deployments.apps.spec` may name a group: the longest kind that fits is meant.
     let parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();

@@ -10,6 +10,15 @@ use serde_json::Value;
 
 use super::value::Look;
 
+/// How Go words what is wrong with a TLS handshake.
+const TLS_TEXTS: [(&str, &str); 2] = [
+    (
+        "UnknownIssuer",
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority",
+    ),
+    ("InvalidContentType", "tls: first record does not look like a TLS handshake"),
+];
+
 /// What every command returns.
 pub(crate) type Outcome = Result<(), Fault>;
 
@@ -71,8 +80,8 @@ pub(crate) enum Fault {
         /// What is told; nothing if empty.
         text: String,
     },
-    /// Several, each told on its own line.
-    #[error("{} errors", .0.len())]
+    /// Several, each told on its own line; those among them that are several are told on one line.
+    #[error("{}", summary(.0))]
     Many(Vec<Fault>),
     /// Nobody reads the output any more.
     #[error("output is closed")]
@@ -156,7 +165,11 @@ impl Fault {
             Self::Closed => String::new(),
             Self::Exit { text, .. } if text.is_empty() => String::new(),
             Self::Exit { text, .. } => format!("{}\n", text.trim_end()),
-            Self::Many(faults) => faults.iter().map(|fault| fault.line_of_many() + "\n").collect(),
+            Self::Many(faults) => match faults.as_slice() {
+                [Self::Many(faults)] => lines(faults),
+                [one] => one.report(),
+                faults => lines(faults),
+            },
             Self::Status(status) if status.s("/reason") == "Invalid" => invalid(status),
             _ => self.line() + "\n",
         }
@@ -164,10 +177,42 @@ impl Fault {
 
     /// The line of one of several: those that are not the server's have no `error: ` before them.
     fn line_of_many(&self) -> String {
-        let line = self.line();
         match self {
-            Self::Status(_) | Self::Request(_) => line,
-            _ => line.strip_prefix("error: ").map(str::to_owned).unwrap_or(line),
+            Self::Status(_) | Self::Request(_) => self.line(),
+            Self::Many(_) => self.message(),
+            _ => {
+                let line = self.line();
+                line.strip_prefix("error: ").map(str::to_owned).unwrap_or(line)
+            }
+        }
+    }
+
+    /// What is wrong, without what kind of fault it is: Go's text of the error.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Status(status) => status.s("/message").to_owned(),
+            Self::Many(faults) => summary(faults),
+            _ => self.line_of_many(),
+        }
+    }
+
+    /// What is left without that of which the server says that it is not there.
+    pub(crate) fn without_not_found(self) -> Option<Self> {
+        match self {
+            Self::Many(faults) => {
+                let left: Vec<Self> =
+                    faults.into_iter().filter_map(Self::without_not_found).collect();
+                (!left.is_empty()).then_some(Self::Many(left))
+            }
+            other => Some(other).filter(|fault| !fault.is_not_found()),
+        }
+    }
+
+    /// All that is wrong, one beside the other.
+    pub(crate) fn flattened(self) -> Vec<Self> {
+        match self {
+            Self::Many(faults) => faults.into_iter().flat_map(Self::flattened).collect(),
+            other => vec![other],
         }
     }
 
@@ -189,6 +234,32 @@ impl Fault {
             Self::Stream(StreamError::Request(error)) => request_line(error),
             other => format!("error: {}", chain(other)),
         }
+    }
+}
+
+fn lines(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| fault.line_of_many() + "\n").collect()
+}
+
+/// Several on one line; what is said twice is told once.
+fn summary(faults: &[Fault]) -> String {
+    fn collect(faults: &[Fault], told: &mut Vec<String>) {
+        for fault in faults {
+            if let Fault::Many(faults) = fault {
+                collect(faults, told);
+                continue;
+            }
+            let message = fault.message();
+            if !told.contains(&message) {
+                told.push(message);
+            }
+        }
+    }
+    let mut told = Vec::new();
+    collect(faults, &mut told);
+    match told.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
     }
 }
 
@@ -240,7 +311,12 @@ fn request_line(error: &RequestError) -> String {
         RequestError::NoSuchHost { host } => {
             format!("Unable to connect to the server: dial tcp: lookup {host}: no such host")
         }
-        other => format!("Unable to connect to the server: {}", chain(other)),
+        other => {
+            let why = chain(other);
+            let known = TLS_TEXTS.iter().find(|(ours, _)| why.contains(ours));
+            let why = known.map_or(why.as_str(), |(_, gos)| gos);
+            format!("Unable to connect to the server: {why}")
+        }
     }
 }
 

@@ -1,23 +1,34 @@
-//! Objects from files: `-f FILE|FOLDER|-`, with `-R`.
+//! Objects from files: `-f FILE|FOLDER|PATTERN|URL|-`, with `-R`.
+//!
+//! Here      which files are read and what is said of those that cannot be; `stream` takes their text apart, `url` fetches.
+//! Not here: what becomes of the objects (`select/declared.rs`).
+
+mod pattern;
+mod stream;
+mod url;
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use podo_api::schema::builtin;
+use http::Method;
 use serde_json::Value;
 
+use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
-use super::value::Look;
+use super::fault::{Fault, Outcome, go_text, quoted};
 
 /// What is said to whoever wants a kustomization built.
-pub(crate) const NO_KUSTOMIZE: &str =
+const NO_KUSTOMIZE: &str =
     "kustomizations are not supported: build them with kustomize and give the result to -f -";
+/// The names that a kustomization may have.
+const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// How kubectl calls standard input in errors.
+const INPUT: &str = "STDIN";
 
 /// The flags that name files.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct FileArgs {
-    /// A file or folder with objects, or - for standard input; repeat for more
+    /// A file, folder or URL with objects, or - for standard input; repeat for more
     #[arg(short, long)]
     pub(crate) filename: Vec<String>,
     /// Folders below folders too
@@ -32,15 +43,42 @@ pub(crate) struct FileArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Kustomize {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _words: Vec<String>,
+    words: Vec<String>,
 }
 
-/// An object as a file declares it.
-#[derive(Debug, Clone)]
-pub(crate) struct Declared {
-    /// The file, as kubectl names it in errors.
-    pub(crate) source: String,
-    pub(crate) object: Value,
+/// What one file, one answer or standard input holds.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// How kubectl names it in errors.
+    pub(crate) name: String,
+    pub(crate) documents: Vec<Document>,
+    /// What is wrong after the last document.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// One document of a source.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) value: Value,
+    /// Its JSON, as kubectl repeats it in errors.
+    pub(crate) text: String,
+}
+
+impl Source {
+    fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), documents: Vec::new(), fault: None }
+    }
+
+    fn failed(name: impl Into<String>, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..Self::new(name) }
+    }
+}
+
+/// Something that is yet to be read.
+enum Place {
+    Input,
+    Url(String),
+    File(PathBuf),
 }
 
 impl FileArgs {
@@ -49,11 +87,12 @@ impl FileArgs {
         self.filename.is_empty() && self.kustomize.is_none()
     }
 
-    /// Refuses paths that do not exist.
-    pub(crate) fn refuse_missing(&self) -> Outcome {
-        let names = self.filename.iter().flat_map(|names| names.split(','));
-        let mut paths = names.filter(|name| *name != "-" && !name.contains("://")).map(Path::new);
-        paths.find(|path| !path.exists()).map_or(Ok(()), |path| Err(missing(path)))
+    /// The single file, URL or `-` whose bytes `--raw` sends.
+    pub(crate) fn only(&self) -> Result<&str, Fault> {
+        match self.filename.as_slice() {
+            [one] => Ok(one),
+            _ => Err(Fault::refused("--raw can only use a single local file or stdin")),
+        }
     }
 
     /// Refuses words that name objects beside files that do.
@@ -61,80 +100,113 @@ impl FileArgs {
         if self.is_empty() || words.is_empty() {
             return Ok(());
         }
-        self.refuse_missing()?;
-        Err(Fault::refused(
-            "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
-        ))
+        self.places()?;
+        Err(Fault::refused(if words.iter().any(|word| word.contains('/')) {
+            "resource/name arguments cannot be provided when a path is specified"
+        } else {
+            "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"
+        }))
     }
 
-    /// Reads all objects in the order of the files; what cannot be read is apart.
-    pub(crate) fn read(&self, ctx: &Ctx) -> Result<(Vec<Declared>, Vec<Fault>), Fault> {
-        let (mut declared, mut faults) = (Vec::new(), Vec::new());
-        for one in self.read_each(ctx)? {
-            match one {
-                Ok(one) => declared.push(one),
-                Err(fault) => faults.push(fault),
-            }
+    /// Reads everything, in the order in which it is named. What cannot be read is told by its source.
+    pub(crate) async fn sources(&self, ctx: &Ctx) -> Result<Vec<Source>, Fault> {
+        let mut sources = Vec::new();
+        for place in self.places()? {
+            sources.push(match place {
+                Place::Input => Source::parse(INPUT, &ctx.read_input()?),
+                Place::Url(url) => match url::read(&url).await {
+                    Ok(text) => Source::parse(&url, &text),
+                    Err(fault) => Source::failed(url, fault),
+                },
+                Place::File(path) => read(&path),
+            });
         }
-        Ok((declared, faults))
+        if let Some(folder) = &self.kustomize {
+            sources.push(Source::failed(folder, kustomization(folder)));
+        }
+        Ok(sources)
     }
 
-    /// Reads all objects in the order of the files; lists are taken apart. What cannot be read is a fault in its place.
-    pub(crate) fn read_each(&self, ctx: &Ctx) -> Result<Vec<Result<Declared, Fault>>, Fault> {
-        if self.kustomize.is_some() {
-            return Err(Fault::refused(NO_KUSTOMIZE));
-        }
-        let mut found = Vec::new();
+    /// Whether the flags name one file that is no folder, so that what is wrong with it is told alone.
+    pub(crate) fn is_single(&self) -> bool {
+        matches!(self.places().as_deref(), Ok([Place::File(_) | Place::Url(_)]))
+    }
+
+    /// Refuses what can be seen to be wrong before anything is read: all of it is told.
+    fn places(&self) -> Result<Vec<Place>, Fault> {
+        self.check_kustomize()?;
+        let (mut places, mut faults) = (Vec::new(), Vec::new());
+        let mut has_input = false;
         for name in self.filename.iter().flat_map(|names| names.split(',')) {
             if name == "-" {
-                let text = ctx.read_input()?;
-                collect(&mut found, "STDIN", &text);
-                continue;
-            }
-            if name.starts_with("http://") || name.starts_with("https://") {
-                return Err(Fault::refused(format!("{name}: files are not read from URLs")));
-            }
-            for path in self.expand(Path::new(name))? {
-                let shown = path.display().to_string();
-                match std::fs::read_to_string(&path) {
-                    Ok(text) => collect(&mut found, &shown, &text),
-                    Err(source) => {
-                        found.push(Err(Fault::Io { context: format!("open {shown}"), source }));
-                    }
+                if has_input {
+                    faults.push(Fault::refused(
+                        "standard input cannot be used for multiple arguments",
+                    ));
                 }
+                has_input = true;
+                places.push(Place::Input);
+            } else if name.starts_with("http://") || name.starts_with("https://") {
+                match url::check(name) {
+                    Ok(()) => places.push(Place::Url(name.to_owned())),
+                    Err(fault) => faults.push(fault),
+                }
+            } else {
+                self.expand(name, &mut places, &mut faults);
             }
         }
-        Ok(found)
+        if faults.is_empty() { Ok(places) } else { Err(Fault::Many(faults)) }
     }
 
-    fn expand(&self, path: &Path) -> Result<Vec<PathBuf>, Fault> {
-        let Ok(meta) = std::fs::metadata(path) else {
-            return Err(missing(path));
-        };
-        if !meta.is_dir() {
-            return Ok(vec![path.to_owned()]);
+    fn check_kustomize(&self) -> Outcome {
+        let mut faults = Vec::new();
+        if self.kustomize.is_some() && !self.filename.is_empty() {
+            faults.push(Fault::refused("only one of -f or -k can be specified"));
         }
-        let mut found = Vec::new();
-        self.walk(path, &mut found)?;
-        if found.is_empty() {
-            return Err(Fault::refused(format!(
+        if self.kustomize.is_some() && self.recursive {
+            faults.push(Fault::refused("the -k flag can't be used with -f or -R"));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(Fault::Many(faults)) }
+    }
+
+    /// A file, what a folder holds, or what matches a pattern.
+    fn expand(&self, name: &str, places: &mut Vec<Place>, faults: &mut Vec<Fault>) {
+        let exists = Path::new(name).exists();
+        let paths = if exists { vec![PathBuf::from(name)] } else { pattern::matches(name) };
+        if paths.is_empty() {
+            faults.push(Fault::refused(format!("the path {} does not exist", quoted(name))));
+            return;
+        }
+        for path in &paths {
+            let mut found = Vec::new();
+            // A link is not followed: what it leads to is read as a file.
+            if !path.is_dir() || path.is_symlink() {
+                found.push(path.clone());
+            } else if let Err(fault) = self.walk(path, &mut found) {
+                let path = quoted(&path.display().to_string());
+                faults.push(fault.context(&format!("error reading {path}")));
+            }
+            places.extend(found.into_iter().map(Place::File));
+        }
+        if places.is_empty() && faults.is_empty() {
+            let all: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            faults.push(Fault::refused(format!(
                 "error reading [{}]: recognized file extensions are [.json .yaml .yml]",
-                path.display()
+                all.join(" ")
             )));
         }
-        Ok(found)
     }
 
-    fn walk(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Fault> {
-        let failed = || Fault::io(format!("open {}", folder.display()));
-        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-            .map_err(failed())?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .map_err(failed())?;
+    fn walk(&self, folder: &Path, found: &mut Vec<PathBuf>) -> Outcome {
+        let failed = |error: std::io::Error| {
+            Fault::refused(format!("open {}: {}", folder.display(), go_text(&error)))
+        };
+        let entries = std::fs::read_dir(folder).map_err(failed)?;
+        let entries = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut entries: Vec<PathBuf> = entries.collect::<Result<_, _>>().map_err(failed)?;
         entries.sort();
         for path in entries {
-            if path.is_dir() {
+            if path.is_dir() && !path.is_symlink() {
                 if self.recursive {
                     self.walk(&path, found)?;
                 }
@@ -149,100 +221,55 @@ impl FileArgs {
     }
 }
 
-fn missing(path: &Path) -> Fault {
-    let path = super::fault::quoted(&path.display().to_string());
-    Fault::refused(format!("the path {path} does not exist"))
+/// `--raw`: sends the bytes of the one file to a path of the server.
+pub(crate) async fn raw(ctx: &Ctx, files: &FileArgs, method: Method, path: String) -> Outcome {
+    let name = files.only()?;
+    let body = match name {
+        "-" => ctx.read_input()?.into_bytes(),
+        name => std::fs::read(name).map_err(Fault::io(format!("open {name}")))?,
+    };
+    ctx.out(&ctx.fetch(Call::new(method, path).body(body)).await?)
 }
 
-fn collect(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) {
-    if text.trim_start().starts_with('{') && collect_json(found, source, text) {
-        return;
+impl Kustomize {
+    /// Refuses, in kubectl's words where there is nothing to build.
+    pub(crate) fn run(&self) -> Outcome {
+        let folder = self.words.iter().find(|word| !word.starts_with('-'));
+        Err(kustomization(folder.map_or(".", String::as_str)))
     }
-    for document in podo_api::yaml::documents(text) {
-        let value = document.and_then(|(_line, text)| podo_api::yaml::to_json(text.as_bytes()));
-        match value {
-            Ok(Value::Null) => {}
-            Ok(value) => flatten(found, source, value),
-            Err(error) => {
-                found.push(Err(syntax(source, &error.to_string())));
-                return;
-            }
+}
+
+/// Why a folder's kustomization is not built.
+fn kustomization(folder: &str) -> Fault {
+    let path = match std::fs::canonicalize(folder) {
+        Ok(path) => path,
+        Err(error) => {
+            return Fault::refused(format!(
+                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {folder}: {}",
+                go_text(&error)
+            ));
         }
+    };
+    if KUSTOMIZATIONS.iter().any(|name| path.join(name).exists()) {
+        return Fault::refused(NO_KUSTOMIZE);
     }
-}
-
-/// JSON documents, one after another. False if the text is none from the start: YAML may begin with a brace as well.
-fn collect_json(found: &mut Vec<Result<Declared, Fault>>, source: &str, text: &str) -> bool {
-    let mut documents = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    while let Some(document) = documents.next() {
-        let at = documents.byte_offset();
-        match document {
-            Ok(value) => flatten(found, source, value),
-            Err(error) if error.is_eof() => {
-                found.push(Err(Fault::refused(format!("error parsing {source}: unexpected EOF"))));
-            }
-            Err(_) if at == 0 => return false,
-            Err(error) => {
-                let rest = text.as_bytes().get(at..).unwrap_or_default();
-                let why = podo_api::json::decode_any(rest).err();
-                let why = why.unwrap_or_else(|| error.to_string());
-                found.push(Err(Fault::refused(format!("error parsing {source}: {why}"))));
-            }
-        }
-    }
-    true
-}
-
-/// How kubectl words a file that is no YAML.
-fn syntax(source: &str, message: &str) -> Fault {
-    let message = message.strip_prefix("yaml: ").unwrap_or(message);
     Fault::refused(format!(
-        "error parsing {source}: error converting YAML to JSON: yaml: {message}"
+        "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{}'",
+        path.display()
     ))
 }
 
-/// What Go's decoder has against an object's metadata, which kubectl reads before it sends anything.
-fn check_metadata(source: &str, object: &Value) -> Outcome {
-    let Some((metadata, ty)) = object.get("metadata").zip(builtin().get("core/v1.ConfigMap"))
-    else {
-        return Ok(());
-    };
-    let only = serde_json::json!({"metadata": metadata}).to_string();
-    podo_api::json::decode(only.as_bytes(), ty).map(|_decoded| ()).map_err(|why| {
-        let why =
-            why.replace("field ConfigMap.metadata of", "field metadataOnlyObject.metadata of");
-        Fault::refused(format!("unable to decode {}: {why}", super::fault::quoted(source)))
-    })
-}
-
-fn flatten(found: &mut Vec<Result<Declared, Fault>>, source: &str, object: Value) {
-    let is_list = object.s("/kind").ends_with("List") && object.has("/items");
-    if is_list {
-        let kind = object.s("/kind").trim_end_matches("List").to_owned();
-        let version = object.s("/apiVersion").to_owned();
-        for item in object.list("/items") {
-            let mut item = item.clone();
-            if !kind.is_empty() && !item.has("/kind") && item.is_object() {
-                item["kind"] = kind.clone().into();
-                item["apiVersion"] = version.clone().into();
-            }
-            flatten(found, source, item);
-        }
-        return;
+fn read(path: &Path) -> Source {
+    let name = path.display().to_string();
+    if path.is_dir() {
+        let fault = Fault::refused(format!("error parsing {name}: read {name}: is a directory"));
+        return Source::failed(name, fault);
     }
-    let lacking = match (object.s("/apiVersion").is_empty(), object.s("/kind").is_empty()) {
-        (false, false) => {
-            let checked = check_metadata(source, &object);
-            let source = source.to_owned();
-            return found.push(checked.map(|()| Declared { source, object }));
+    match std::fs::read(path) {
+        Ok(bytes) => Source::parse(&name, &String::from_utf8_lossy(&bytes)),
+        Err(error) => {
+            let fault = Fault::refused(format!("open {name}: {}", go_text(&error)));
+            Source::failed(name, fault)
         }
-        _ if !object.is_object() => "invalid object to validate",
-        (true, true) => "[apiVersion not set, kind not set]",
-        (true, false) => "apiVersion not set",
-        (false, true) => "kind not set",
-    };
-    found.push(Err(Fault::refused(format!(
-        "error validating {}: error validating data: {lacking}; if you choose to ignore these errors, turn validation off with --validate=false",
-        super::fault::quoted(source)
-    ))));
+    }
 }

@@ -16,7 +16,7 @@ use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::print::table::{TableOptions, as_table};
 use super::print::{Output, ShowArgs, list_of, name_of};
-use super::select::{CHUNK, Pick, declared_item, items_of, listing, picks};
+use super::select::{CHUNK, Latest, Pick, Reading, items_of, listing, picks};
 use super::tabs::Tabs;
 use super::value::Look;
 
@@ -91,6 +91,8 @@ struct Part {
     namespace: Option<String>,
     /// The one object asked for; `None` for a list.
     name: Option<String>,
+    /// What the server has said already.
+    answer: Option<Value>,
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
@@ -109,14 +111,16 @@ pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
             "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of supported resources.\n\nerror: Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and examples".into(),
         ));
     }
-    let Asked { parts, is_single, faults } = parts(ctx, &args).await?;
+    let Asked { parts, is_single, fault } = parts(ctx, &args, output.is_human()).await?;
     if args.watch || args.watch_only {
-        Fault::all(faults)?;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         return watch::run(ctx, &args, &output, &parts).await;
     }
     match &output {
-        Output::Human { .. } => tables(ctx, &args, &output, parts, faults).await,
-        _ => objects(ctx, &args, &output, parts, is_single, faults).await,
+        Output::Human { .. } => tables(ctx, &args, &output, parts, fault).await,
+        _ => objects(ctx, &args, &output, parts, is_single, fault).await,
     }
 }
 
@@ -160,36 +164,57 @@ struct Asked {
     parts: Vec<Part>,
     /// Whether they name exactly one object.
     is_single: bool,
-    /// What of the files cannot be asked for.
-    faults: Vec<Fault>,
+    /// What of the files cannot be had.
+    fault: Option<Fault>,
+}
+
+/// What the files name, as the server has it.
+async fn of_files(ctx: &Ctx, args: &Get, is_table: bool) -> Result<Asked, Fault> {
+    args.files.refuse_words(&args.words)?;
+    let call = |resource: &Resource, namespace: &str, name: &str| {
+        let part = Part {
+            resource: resource.clone(),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            answer: None,
+        };
+        args.call(&part, is_table)
+    };
+    let reading = Reading {
+        selector: args.selector.as_deref(),
+        latest: Latest::Call(&call),
+        ..Reading::default()
+    };
+    let (items, fault) = args.files.declared(ctx, reading).await?.infos();
+    let fault =
+        if args.ignore_not_found { fault.and_then(Fault::without_not_found) } else { fault };
+    let is_single = args.files.is_single() && items.len() <= 1;
+    let parts = items.into_iter().map(|item| Part {
+        resource: item.resource,
+        namespace: Some(item.namespace),
+        name: Some(item.name),
+        answer: Some(item.object),
+    });
+    Ok(Asked { parts: parts.collect(), is_single, fault })
 }
 
 /// The requests that the arguments mean.
-async fn parts(ctx: &Ctx, args: &Get) -> Result<Asked, Fault> {
+async fn parts(ctx: &Ctx, args: &Get, is_table: bool) -> Result<Asked, Fault> {
+    if !args.files.is_empty() {
+        return of_files(ctx, args, is_table).await;
+    }
     let mut parts = Vec::new();
     let mut is_single = false;
-    let mut faults = Vec::new();
-    args.files.refuse_words(&args.words)?;
-    if !args.files.is_empty() {
-        let (declared, unread) = args.files.read(ctx)?;
-        faults = unread;
-        is_single = declared.len() == 1;
-        for one in declared {
-            match declared_item(ctx, one).await {
-                Ok(item) => parts.push(Part {
-                    resource: item.resource,
-                    namespace: Some(item.namespace),
-                    name: Some(item.name),
-                }),
-                Err(fault) => faults.push(fault),
-            }
-        }
-    }
     let found = picks(ctx, &args.words).await?;
     let scope = if args.all_namespaces { None } else { Some(ctx.namespace()?) };
     for Pick { resource, names, .. } in found {
+        if names.is_empty() && args.subresource.is_some() {
+            return Err(Fault::refused(
+                "subresource cannot be used when bulk resources are specified",
+            ));
+        }
         if names.is_empty() {
-            parts.push(Part { resource, namespace: scope.clone(), name: None });
+            parts.push(Part { resource, namespace: scope.clone(), name: None, answer: None });
             continue;
         }
         if args.selector.is_some() || args.field_selector.is_some() {
@@ -201,12 +226,16 @@ async fn parts(ctx: &Ctx, args: &Get) -> Result<Asked, Fault> {
             ));
         }
         is_single = parts.is_empty() && names.len() == 1;
-        let part =
-            |name| Part { resource: resource.clone(), namespace: scope.clone(), name: Some(name) };
+        let part = |name| Part {
+            resource: resource.clone(),
+            namespace: scope.clone(),
+            name: Some(name),
+            answer: None,
+        };
         parts.extend(names.into_iter().map(part));
     }
     is_single &= parts.len() == 1;
-    Ok(Asked { parts, is_single, faults })
+    Ok(Asked { parts, is_single, fault: None })
 }
 
 impl Get {
@@ -238,16 +267,21 @@ impl Get {
 
     /// Asks for one part, in pieces if the server has many; rows or items are put together.
     async fn ask(&self, ctx: &Ctx, part: &Part, is_table: bool) -> Result<Value, Fault> {
-        let refused = |fault: Fault| match &part.name {
-            Some(_) => fault,
-            None => listing(
-                fault,
-                &part.resource,
-                self.selector.as_deref(),
-                self.field_selector.as_deref(),
-            ),
+        if let Some(answer) = &part.answer {
+            return Ok(answer.clone());
+        }
+        let refused = |fault: Fault| {
+            let (labels, fields) = (self.selector.as_deref(), self.field_selector.as_deref());
+            listing(fault, &part.resource, labels, fields)
         };
-        let mut whole = ctx.call(self.call(part, is_table)).await.map_err(refused)?;
+        let mut whole = match ctx.call(self.call(part, is_table)).await {
+            Ok(answer) => answer,
+            Err(fault) if part.name.is_some() => {
+                let namespace = part.namespace.as_deref().unwrap_or_default();
+                return Err(ctx.lacking(&part.resource, namespace, fault).await);
+            }
+            Err(fault) => return Err(refused(fault)),
+        };
         loop {
             let more = whole.s("/metadata/continue").to_owned();
             if more.is_empty() {
@@ -289,9 +323,15 @@ async fn objects(
     output: &Output,
     parts: Vec<Part>,
     is_single: bool,
-    mut faults: Vec<Fault>,
+    unread: Option<Fault>,
 ) -> Outcome {
+    if args.files.is_single()
+        && let Some(fault) = unread
+    {
+        return Err(fault);
+    }
     let mut found = Vec::new();
+    let mut faults: Vec<Fault> = unread.into_iter().flat_map(Fault::flattened).collect();
     for part in &parts {
         match args.ask(ctx, part, false).await {
             Ok(object) if part.name.is_some() => found.push(object),
@@ -335,9 +375,10 @@ async fn tables(
     args: &Get,
     output: &Output,
     parts: Vec<Part>,
-    mut faults: Vec<Fault>,
+    unread: Option<Fault>,
 ) -> Outcome {
     let mut shown: Vec<(usize, Value)> = Vec::new();
+    let mut faults = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         match args.ask(ctx, part, true).await {
             Ok(answer) => shown.push((index, as_table(answer))),
@@ -349,10 +390,14 @@ async fn tables(
         sort::tables(&mut shown, path)?;
     }
     let has_output = print_tables(ctx, args, output, &parts, &shown)?;
-    if !has_output && faults.is_empty() && !args.ignore_not_found {
+    if !has_output && faults.is_empty() && unread.is_none() && !args.ignore_not_found {
         nothing_found(ctx, args, &parts)?;
     }
-    Fault::all(faults)
+    // Kubectl takes what is wrong with files for one of several faults, even when it is alone.
+    match unread {
+        Some(fault) => Err(Fault::Many(vec![fault])),
+        None => Fault::all(faults),
+    }
 }
 
 /// Prints tables, those of one kind below one head; whether there was anything to print.

@@ -1,7 +1,7 @@
 //! What this program knows of built-in kinds by itself: their structure, and selectors over their labels.
 
 use podo_api::schema::{TypeRef, builtin};
-use podo_api::selector::label::Selector;
+pub(crate) use podo_api::selector::label::Selector;
 use serde_json::Value;
 
 use super::discovery::{Resource, split_version};

@@ -195,7 +195,7 @@ async fn find(
     let (kind, name) = target.split_once('/').unwrap_or(("pods", target));
     let resource = ctx.discovery().await?.require(kind)?;
     let namespace = ctx.namespace()?;
-    let found = ctx.call(Call::get(resource.object(Some(&namespace), name))).await;
+    let found = ctx.object(resource, &namespace, name).await;
     let object = found.map_err(|fault| match fault {
         fault if fault.is_not_found() => Fault::refused(format!(
             "error from server (NotFound): {fault} in namespace {namespace:?}"

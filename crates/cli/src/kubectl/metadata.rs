@@ -72,6 +72,9 @@ impl Which {
     }
 }
 
+/// The annotation that says why an object was changed.
+const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+
 /// What is to be set and removed.
 struct Wanted {
     set: Vec<(String, String)>,
@@ -88,6 +91,17 @@ struct Changed {
 pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
     let (words, changes) = split(&args.words);
     let wanted = parse(which, changes)?;
+    if args.all && args.field_selector.is_some() {
+        return Err(Fault::refused("cannot set --all and --field-selector at the same time"));
+    }
+    if args.all && args.selector.is_some() {
+        return Err(Fault::refused("cannot set --all and --selector at the same time"));
+    }
+    if args.local && !words.is_empty() {
+        return Err(Fault::refused(
+            "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set",
+        ));
+    }
     if words.is_empty() && args.files.is_empty() {
         return Err(Fault::refused(
             "one or more resources must be specified as <resource> <name> or <resource>/<name>",
@@ -109,25 +123,27 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
         is_all: args.all,
         is_all_namespaces: args.all_namespaces,
         is_local: args.local,
-        is_empty_all: false,
+        ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    let is_single = items.len() == 1;
+    let found = select.found(ctx).await?;
+    let is_single = found.count() == 1;
     if args.resource_version.is_some() && !is_single {
         return Err(Fault::refused("--resource-version may only be used with a single resource"));
     }
-    for item in items {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
         if let Err(fault) = one(ctx, which, &args, &wanted, &report, dry_run, item, is_single).await
         {
-            faults.push(fault);
+            visit.failed(fault);
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 /// Words that name objects, and those after them that are changes.
 fn split(words: &[String]) -> (&[String], &[String]) {
-    let is_change = |word: &String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
+    let is_pair = |word: &String| word.find('=').is_some_and(|at| at > 0);
+    let is_change = |word: &String| is_pair(word) || (word.ends_with('-') && word.len() > 1);
     let first = words.iter().position(is_change).unwrap_or(words.len());
     words.split_at(first)
 }
@@ -237,19 +253,24 @@ fn refuse_overwrites(which: Which, wanted: &Wanted, own: &Value) -> Outcome {
     let mut faults = Vec::new();
     for (key, value) in &wanted.set {
         let Some(current) = own.get(key).map(shown) else { continue };
-        if which == Which::Labels && current == *value {
-            continue;
+        // The cause of a change may always be said anew.
+        let is_cause = which == Which::Annotations && key == CHANGE_CAUSE;
+        if current != *value && !is_cause {
+            faults.push(format!("'{key}' already has a value ({current})"));
         }
-        faults.push(if which == Which::Labels {
-            format!("'{key}' already has a value ({current}), and --overwrite is false")
-        } else {
-            format!("--overwrite is false but found the following declared annotation(s): '{key}' already has a value ({current})")
-        });
     }
-    match faults.as_slice() {
-        [] => Ok(()),
-        [one] => Err(Fault::refused(one.clone())),
-        many => Err(Fault::refused(format!("[{}]", many.join(", ")))),
+    match (which, faults.as_slice()) {
+        (_, []) => Ok(()),
+        (Which::Labels, [one]) => Err(Fault::refused(format!("{one}, and --overwrite is false"))),
+        (Which::Labels, many) => {
+            let many: Vec<String> =
+                many.iter().map(|one| format!("{one}, and --overwrite is false")).collect();
+            Err(Fault::refused(format!("[{}]", many.join(", "))))
+        }
+        (Which::Annotations, many) => Err(Fault::refused(format!(
+            "--overwrite is false but found the following declared annotation(s): {}",
+            many.join("; ")
+        ))),
     }
 }
 

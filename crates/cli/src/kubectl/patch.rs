@@ -72,6 +72,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
     };
     let patch = podo_api::yaml::to_json(text.as_bytes())
         .map_err(|error| Fault::refused(format!("unable to parse {}: {error}", quoted(&text))))?;
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused(super::select::NOTHING_NAMED));
+    }
     let dry_run = args.dry_run.parse()?;
     // Kubectl v1.36 does not tell a dry run of a patch from a real one.
     let report = Report::new(&args.report, DryRun::None)?;
@@ -81,20 +84,21 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
         is_local: args.local,
         ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    if items.is_empty() && faults.is_empty() {
+    let found = select.found(ctx).await?;
+    if found.is_empty() {
         return Err(Fault::refused("no objects passed to patch"));
     }
-    for item in items {
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
         match one(ctx, &args, &item, kind, &patch, dry_run).await {
             Ok(object) => {
                 let message = if object == item.object { "patched (no change)" } else { "patched" };
                 report.done(ctx, &object, message)?;
             }
-            Err(fault) => faults.push(fault),
+            Err(fault) => visit.failed(fault),
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 async fn one(

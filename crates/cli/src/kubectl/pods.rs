@@ -205,7 +205,7 @@ pub(crate) async fn attachable(
     let [name] = names.as_slice() else {
         return Err(Fault::refused("expected one resource"));
     };
-    let object = ctx.call(Call::get(resource.object(Some(&ctx.namespace()?), name))).await?;
+    let object = ctx.object(&resource, &ctx.namespace()?, name).await?;
     if resource.kind == "Pod" {
         return Ok(object);
     }

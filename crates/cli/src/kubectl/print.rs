@@ -4,6 +4,7 @@ pub(crate) mod custom_columns;
 mod go;
 pub(crate) mod json;
 pub(crate) mod jsonpath;
+mod kyaml;
 pub(crate) mod table;
 pub(crate) mod template;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use self::custom_columns::Columns;
 use self::jsonpath::JsonPath;
 use self::template::Template;
-use super::fault::{Fault, quoted};
+use super::fault::{Fault, go_text, quoted};
 use super::kinds::schema_of_kind;
 use super::value::{Look, object_mut};
 
@@ -28,6 +29,8 @@ pub(crate) enum Output {
     Name,
     Json,
     Yaml,
+    /// YAML in which everything is quoted and in braces.
+    Kyaml,
     JsonPath(JsonPath),
     /// JSONPath whose results are JSON text.
     JsonPathAsJson(JsonPath),
@@ -47,9 +50,9 @@ pub(crate) struct ShowArgs {
 }
 
 /// The forms of a command that shows tables as well.
-const ALL_FORMS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
+const ALL_FORMS: &str = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
 /// The forms of a command that shows whole objects only.
-const PLAIN_FORMS: &str = "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,yaml";
+const PLAIN_FORMS: &str = "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,yaml";
 
 fn unknown_form(text: &str, forms: &str) -> Fault {
     Fault::refused(format!(
@@ -91,14 +94,16 @@ impl Output {
                 .map(str::to_owned)
                 .ok_or_else(|| Fault::refused("template format specified but no template given"))
         };
-        let file = |path: String| {
-            std::fs::read_to_string(&path).map_err(|source| {
-                Fault::refused(format!("error reading --template {path}, {source}"))
+        let read = |what: &str, path: String| {
+            std::fs::read_to_string(&path).map_err(|error| {
+                let why = go_text(&error);
+                Fault::refused(format!("error reading {what} {path}, open {path}: {why}"))
             })
         };
+        let file = |path: String| read("--template", path);
         let whole = form.to_ascii_lowercase();
         let form = match whole.as_str() {
-            "json" | "yaml" | "name" if argument.is_none() => whole.as_str(),
+            "json" | "yaml" | "kyaml" | "name" if argument.is_none() => whole.as_str(),
             _ => form,
         };
         Ok(match form {
@@ -106,6 +111,7 @@ impl Output {
             "name" => Self::Name,
             "json" => Self::Json,
             "yaml" => Self::Yaml,
+            "kyaml" => Self::Kyaml,
             "jsonpath" => Self::JsonPath(JsonPath::parse(&need()?)?),
             "jsonpath-file" => Self::JsonPath(JsonPath::parse(&file(need()?)?)?),
             "jsonpath-as-json" => Self::JsonPathAsJson(JsonPath::parse(&need()?)?),
@@ -118,7 +124,9 @@ impl Output {
                 }
             },
             "custom-columns-file" => match argument {
-                Some(path) => Self::Columns(Columns::parse_file(&file(path.to_owned())?)?),
+                Some(path) => {
+                    Self::Columns(Columns::parse_file(&read("template", path.to_owned())?)?)
+                }
                 None => {
                     return Err(Fault::refused(
                         "custom-columns format specified but no custom columns given",
@@ -173,6 +181,7 @@ impl Output {
                 let object = without_managed_fields(object, show);
                 format!("{separator}{}", podo_api::yaml::from_json(&object))
             }
+            Self::Kyaml => kyaml::print(&without_managed_fields(object, show)),
             Self::JsonPath(path) => path.text(object, show.allow_missing_template_keys)?,
             Self::JsonPathAsJson(path) => {
                 let found = path.results(object, show.allow_missing_template_keys)?;
@@ -190,7 +199,8 @@ impl Output {
 pub(crate) fn name_of(object: &Value) -> String {
     let (group, _) = super::discovery::split_version(object.s("/apiVersion"));
     let kind = object.s("/kind").to_lowercase();
-    format!("{}/{}", super::discovery::with_group(&kind, group), object.name())
+    let name = Some(object.name()).filter(|name| !name.is_empty()).unwrap_or("<unknown>");
+    format!("{}/{name}", super::discovery::with_group(&kind, group))
 }
 
 /// A `List` of objects, as kubectl makes one for several.

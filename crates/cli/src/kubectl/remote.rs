@@ -62,7 +62,14 @@ pub(crate) async fn run(
     is_tty: bool,
     mut sink: impl AsyncFnMut(Channel, &[u8]) -> Outcome,
 ) -> Outcome {
-    let mut socket = open(ctx, path, CHANNELS_V5).await?;
+    let opened = open(ctx, path, CHANNELS_V5).await;
+    let mut socket = opened.map_err(|fault| match fault {
+        // Kubectl v1.36 tells the text of a refusal only.
+        Fault::Status(status) => {
+            Fault::refused(format!("unable to upgrade connection: {}", status.s("/message")))
+        }
+        fault => fault,
+    })?;
     let mut input = match input {
         Input::None => None,
         Input::Process => Some(pump(ctx.take_input())),

@@ -12,7 +12,7 @@ use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
-use super::select::{Item, declared_item};
+use super::select::{Item, Reading};
 use super::time::parse_duration;
 use super::value::{Look, at_mut};
 use super::wait::until_gone;
@@ -63,35 +63,28 @@ pub(crate) async fn run(ctx: &Ctx, args: Replace) -> Outcome {
     }
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
-    let (mut declared, mut faults) = args.files.read(ctx)?;
-    if let Some(path) = &args.raw {
-        Fault::all(faults)?;
-        if declared.len() != 1 {
-            return Err(Fault::refused("--raw can only use a single local file or stdin"));
-        }
-        let body = ctx.fetch(Call::put(path, &declared.remove(0).object)).await?;
-        return ctx.out(&body);
+    if let Some(path) = args.raw {
+        return super::files::raw(ctx, &args.files, http::Method::PUT, path).await;
     }
-    for one in declared {
-        let source = one.source.clone();
-        let replaced = async {
-            let mut item = declared_item(ctx, one).await?;
-            if args.save_config || applied::read(&item.object).is_some() {
-                applied::write(&mut item.object);
-            }
-            if args.force {
-                return again(ctx, &args, &item).await;
-            }
-            put(ctx, &args, item, dry_run).await.map_err(|fault| {
-                fault.context(&format!("error when replacing {}", quoted(&source)))
-            })
+    let reading = Reading { validation: args.validate.query()?, ..Reading::default() };
+    let mut visit = args.files.declared(ctx, reading).await?.visit();
+    while let Some(mut item) = visit.next() {
+        if args.save_config || applied::read(&item.object).is_some() {
+            applied::write(&mut item.object);
+        }
+        let source = quoted(&item.source);
+        let replaced = if args.force {
+            again(ctx, &args, &item).await
+        } else {
+            let sent = put(ctx, &args, item, dry_run).await;
+            sent.map_err(|fault| fault.context(&format!("error when replacing {source}")))
         };
-        match replaced.await {
+        match replaced {
             Ok(object) => report.done(ctx, &object, "replaced")?,
-            Err(fault) => faults.push(fault),
+            Err(fault) => visit.failed(fault),
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 fn query(args: &Replace, call: Call, dry_run: DryRun) -> Result<Call, Fault> {
@@ -111,9 +104,10 @@ async fn put(ctx: &Ctx, args: &Replace, mut item: Item, dry_run: DryRun) -> Resu
     }
     if item.object.s("/metadata/resourceVersion").is_empty() {
         // Without a version the server takes the object as it is; some kinds insist on one.
-        let current = ctx.call(Call::get(item.path())).await?;
-        let version = current.s("/metadata/resourceVersion");
-        at_mut(&mut item.object, &["metadata"])["resourceVersion"] = version.into();
+        if let Ok(current) = ctx.call(Call::get(item.path())).await {
+            let version = current.s("/metadata/resourceVersion");
+            at_mut(&mut item.object, &["metadata"])["resourceVersion"] = version.into();
+        }
     }
     ctx.call(query(args, Call::put(path, &item.object), dry_run)?).await
 }

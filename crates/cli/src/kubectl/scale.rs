@@ -63,10 +63,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         is_all: args.all,
         ..Select::default()
     };
-    let (items, faults) = select.items(ctx).await?;
+    let (items, fault) = select.found(ctx).await?.infos();
     if items.is_empty() {
-        Fault::all(faults)?;
-        return Err(Fault::refused("no objects passed to scale"));
+        return Err(fault.unwrap_or_else(|| Fault::refused("no objects passed to scale")));
     }
     if args.resource_version.is_some() && items.len() > 1 {
         return Err(Fault::refused("cannot use --resource-version with multiple resources"));
@@ -82,7 +81,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         }
         report.done(ctx, &object, "scaled")?;
     }
-    Fault::all(faults)
+    fault.map_or(Ok(()), Err)
 }
 
 async fn one(ctx: &Ctx, args: &Scale, item: &Item, dry_run: DryRun) -> Outcome {

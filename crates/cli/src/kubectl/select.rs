@@ -1,5 +1,9 @@
 //! From words on the command line to objects: `TYPE[,TYPE] [NAME…]`, `TYPE/NAME…`, `-f`, `-l`, `--all`.
 
+mod declared;
+mod found;
+mod validate;
+
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -11,8 +15,14 @@ use super::fault::{Fault, quoted};
 use super::files::FileArgs;
 use super::value::Look;
 
+pub(crate) use declared::{Latest, Reading};
+pub(crate) use found::Found;
+
 /// How many objects are asked for at a time, as kubectl does.
 pub(crate) const CHUNK: i64 = 500;
+
+/// What is said when nothing is named.
+pub(crate) const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
 
 /// A kind, and the names that were asked for: none means all that match.
 #[derive(Debug, Clone)]
@@ -57,6 +67,8 @@ pub(crate) struct Select<'a> {
     pub(crate) is_all_namespaces: bool,
     /// Take objects of files as they are and names as given, without asking the server.
     pub(crate) is_local: bool,
+    /// Take objects of files as they are, but ask the server for those that are named.
+    pub(crate) is_lazy: bool,
     /// A kind without a name or selector means all of its objects, as in `get`.
     pub(crate) is_empty_all: bool,
 }
@@ -130,55 +142,53 @@ impl Select<'_> {
         if self.is_all_namespaces { Ok(None) } else { ctx.namespace().map(Some) }
     }
 
-    /// Finds the objects. What is not found is among the faults, so that the others can still be worked on.
-    pub(crate) async fn items(&self, ctx: &Ctx) -> Result<(Vec<Item>, Vec<Fault>), Fault> {
-        let mut items = Vec::new();
-        let mut faults = Vec::new();
+    /// Finds the objects, and what keeps others from being found.
+    pub(crate) async fn found(&self, ctx: &Ctx) -> Result<Found, Fault> {
         if let Some(files) = self.files.filter(|files| !files.is_empty()) {
             files.refuse_words(self.words)?;
-            let (declared, unread) = files.read(ctx)?;
-            faults.extend(unread);
-            for one in declared {
-                match self.declared(ctx, one).await {
-                    Ok(item) => items.push(item),
-                    Err(fault) => faults.push(fault),
-                }
-            }
+            let selector = self.selector;
+            let is_local = self.is_local || self.is_lazy;
+            let latest = if is_local { Latest::No } else { Latest::Object };
+            return files.declared(ctx, Reading { selector, latest, validation: "" }).await;
         }
+        let mut found = Found::default();
         for pick in picks(ctx, self.words).await? {
-            if pick.names.is_empty() {
-                let wants_all = self.is_all
-                    || self.is_empty_all
-                    || self.selector.is_some()
-                    || self.field_selector.is_some();
-                if !wants_all {
-                    return Err(Fault::refused(
-                        "resource(s) were provided, but no name was specified",
-                    ));
-                }
-                match self.list(ctx, &pick.resource).await {
-                    Ok(found) => items.extend(found),
-                    Err(fault) => faults.push(fault),
+            if !pick.names.is_empty() {
+                self.refuse_selector(self.words.iter().any(|word| word.contains('/')))?;
+                for name in &pick.names {
+                    found.steps.push(self.named(ctx, &pick.resource, name).await);
                 }
                 continue;
             }
-            if self.selector.is_some() || self.field_selector.is_some() || self.is_all {
-                return Err(Fault::refused("name cannot be provided when a selector is specified"));
+            let wants_all = self.is_all
+                || self.is_empty_all
+                || self.selector.is_some()
+                || self.field_selector.is_some();
+            if !wants_all {
+                return Err(Fault::refused("resource(s) were provided, but no name was specified"));
             }
-            for name in &pick.names {
-                match self.named(ctx, &pick.resource, name).await {
-                    Ok(item) => items.push(item),
-                    Err(fault) => faults.push(fault),
-                }
+            match self.list(ctx, &pick.resource).await {
+                Ok(items) => found.steps.extend(items.into_iter().map(Ok)),
+                Err(fault) => found.unread.push(fault),
             }
         }
-        Ok((items, faults))
+        Ok(found)
+    }
+
+    fn refuse_selector(&self, is_paired: bool) -> Result<(), Fault> {
+        if self.selector.is_none() && self.field_selector.is_none() && !self.is_all {
+            return Ok(());
+        }
+        Err(Fault::refused(if is_paired {
+            "selectors and the all flag cannot be used when passing resource/name arguments"
+        } else {
+            "name cannot be provided when a selector is specified"
+        }))
     }
 
     /// Finds the objects; anything that is not found is a fault of the whole.
     pub(crate) async fn all_or_fault(&self, ctx: &Ctx) -> Result<Vec<Item>, Fault> {
-        let (items, faults) = self.items(ctx).await?;
-        Fault::all(faults).map(|()| items)
+        self.found(ctx).await?.all_or_fault()
     }
 
     async fn named(&self, ctx: &Ctx, resource: &Resource, name: &str) -> Result<Item, Fault> {
@@ -191,7 +201,7 @@ impl Select<'_> {
         let object = if self.is_local {
             Value::Null
         } else {
-            ctx.call(Call::get(resource.object(Some(&namespace), name))).await?
+            ctx.object(resource, &namespace, name).await?
         };
         let name = name.to_owned();
         Ok(Item { resource: resource.clone(), namespace, name, object, source: String::new() })
@@ -211,47 +221,36 @@ impl Select<'_> {
             })
             .collect())
     }
-
-    async fn declared(&self, ctx: &Ctx, one: super::files::Declared) -> Result<Item, Fault> {
-        let mut item = declared_item(ctx, one).await?;
-        if !self.is_local {
-            item.object = ctx.call(Call::get(item.path())).await?;
-        }
-        Ok(item)
-    }
 }
 
-/// The item that a file's object declares, with the namespace it goes to.
-pub(crate) async fn declared_item(ctx: &Ctx, one: super::files::Declared) -> Result<Item, Fault> {
-    let super::files::Declared { source, mut object } = one;
-    let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
-    let discovery = ctx.discovery().await?;
-    let Some(resource) = discovery.by_kind(version, kind).cloned() else {
-        return Err(Fault::refused(format!(
-            "resource mapping not found for name: {} namespace: {} from {}: no matches for kind {} in version {}\nensure CRDs are installed first",
-            quoted(object.name()),
-            quoted(object.namespace()),
-            quoted(&source),
-            quoted(kind),
-            quoted(version),
-        )));
-    };
-    let mut namespace = String::new();
-    if resource.is_namespaced {
-        let own = object.namespace().to_owned();
-        let wanted = ctx.explicit_namespace();
-        if let Some(wanted) = wanted.filter(|wanted| !own.is_empty() && *wanted != own) {
-            return Err(Fault::refused(format!(
-                "the namespace from the provided object {} does not match the namespace {}. You must pass '--namespace={own}' to perform this operation.",
-                quoted(&own),
-                quoted(&wanted),
-            )));
+impl Ctx {
+    /// One object as the server has it. Of what is not there because its namespace is not, only the namespace is told.
+    pub(crate) async fn object(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, Fault> {
+        match self.call(Call::get(resource.object(Some(namespace), name))).await {
+            Err(fault) => Err(self.lacking(resource, namespace, fault).await),
+            found => found,
         }
-        namespace = if own.is_empty() { ctx.namespace()? } else { own };
-        super::value::at_mut(&mut object, &["metadata"])["namespace"] = namespace.clone().into();
     }
-    let name = object.name().to_owned();
-    Ok(Item { resource, namespace, name, object, source })
+
+    /// What is said of an object that is not there.
+    pub(crate) async fn lacking(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        fault: Fault,
+    ) -> Fault {
+        let is_made = matches!(namespace, "" | "default");
+        if !fault.is_not_found() || !resource.is_namespaced || is_made {
+            return fault;
+        }
+        let asked = self.call(Call::get(format!("/api/v1/namespaces/{namespace}"))).await;
+        asked.err().filter(Fault::is_not_found).unwrap_or(fault)
+    }
 }
 
 /// What is said when a list is refused: the question is repeated, as kubectl does for what it takes for a wrong one.

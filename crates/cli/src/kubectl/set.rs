@@ -160,8 +160,8 @@ async fn change(
         is_local: common.local,
         ..Select::default()
     };
-    let (items, mut faults) = select.items(ctx).await?;
-    for item in items {
+    let mut visit = select.found(ctx).await?.visit();
+    while let Some(item) = visit.next() {
         let done = async {
             let Some(path) = pod_spec(&item.object) else {
                 return Err(Fault::refused(format!(
@@ -193,10 +193,10 @@ async fn change(
             report.done(ctx, &object, message)
         };
         if let Err(fault) = done.await {
-            faults.push(fault);
+            visit.failed(fault);
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 /// Words that name objects, and the changes after them.

@@ -12,6 +12,9 @@ use super::value::Look;
 /// The version of Kubernetes whose kubectl this one is compatible with.
 const COMPATIBLE: &str = "v1.36.2";
 
+/// The kustomize that is in that kubectl. Kustomizations are not built here; who parses the output looks for the line.
+const KUSTOMIZE: &str = "v5.8.1";
+
 /// Show the versions of client and server
 #[derive(Debug, Args)]
 pub(crate) struct Version {
@@ -68,7 +71,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
             "minor": "36",
             "platform": format!("linux/{}", go_arch()),
         },
-        "kustomizeVersion": "",
+        "kustomizeVersion": KUSTOMIZE,
     });
     let mut failed = None;
     if !args.client {
@@ -80,6 +83,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
     match args.output.as_deref() {
         None | Some("") => {
             ctx.line(format!("Client Version: {COMPATIBLE}"))?;
+            ctx.line(format!("Kustomize Version: {KUSTOMIZE}"))?;
             if let Some(server) = document.get("serverVersion") {
                 ctx.line(format!("Server Version: {}", server.s("/gitVersion")))?;
                 skew(ctx, server);

@@ -15,7 +15,7 @@ use super::discovery::Resource;
 use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
 use super::report::{DryRun, Report, ReportArgs};
-use super::select::{Select, picks};
+use super::select::{Item, Select, picks};
 use super::time::parse_duration;
 use super::value::Look;
 
@@ -66,7 +66,7 @@ pub(crate) enum Seen {
 
 pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
     if args.goals.is_empty() {
-        return Err(Fault::refused("unrecognized condition: \"\""));
+        return Err(Fault::refused("unrecognized condition: []"));
     }
     let goals: Vec<Goal> =
         args.goals.iter().map(|goal| Goal::parse(goal)).collect::<Result<_, _>>()?;
@@ -76,6 +76,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
             Fault::refused(format!("invalid argument \"{}\" for \"--timeout\" flag", args.timeout))
         })?,
     };
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused(super::select::NOTHING_NAMED));
+    }
     let deadline = Instant::now() + limit;
     let report = Report::new(&args.report, DryRun::None)?;
     let wants_deletion = goals.iter().any(|goal| matches!(goal, Goal::Delete));
@@ -91,45 +94,52 @@ pub(crate) async fn run(ctx: &Ctx, args: Wait) -> Outcome {
     if goals.iter().any(|goal| matches!(goal, Goal::Create)) {
         until_made(ctx, &select, deadline).await?;
     }
-    let (items, faults) = select.items(ctx).await?;
-    let faults = faults.into_iter().filter(|fault| !(wants_deletion && fault.is_not_found()));
-    Fault::all(faults.collect())?;
-    if items.is_empty() && !wants_deletion {
-        return Err(Fault::refused("no matching resources found"));
-    }
-    for item in items {
+    let found = select.found(ctx).await?;
+    let is_nothing = found.count() == 0;
+    let mut visit = found.visit();
+    while let Some(item) = visit.next() {
         for goal in &goals {
-            let object = match goal {
-                Goal::Delete => {
-                    let uid = item.object.s("/metadata/uid");
-                    until_gone(
-                        ctx,
-                        &item.resource,
-                        &item.namespace,
-                        &item.name,
-                        Some(uid),
-                        Some(deadline),
-                    )
-                    .await?;
-                    item.object.clone()
-                }
-                Goal::Create => item.object.clone(),
-                other => {
-                    let watched = Watched {
-                        ctx,
-                        resource: &item.resource,
-                        namespace: &item.namespace,
-                        name: &item.name,
-                    };
-                    let seen = watched.until(Some(deadline), |object| other.judge(object)).await;
-                    seen.map_err(|fault| unmet(fault, limit))?
-                }
+            let told = match reached(ctx, goal, &item, deadline, limit).await {
+                Ok(object) => report.done(ctx, &object, goal.told()).and_then(|()| ctx.flush()),
+                Err(fault) => Err(fault),
             };
-            report.done(ctx, &object, goal.told())?;
-            ctx.flush()?;
+            if let Err(fault) = told {
+                visit.failed(fault);
+                break;
+            }
         }
     }
-    Ok(())
+    let fault = visit.end().err();
+    let fault = if wants_deletion { fault.and_then(Fault::without_not_found) } else { fault };
+    match fault {
+        Some(fault) => Err(fault),
+        None if is_nothing && !wants_deletion => Err(Fault::refused("no matching resources found")),
+        None => Ok(()),
+    }
+}
+
+/// Waits until an object is as it should be; the object as it is then.
+async fn reached(
+    ctx: &Ctx,
+    goal: &Goal,
+    item: &Item,
+    deadline: Instant,
+    limit: Duration,
+) -> Result<Value, Fault> {
+    let Item { resource, namespace, name, object, .. } = item;
+    match goal {
+        Goal::Delete => {
+            let uid = object.s("/metadata/uid");
+            until_gone(ctx, resource, namespace, name, Some(uid), Some(deadline)).await?;
+            Ok(object.clone())
+        }
+        Goal::Create => Ok(object.clone()),
+        other => {
+            let watched = Watched { ctx, resource, namespace, name };
+            let seen = watched.until(Some(deadline), |object| other.judge(object)).await;
+            seen.map_err(|fault| unmet(fault, limit))
+        }
+    }
 }
 
 /// With no time to wait, kubectl says it otherwise.
@@ -147,9 +157,10 @@ async fn until_made(ctx: &Ctx, select: &Select<'_>, deadline: Instant) -> Outcom
     // Complains of unknown kinds before waiting.
     picks(ctx, select.words).await?;
     loop {
-        let (items, faults) = select.items(ctx).await?;
-        let others: Vec<Fault> = faults.into_iter().filter(|fault| !fault.is_not_found()).collect();
-        Fault::all(others)?;
+        let (items, fault) = select.found(ctx).await?.infos();
+        if let Some(fault) = fault.and_then(Fault::without_not_found) {
+            return Err(fault);
+        }
         if !items.is_empty() {
             return Ok(());
         }

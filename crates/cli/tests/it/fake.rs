@@ -88,6 +88,9 @@ async fn answer(
     };
     let mut state = state.lock().unwrap();
     state.requests.push(format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body)));
+    if let Some(name) = head.uri.path().strip_prefix("/files/") {
+        return Ok(file(name));
+    }
     let (code, value) = state.handle(
         &head.method,
         head.uri.path(),
@@ -109,6 +112,20 @@ async fn answer(
         response.headers_mut().insert("warning", warning.parse().unwrap());
     }
     Ok(response)
+}
+
+/// A file that is there, one that is elsewhere, one that is not there, and one that cannot be served.
+fn file(name: &str) -> Response<Full<Bytes>> {
+    const TEXT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: far}\n";
+    let response = match name {
+        "file.yaml" => Response::builder().body(Full::from(TEXT)),
+        "moved" => {
+            Response::builder().status(302).header("location", "file.yaml").body(Full::default())
+        }
+        "broken" => Response::builder().status(500).body(Full::default()),
+        _ => Response::builder().status(404).body(Full::default()),
+    };
+    response.unwrap()
 }
 
 fn discovery(group: &str) -> Value {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "a comparison that is left out is told")]
 
 mod fake;
+mod files;
 
 use std::io::{self, Write};
 use std::process::Command;
@@ -188,7 +189,6 @@ fn get_writes_objects_as_a_real_kubectl_does() {
         "get pods -o custom-columns=N:.metadata.name,I:.spec.containers[*].image,X:.x",
         "get pods -o 'go-template={{range .items}}{{.metadata.name}} {{len .spec.containers}}{{\"\\n\"}}{{end}}'",
         "get cm cm -o 'go-template={{.data}}'",
-        "get pods -o nonsense",
     ]);
 }
 
@@ -253,7 +253,12 @@ fn files_that_are_wrong_are_refused_in_kubectls_words() {
     check(
         "kind.yaml",
         "apiVersion: v1\nkind: pod\nmetadata: {name: x}\n",
-        "error: resource mapping not found for name: \"x\" namespace: \"\" from \"F\": no matches for kind \"pod\" in version \"v1\"\nensure CRDs are installed first\n",
+        "error: error validating \"F\": error validating data: failed to check CRD: failed to list CRDs: the server could not find the requested resource; if you choose to ignore these errors, turn validation off with --validate=false\n",
+    );
+    check(
+        "group.yaml",
+        "apiVersion: no.such/v1\nkind: Pod\nmetadata: {name: x}\n",
+        "error: resource mapping not found for name: \"x\" namespace: \"\" from \"F\": no matches for kind \"Pod\" in version \"no.such/v1\"\nensure CRDs are installed first\n",
     );
     check(
         "there.yaml",
@@ -351,6 +356,40 @@ fn flags_are_read_as_kubectl_reads_them() {
             1,
             "error: unknown flag: --nonsense\nSee 'kubectl get --help' for usage.\n",
         ),
+        ("version --client", 0, ""),
+        ("label pod web =x", 1, "error: at least one label update is required\n"),
+        ("annotate pod web a=b", 0, ""),
+        // The same once more is no change.
+        ("annotate pod web a=b", 0, ""),
+        (
+            "get pods --subresource=status",
+            1,
+            "error: subresource cannot be used when bulk resources are specified\n",
+        ),
+        ("config set a.b c", 1, "error: unable to parse a.b after [] at api.Config\n"),
+        ("config unset users.nosuch", 0, ""),
+        (
+            "create token t --bound-object-uid=x",
+            1,
+            "error: --bound-object-uid can only be set if --bound-object-kind is provided\n",
+        ),
+        ("create cm c --from-file==x", 1, "error: key name for file path x missing\n"),
+        (
+            "delete ns nosuch -n default",
+            1,
+            "Warning: deleting cluster-scoped resources, not scoped to the provided namespace\nError from server (NotFound): namespaces \"nosuch\" not found\n",
+        ),
+        (
+            "get pods -n empty -o jsonpath={.items[0].metadata.name}",
+            1,
+            "error: error executing jsonpath \"{.items[0].metadata.name}\": Error executing template: array index out of bounds: index 0, length 0. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{.items[0].metadata.name}\n\tobject given to jsonpath engine was:\n\t\tmap[string]interface {}{\"apiVersion\":\"v1\", \"items\":[]interface {}{}, \"kind\":\"List\", \"metadata\":map[string]interface {}{\"resourceVersion\":\"\"}}\n\n\n",
+        ),
+        (
+            "get pods -o nonsense",
+            1,
+            "error: unable to match a printer suitable for the output format \"nonsense\", allowed formats are: custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml\n",
+        ),
+        ("wait pod/web", 1, "error: unrecognized condition: []\n"),
         ("nonsense", 1, "error: unknown command \"nonsense\" for \"kubectl\"\n"),
         ("run p", 1, "error: required flag(s) \"image\" not set\n"),
         // A client's dry run does not ask whether the server serves the kind.
@@ -358,7 +397,7 @@ fn flags_are_read_as_kubectl_reads_them() {
         (
             "create rolebinding r --role=x --user=eve",
             1,
-            "error: no matches for kind \"RoleBinding\" in version \"rbac.authorization.k8s.io/v1\"\n",
+            "error: failed to create rolebinding: the server could not find the requested resource (post rolebindings.rbac.authorization.k8s.io)\n",
         ),
     ] {
         let said = cluster.ours(line);

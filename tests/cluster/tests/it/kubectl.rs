@@ -70,7 +70,9 @@ pub(crate) fn of_any_version(text: &str) -> String {
 }
 
 fn of_any_version_line(line: &str) -> String {
-    let mut line = line.replace(" from default namespace", "");
+    // KYAML came with v1.34; `wait` without a condition shows an empty list since then.
+    let mut line = line.replace(" from default namespace", "").replace("kyaml,", "");
+    line = line.replace("unrecognized condition: []", "unrecognized condition: \"\"");
     if let Some(name) = newest_name() {
         line = line.replace(&name, "kubectl");
     }

@@ -722,18 +722,6 @@ fn s68_cluster_info_dump_is_all_that_there_is_to_look_at() {
 }
 
 #[test]
-fn kustomizations_are_refused_in_one_sentence() {
-    on_cluster(|it| {
-        for args in [vec!["kustomize", "."], vec!["apply", "-k", "."], vec!["get", "-k", "."]] {
-            let ran = it.kubectl(&args);
-            assert_eq!(ran.code, 1, "{ran:?}");
-            assert!(ran.err.starts_with("error: kustomizations are not supported: "), "{ran:?}");
-            assert_eq!((ran.err.lines().count(), ran.out.as_str()), (1, ""), "{ran:?}");
-        }
-    });
-}
-
-#[test]
 fn s68_auth_reconcile_adds_what_is_missing_and_takes_away_what_is_too_much() {
     on_cluster(|it| {
         let each = RECONCILE.iter();

@@ -23,6 +23,7 @@ mod instances;
 mod kills;
 mod kubectl;
 mod kubectl_compare;
+mod kubectl_files;
 mod kubectl_objects;
 mod kubectl_streams;
 mod life;

@@ -9,7 +9,7 @@ use super::super::fault::{Fault, Outcome, quoted};
 use super::super::files::FileArgs;
 use super::super::kinds::schema_of;
 use super::super::report::{DryRun, DryRunArgs, Report, ReportArgs};
-use super::super::select::{Item, declared_item};
+use super::super::select::{Item, Reading};
 use super::super::value::{Look, at_mut};
 use super::cover::{Rule, beyond};
 
@@ -50,19 +50,19 @@ pub(super) async fn run(ctx: &Ctx, args: Reconcile) -> Outcome {
     }
     let dry_run = args.dry_run.parse()?;
     let report = Report::typed(&args.report, dry_run)?;
-    let (declared, mut faults) = args.files.read(ctx)?;
-    for one in declared {
-        let reconciled = async {
-            let item = decoded(declared_item(ctx, one).await?)?;
-            reconcile(ctx, &args, &report, dry_run, item).await
+    let mut visit = args.files.declared(ctx, Reading::default()).await?.visit();
+    while let Some(item) = visit.next() {
+        let reconciled = match decoded(item) {
+            Ok(item) => reconcile(ctx, &args, &report, dry_run, item).await,
+            Err(fault) => Err(fault),
         };
-        match reconciled.await {
+        match reconciled {
             Err(Fault::Closed) => return Err(Fault::Closed),
-            Err(fault) => faults.push(fault),
+            Err(fault) => visit.failed(fault),
             Ok(()) => {}
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 /// The item as a struct of its kind takes it.

@@ -210,6 +210,11 @@ pub(super) fn set_cluster(ctx: &Ctx, args: SetCluster) -> Outcome {
 
 pub(super) fn set_credentials(ctx: &Ctx, args: SetCredentials) -> Outcome {
     let flags = &ctx.globals;
+    if flags.token.is_some() && (args.username.is_some() || args.password.is_some()) {
+        return Err(Fault::refused(
+            "you cannot specify more than one authentication method at the same time: --token, --username/--password",
+        ));
+    }
     let (path, mut config) = target(ctx, |config| config.user(&args.name).is_some())?;
     if config.user(&args.name).is_none() {
         config.users.push(NamedUser { name: args.name.clone(), user: User::default() });
@@ -317,7 +322,27 @@ fn edited(ctx: &Ctx, edit: impl FnOnce(&mut Value) -> Outcome) -> Outcome {
     Ok(())
 }
 
+/// Refuses a path that begins with what a kubeconfig does not have.
+fn check_property(path: &str) -> Outcome {
+    const PROPERTIES: [&str; 8] = [
+        "apiVersion",
+        "clusters",
+        "contexts",
+        "current-context",
+        "extensions",
+        "kind",
+        "preferences",
+        "users",
+    ];
+    let head = path.split('.').next().unwrap_or(path);
+    if PROPERTIES.contains(&head) {
+        return Ok(());
+    }
+    Err(Fault::refused(format!("unable to parse {path} after [] at api.Config")))
+}
+
 pub(super) fn set_property(ctx: &Ctx, args: &SetProperty) -> Outcome {
+    check_property(&args.name)?;
     edited(ctx, |document| {
         let (place, field) = place(document, &args.name)?;
         let value = match args.value.as_str() {
@@ -332,15 +357,18 @@ pub(super) fn set_property(ctx: &Ctx, args: &SetProperty) -> Outcome {
 }
 
 pub(super) fn unset(ctx: &Ctx, args: &Name) -> Outcome {
+    check_property(&args.name)?;
     edited(ctx, |document| {
         let parts: Vec<&str> = args.name.splitn(2, '.').collect();
         // `contexts.NAME` takes the whole entry away.
         if let [head @ ("clusters" | "contexts" | "users"), name] = parts.as_slice()
             && let Some(list) = document[*head].as_array_mut()
-            && let Some(at) = list.iter().position(|one| one["name"] == **name)
         {
-            list.remove(at);
-            return Ok(());
+            let before = list.len();
+            list.retain(|one| one["name"] != **name);
+            if list.len() < before || !name.contains('.') {
+                return Ok(());
+            }
         }
         let (place, field) = place(document, &args.name)?;
         object_mut(place).remove(&field);

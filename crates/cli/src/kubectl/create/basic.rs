@@ -53,7 +53,7 @@ pub(super) struct Token {
     #[arg(long)]
     audience: Vec<String>,
     /// How long the token is good
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     duration: Option<String>,
     /// Pod, Secret or Node
     #[arg(long)]
@@ -72,10 +72,26 @@ pub(super) struct Token {
 }
 
 impl Token {
+    /// Refuses an object to bind to of which no kind is given.
+    fn check_bound(&self) -> Outcome {
+        if self.bound_object_kind.is_none() {
+            let given = [("name", &self.bound_object_name), ("uid", &self.bound_object_uid)];
+            if let Some((flag, _)) = given.iter().find(|(_, value)| value.is_some()) {
+                return Err(Fault::refused(format!(
+                    "--bound-object-{flag} can only be set if --bound-object-kind is provided"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         let mut spec = json!({});
         if !self.audience.is_empty() {
             spec["audiences"] = json!(self.audience);
+        }
+        if self.duration.as_ref().is_some_and(|text| text.starts_with('-')) {
+            return Err(Fault::refused("--duration must be greater than or equal to 0"));
         }
         if let Some(text) = &self.duration {
             let length = parse_duration(text).ok_or_else(|| {
@@ -88,13 +104,14 @@ impl Token {
                 spec["expirationSeconds"] = length.as_secs().into();
             }
         }
+        self.check_bound()?;
         if let Some(kind) = &self.bound_object_kind {
             let version = match kind.as_str() {
                 "Pod" | "Secret" | "Node" => "v1",
-                other => {
-                    return Err(Fault::refused(format!(
-                        "supported --bound-object-kind values are Node, Pod, Secret, not {other}"
-                    )));
+                _ => {
+                    return Err(Fault::refused(
+                        "supported --bound-object-kind values are Node, Pod, Secret",
+                    ));
                 }
             };
             let name = self.bound_object_name.as_deref().unwrap_or_default();

@@ -152,8 +152,8 @@ impl Secret {
                     None => Err(Fault::refused(format!("{flag} must be specified"))),
                 };
                 let data = vec![
-                    ("tls.crt".to_owned(), file("cert", &args.cert)?),
-                    ("tls.key".to_owned(), file("key", &args.key)?),
+                    ("tls.crt".to_owned(), pem("certificate", file("cert", &args.cert)?)?),
+                    ("tls.key".to_owned(), pem("key", file("key", &args.key)?)?),
                 ];
                 let data = encoded(data, &args.name)?;
                 (secret(&args.name, Some("kubernetes.io/tls"), data), args.common)
@@ -161,6 +161,15 @@ impl Secret {
         };
         common.submit(ctx, object, Some("failed to create secret")).await
     }
+}
+
+/// Refuses what cannot be half of a pair of key and certificate.
+fn pem(what: &str, bytes: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    const HEAD: &[u8] = b"-----BEGIN ";
+    if bytes.windows(HEAD.len()).any(|part| part == HEAD) {
+        return Ok(bytes);
+    }
+    Err(Fault::refused(format!("tls: failed to find any PEM data in {what} input")))
 }
 
 fn registry(args: &DockerRegistry) -> Result<Value, Fault> {
@@ -280,6 +289,15 @@ impl Sources {
 
 fn from_file(source: &str, data: &mut Vec<(String, Vec<u8>)>) -> Result<(), Fault> {
     let (key, path) = match source.split_once('=') {
+        Some(("", path)) => {
+            return Err(Fault::refused(format!("key name for file path {path} missing")));
+        }
+        Some((key, "")) => {
+            return Err(Fault::refused(format!("file path for key name {key} missing")));
+        }
+        Some((_, path)) if path.contains('=') => {
+            return Err(Fault::refused("key names or file paths cannot contain '='"));
+        }
         Some((key, path)) => (Some(key), Path::new(path)),
         None => (None, Path::new(source)),
     };

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::context::Ctx;
-use super::super::discovery::unserved;
+use super::super::discovery::unserved_in_group;
 use super::super::fault::{Fault, Outcome, quoted};
 use super::super::labels::pairs;
 use super::super::rules::STANDARD_VERBS;
@@ -121,7 +121,7 @@ impl Rules {
             } else {
                 let name = name.trim_end_matches('.');
                 let found = ctx.discovery().await?.find(name);
-                let found = found.ok_or_else(|| Fault::Bare(unserved(name)))?;
+                let found = found.ok_or_else(|| Fault::Bare(unserved_in_group(name)))?;
                 (found.group.clone(), found.plural.clone())
             };
             let resource = sub.map_or(plural.clone(), |sub| format!("{plural}/{sub}"));
@@ -183,6 +183,13 @@ impl ClusterRole {
             "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": {"name": self.name}, "rules": null,
         });
         if let Some(labels) = &self.aggregation_rule {
+            let rules = &self.rules;
+            let has_more = [&rules.verb, &rules.resource, &rules.resource_name, &self.urls];
+            if has_more.iter().any(|values| !values.is_empty()) {
+                return Err(Fault::refused(
+                    "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames",
+                ));
+            }
             let labels = pairs(labels).ok_or_else(|| {
                 Fault::refused(format!(
                     "invalid argument {} for \"--aggregation-rule\" flag: malformed pair, expect string=string\nSee 'kubectl create clusterrole --help' for usage.",

@@ -229,22 +229,7 @@ fn environment(page: &mut Page, container: &Value, pod: Option<&Value>) {
 /// The fields of a Pod that kubectl can show: those of its metadata.
 fn pod_field(pod: &Value, path: &str) -> Option<String> {
     let field = path.strip_prefix("metadata.")?;
-    if let Some((map, rest)) = field.split_once('[') {
-        let key = rest.strip_suffix(']')?.trim_matches(['\'', '"']);
-        return pod["metadata"][map].get(key).map(shown);
-    }
-    match field {
-        "name" | "namespace" | "uid" => Some(shown(&pod["metadata"][field])),
-        "labels" | "annotations" => {
-            let entries = pod.entries(&format!("/metadata/{field}"));
-            let lines: Vec<String> = entries
-                .iter()
-                .map(|(key, value)| format!("{key}={}", quoted(&shown(value))))
-                .collect();
-            Some(lines.join("\n"))
-        }
-        _ => None,
-    }
+    matches!(field, "name" | "namespace").then(|| shown(&pod["metadata"][field]))
 }
 
 fn mounts(page: &mut Page, container: &Value) {

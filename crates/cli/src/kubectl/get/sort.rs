@@ -16,7 +16,7 @@ pub(super) fn objects(objects: &mut [Value], path: &str) -> Result<(), Fault> {
         keyed.push((key(&path, object)?, object.take()));
     }
     require(&keyed, &path)?;
-    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    sort(&mut keyed);
     for (slot, (_, object)) in objects.iter_mut().zip(keyed) {
         *slot = object;
     }
@@ -37,7 +37,7 @@ pub(super) fn tables(shown: &mut Vec<(usize, Value)>, path: &str) -> Result<(), 
     let keyed = shown.drain(..).map(|(index, table)| Ok((key(&path, &table)?, (index, table))));
     let mut keyed = keyed.collect::<Result<Vec<_>, Fault>>()?;
     require(&keyed, &path)?;
-    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    sort(&mut keyed);
     shown.extend(keyed.into_iter().map(|(_, one)| one));
     Ok(())
 }
@@ -54,13 +54,13 @@ fn rows(table: &mut Value, path: &str) -> Result<(), Fault> {
         keyed.push((key(&path, &object)?, row));
     }
     require(&keyed, &path)?;
-    keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+    sort(&mut keyed);
     rows.extend(keyed.into_iter().map(|(_, row)| row));
     Ok(())
 }
 
 fn key(path: &JsonPath, object: &Value) -> Result<Option<Value>, Fault> {
-    Ok(path.results(object, true)?.into_iter().next())
+    Ok(path.find(object, true).map_err(Fault::refused)?.into_iter().next())
 }
 
 /// A field that no object has is a mistake.
@@ -73,6 +73,29 @@ fn require<T>(keyed: &[(Option<Value>, T)], path: &JsonPath) -> Result<(), Fault
         )));
     }
     Ok(())
+}
+
+/// The most that Go sorts by insertion.
+const INSERTION_MAX: usize = 12;
+
+/// Sorts as Go's `sort.Sort` does. To kubectl what lacks the field is less than everything, also than what lacks it too: of few,
+/// which Go sorts by insertion, these come in the reverse order.
+fn sort<T>(keyed: &mut [(Option<Value>, T)]) {
+    if keyed.len() > INSERTION_MAX {
+        keyed.sort_by(|(left, _), (right, _)| compare(left.as_ref(), right.as_ref()));
+        return;
+    }
+    for end in 1..keyed.len() {
+        let mut at = end;
+        while at > 0 && is_less(keyed[at].0.as_ref(), keyed[at - 1].0.as_ref()) {
+            keyed.swap(at, at - 1);
+            at -= 1;
+        }
+    }
+}
+
+fn is_less(left: Option<&Value>, right: Option<&Value>) -> bool {
+    left.is_none() || compare(left, right) == Ordering::Less
 }
 
 fn compare(left: Option<&Value>, right: Option<&Value>) -> Ordering {

@@ -59,13 +59,13 @@ pub(crate) async fn run(ctx: &Ctx, args: Taint) -> Outcome {
     let report = Report::new(&args.report, dry_run)?;
     let select =
         Select { words, selector: args.selector.as_deref(), is_all: args.all, ..Select::default() };
-    let (items, mut faults) = select.items(ctx).await?;
-    for item in items {
+    let mut visit = select.found(ctx).await?.visit();
+    while let Some(item) = visit.next() {
         if let Err(fault) = one(ctx, &args, &wanted, &report, dry_run, &item).await {
-            faults.push(fault);
+            visit.failed(fault);
         }
     }
-    Fault::all(faults)
+    visit.end()
 }
 
 fn parse(text: &str) -> Result<Wanted, Fault> {

@@ -37,9 +37,16 @@ impl Columns {
     /// Parses a file of two lines: headers, and paths below them.
     pub(crate) fn parse_file(text: &str) -> Result<Self, Fault> {
         let mut lines = text.lines();
-        let headers: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-        let paths: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
-        if headers.is_empty() || headers.len() != paths.len() {
+        let mut words = |what: &str| {
+            let line = lines.next().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            line.ok_or_else(|| {
+                Fault::refused(format!(
+                    "invalid template, missing {what} line. Expected format is one line of space separated headers, one line of space separated column specs."
+                ))
+            })
+        };
+        let (headers, paths) = (words("header")?, words("spec")?);
+        if headers.len() != paths.len() {
             return Err(Fault::refused(format!(
                 "number of headers ({}) and field specifications ({}) don't match",
                 headers.len(),
@@ -73,7 +80,7 @@ impl Columns {
 }
 
 fn cell(path: &JsonPath, object: &Value) -> Result<String, Fault> {
-    let found = path.results(object, true)?;
+    let found = path.find(object, true).map_err(Fault::refused)?;
     if found.is_empty() {
         return Ok("<none>".into());
     }

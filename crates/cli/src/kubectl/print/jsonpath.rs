@@ -98,9 +98,14 @@ impl JsonPath {
 
     /// The values that the template's paths find, in order.
     pub(crate) fn results(&self, object: &Value, allow_missing: bool) -> Result<Vec<Value>, Fault> {
+        self.find(object, allow_missing).map_err(|why| self.failed(object, &why))
+    }
+
+    /// The same, with what is wrong in few words.
+    pub(crate) fn find(&self, object: &Value, allow_missing: bool) -> Result<Vec<Value>, String> {
         let scope = eval::Scope { root: object, allow_missing };
         let mut found = Vec::new();
-        scope.values(&self.pieces, object, &mut found).map_err(|why| self.failed(object, &why))?;
+        scope.values(&self.pieces, object, &mut found)?;
         Ok(found)
     }
 

@@ -64,7 +64,7 @@ impl Goal {
             Self::Delete | Self::Create => true,
             Self::Condition { name, status } => has_condition(object, name, status),
             Self::Field { path, wanted } => {
-                let found = path.results(object, true)?;
+                let found = path.find(object, true).map_err(Fault::refused)?;
                 match (found.as_slice(), wanted) {
                     ([], _) => false,
                     (_, None) => true,

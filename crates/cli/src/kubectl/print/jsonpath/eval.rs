@@ -94,7 +94,7 @@ impl<'a> Scope<'a> {
                         return Err(format!("{} is not array or slice", shown(value)));
                     };
                     if *is_index {
-                        found.extend(self.index(items, start.unwrap_or(0))?);
+                        found.push(index(items, start.unwrap_or(0))?);
                     } else {
                         found.extend(slice(items, *start, *end, *step)?);
                     }
@@ -118,16 +118,6 @@ impl<'a> Scope<'a> {
         Ok(found)
     }
 
-    fn index(&self, items: &'a [Value], index: i64) -> Result<Option<&'a Value>, String> {
-        let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
-        let at = if index < 0 { index + length } else { index };
-        let found = usize::try_from(at).ok().and_then(|at| items.get(at));
-        if found.is_none() && !self.allow_missing {
-            return Err(format!("array index out of bounds: index {index}, length {length}"));
-        }
-        Ok(found)
-    }
-
     fn passes(
         &self,
         item: &'a Value,
@@ -143,11 +133,11 @@ impl<'a> Scope<'a> {
                 Operand::Value(value) => Ok(vec![value.clone()]),
             }
         };
-        let left = side(left)?;
+        let left = side(left);
         let Some(right) = right else {
-            return Ok(!left.is_empty());
+            return Ok(left.is_ok_and(|left| !left.is_empty()));
         };
-        let right = side(right)?;
+        let (left, right) = (left?, side(right)?);
         if left.is_empty() || right.is_empty() {
             return Ok(false);
         }
@@ -177,17 +167,42 @@ fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     }
 }
 
+/// An item of a list; that there is none is a mistake even where missing keys are none.
+fn index(items: &[Value], index: i64) -> Result<&Value, String> {
+    let length = length(items);
+    let at = if index < 0 { index + length } else { index };
+    let found = usize::try_from(at).ok().and_then(|at| items.get(at));
+    found.ok_or_else(|| format!("array index out of bounds: index {at}, length {length}"))
+}
+
+fn length(items: &[Value]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
+}
+
 fn slice(
     items: &[Value],
     start: Option<i64>,
     end: Option<i64>,
     step: i64,
 ) -> Result<Vec<&Value>, String> {
-    let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let clamp = |at: i64| (if at < 0 { at + length } else { at }).clamp(0, length);
-    let (start, end) = (clamp(start.unwrap_or(0)), clamp(end.unwrap_or(length)));
+    let length = length(items);
+    let place = |at: i64| if at < 0 { at + length } else { at };
+    let (start, end) = (place(start.unwrap_or(0)), place(end.unwrap_or(length)));
+    if start == end {
+        return Ok(Vec::new());
+    }
+    let outside = |at: i64| Err(format!("array index out of bounds: index {at}, length {length}"));
+    if start < 0 || start >= length {
+        return outside(start);
+    }
+    if end < 0 || end > length {
+        return outside(end - 1);
+    }
+    if start > end {
+        return Err(format!("starting index {start} is greater than ending index {end}"));
+    }
     let step = usize::try_from(step).ok().filter(|step| *step > 0).ok_or("step must be >= 0")?;
-    let range = usize::try_from(start).unwrap_or(0)..usize::try_from(end.max(start)).unwrap_or(0);
+    let range = usize::try_from(start).unwrap_or(0)..usize::try_from(end).unwrap_or(0);
     Ok(items[range].iter().step_by(step).collect())
 }
 
