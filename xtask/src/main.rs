@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask test` is what a change must pass, `cargo xtask tidy` checks the house
-//! rules, `cargo xtask fuzz` feeds the parsers, `cargo xtask schema` makes the fact table.
+//! rules, `cargo xtask fuzz` feeds the parsers, `cargo xtask files` lists what each file decides, `cargo xtask schema` makes the fact table.
 
+mod files;
 mod fuzz;
 mod schema;
 mod test;
@@ -14,11 +15,12 @@ fn main() -> ExitCode {
     let (task, rest) =
         args.split_first().map_or(("", args.as_slice()), |(task, rest)| (task, rest));
     let result = match task {
+        "files" => files::run(),
         "fuzz" => fuzz::run(rest),
         "schema" => schema::run(),
         "test" => test::run(),
         "tidy" => tidy::run(),
-        other => Err(format!("unknown task {other:?}; there are: fuzz, schema, test, tidy")),
+        other => Err(format!("unknown task {other:?}; there are: files, fuzz, schema, test, tidy")),
     };
     match result {
         Ok(report) => {

@@ -6,7 +6,8 @@
 //! - No test is ignored but those that others start ([`IGNORED`]).
 //! - Plural resource names stand in the registry (and in tests), nowhere else.
 //! - The two READMEs have the same headings, commands and tables in the same order.
-//! - Every path that the page on architecture names is there ([`crate::tidy_paths`]).
+//! - Every path that the page on architecture names is there ([`crate::tidy_paths`]), and the list of files is current
+//!   ([`crate::files`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -95,6 +96,7 @@ pub(crate) fn run() -> Result<String, String> {
     ignored(&mut problems)?;
     readmes(&mut problems);
     paths(&mut problems)?;
+    problems.extend(crate::files::problem(&files));
     if problems.is_empty() {
         return Ok(format!("tidy: {} files, {} known offenders", files.len(), known.len()));
     }
@@ -133,7 +135,7 @@ fn doors(problems: &mut Vec<String>) -> Result<(), String> {
 }
 
 /// All Rust files of production code.
-fn sources() -> Result<Vec<PathBuf>, String> {
+pub(crate) fn sources() -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for root in ["crates", "xtask", "bench"] {
         walk(Path::new(root), &mut files)?;

@@ -9,6 +9,7 @@ pub mod authn;
 mod authz;
 mod bootstrap;
 mod call;
+mod custom_kinds;
 mod discovery;
 mod encoding;
 mod event_bytes;

@@ -7,6 +7,7 @@ use podo_api::Status;
 
 use crate::api::Api;
 use crate::authn::{Authenticator, Peer};
+use crate::custom_kinds;
 use crate::discovery;
 use crate::health::Health;
 use crate::http::{InFlight, Response};
@@ -52,6 +53,9 @@ impl Server {
             return Ok(response);
         }
         if let Some(response) = openapi::serve(parts, path, options) {
+            return Ok(response);
+        }
+        if let Some(response) = custom_kinds::serve(&self.api, parts, path, options) {
             return Ok(response);
         }
         if let Some(response) = self.health.serve(self, path, options) {

@@ -77,13 +77,12 @@ pub(crate) fn tolerates(pod: &PodInfo, taint: &Value) -> bool {
 }
 
 fn node_affinity(pod: &PodInfo, name: &str, node: &NodeInfo) -> Result<(), Refusal> {
-    let label = |key: &str| node.object.as_ref().and_then(|object| object.label(key));
-    let is_selected = pod.node_selector.iter().all(|(key, value)| label(key) == Some(value));
+    let is_selected = pod.node_selector.iter().all(|(key, value)| node.label(key) == Some(value));
     let is_wanted = match &*pod.node_affinity {
         Value::Null => true,
         affinity => tree::items_at(affinity, &["nodeSelectorTerms"])
             .iter()
-            .any(|term| fits_term(term, name, &label)),
+            .any(|term| fits_term(term, name, node)),
     };
     if is_selected && is_wanted {
         return Ok(());
@@ -92,14 +91,14 @@ fn node_affinity(pod: &PodInfo, name: &str, node: &NodeInfo) -> Result<(), Refus
 }
 
 /// A term without requirements matches nothing.
-fn fits_term<'a>(term: &Value, name: &'a str, label: &dyn Fn(&str) -> Option<&'a str>) -> bool {
+pub(crate) fn fits_term(term: &Value, name: &str, node: &NodeInfo) -> bool {
     let expressions = tree::items_at(term, &["matchExpressions"]);
     let fields = tree::items_at(term, &["matchFields"]);
     if expressions.is_empty() && fields.is_empty() {
         return false;
     }
     let field = |key: &str| (key == "metadata.name").then_some(name);
-    expressions.iter().all(|requirement| fits(requirement, label))
+    expressions.iter().all(|requirement| fits(requirement, &|key| node.label(key)))
         && fields.iter().all(|requirement| fits(requirement, &field))
 }
 

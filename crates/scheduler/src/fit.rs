@@ -65,24 +65,22 @@ fn listed(counts: &BTreeMap<&str, usize>) -> String {
 /// The node for a Pod. Of equally good ones, `turn` chooses, so that the choice can be made to alternate.
 pub fn schedule(snapshot: &Snapshot, pod: &PodInfo, turn: usize) -> Result<Box<str>, FitError> {
     let mut refusals = Vec::new();
-    let mut best: Vec<&str> = Vec::new();
-    let mut best_score = i64::MIN;
+    let mut fitting = Vec::new();
     let mut node_count = 0;
     for (name, node) in snapshot.nodes() {
         node_count += 1;
-        if let Err(refusal) = filter::check(pod, name, node) {
-            refusals.push(refusal);
-            continue;
-        }
-        let score = score::score(pod, node);
-        if score > best_score {
-            best.clear();
-            best_score = score;
-        }
-        if score == best_score {
-            best.push(name);
+        match filter::check(pod, name, node) {
+            Ok(()) => fitting.push((name, node)),
+            Err(refusal) => refusals.push(refusal),
         }
     }
+    let scores = score::scores(pod, &fitting);
+    let best_score = scores.iter().max();
+    let scored = fitting.iter().zip(&scores);
+    let best: Vec<&str> = scored
+        .filter(|(_, score)| Some(*score) == best_score)
+        .map(|((name, _), _)| *name)
+        .collect();
     match best.len() {
         0 => Err(FitError { node_count, refusals }),
         count => Ok(best[turn % count].into()),

@@ -48,6 +48,11 @@ impl Default for NodeInfo {
 }
 
 impl NodeInfo {
+    /// The value of a label.
+    pub(crate) fn label(&self, key: &str) -> Option<&str> {
+        self.object.as_ref().and_then(|object| object.label(key))
+    }
+
     /// Takes over what a node's object says; what runs there stays. Says whether anything changed that a filter looks at.
     pub fn set(&mut self, object: &Arc<Object>) -> bool {
         let before = self.clone();

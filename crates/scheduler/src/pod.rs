@@ -44,6 +44,8 @@ pub struct PodInfo {
     pub node_selector: Vec<(Box<str>, Box<str>)>,
     /// `requiredDuringSchedulingIgnoredDuringExecution` of its node affinity; `null` if it has none.
     pub node_affinity: Arc<Value>,
+    /// `preferredDuringSchedulingIgnoredDuringExecution` of it.
+    pub node_preferences: Arc<[Value]>,
     /// The taints that it tolerates.
     pub tolerations: Arc<[Value]>,
     /// The host ports that it takes.
@@ -68,10 +70,10 @@ impl PodInfo {
         let value = object.view();
         let spec = tree::at(&value, &["spec"]);
         let text = |field: &str| Box::from(tree::str_at(spec, &[field]));
-        let affinity = tree::at(
-            spec,
-            &["affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"],
-        );
+        let affinity = tree::at(spec, &["affinity", "nodeAffinity"]);
+        let required = tree::at(affinity, &["requiredDuringSchedulingIgnoredDuringExecution"]);
+        let preferred =
+            tree::items_at(affinity, &["preferredDuringSchedulingIgnoredDuringExecution"]);
         let is_finished =
             matches!(tree::str_at(&value, &["status", "phase"]), "Succeeded" | "Failed");
         let selector = tree::at(spec, &["nodeSelector"]).as_object().into_iter().flatten();
@@ -84,7 +86,8 @@ impl PodInfo {
             node_selector: selector
                 .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
                 .collect(),
-            node_affinity: Arc::new(affinity.clone()),
+            node_affinity: Arc::new(required.clone()),
+            node_preferences: preferred.into(),
             tolerations: tree::items_at(spec, &["tolerations"]).into(),
             host_ports: host_ports(spec),
             priority: tree::int_at(spec, &["priority"]).unwrap_or(0),

@@ -1,8 +1,8 @@
 //! Scores: of the nodes that can run a Pod, which should.
 
-use podo_api::tree;
+use podo_api::{Value, tree};
 
-use crate::filter::tolerates;
+use crate::filter::{fits_term, tolerates};
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
 
@@ -14,10 +14,23 @@ const SCORE_MAX: i64 = 100;
 const CPU_MILLI_DEFAULT: i64 = 100;
 const MEMORY_BYTES_DEFAULT: i64 = 200 * 1024 * 1024;
 
-/// How well a node suits a Pod: more is better.
-pub(crate) fn score(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    // Upstream weighs tolerated taints three times as much as free resources.
-    least_allocated(pod, node) + balanced(pod, node) + 3 * untainted(pod, node)
+/// How well each of some nodes suits a Pod: more is better. Rules that only compare nodes with each other give the best
+/// [`SCORE_MAX`] (Kubernetes v1.36 `DefaultNormalizeScore`); the weights are those of its default plugins.
+pub(crate) fn scores(pod: &PodInfo, nodes: &[(&str, &NodeInfo)]) -> Vec<i64> {
+    let wishes = shares(nodes.iter().map(|(name, node)| wishes(pod, name, node)).collect());
+    let unwelcome = shares(nodes.iter().map(|(_, node)| unwelcome(pod, node)).collect());
+    let of_each = nodes.iter().zip(wishes).zip(unwelcome);
+    let score = |(((_, node), wishes), unwelcome): ((&(&str, &NodeInfo), i64), i64)| {
+        let resources = least_allocated(pod, node) + balanced(pod, node);
+        resources + 2 * wishes + 3 * (SCORE_MAX - unwelcome)
+    };
+    of_each.map(score).collect()
+}
+
+/// Each amount as its share of the greatest.
+fn shares(amounts: Vec<i64>) -> Vec<i64> {
+    let greatest = amounts.iter().copied().max().unwrap_or(0).max(1);
+    amounts.into_iter().map(|amount| amount * SCORE_MAX / greatest).collect()
 }
 
 fn amounts(pod: &PodInfo, node: &NodeInfo) -> [(i64, i64); 2] {
@@ -43,14 +56,17 @@ fn balanced(pod: &PodInfo, node: &NodeInfo) -> i64 {
     SCORE_MAX - (cpu - memory).abs() / 2
 }
 
-/// Taints that would rather not have the Pod lower the score.
-fn untainted(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    let unwelcome = node
-        .taints
-        .iter()
-        .filter(|taint| {
-            tree::str_at(taint, &["effect"]) == "PreferNoSchedule" && !tolerates(pod, taint)
-        })
-        .count();
-    SCORE_MAX / (1 + i64::try_from(unwelcome).unwrap_or(SCORE_MAX))
+/// The weights of the preferences that the node meets. One that asks for nothing is met nowhere.
+fn wishes(pod: &PodInfo, name: &str, node: &NodeInfo) -> i64 {
+    let is_met = |wish: &&Value| fits_term(tree::at(wish, &["preference"]), name, node);
+    let weight = |wish: &Value| tree::int_at(wish, &["weight"]).unwrap_or(0);
+    pod.node_preferences.iter().filter(is_met).map(weight).sum()
+}
+
+/// How many taints would rather not have the Pod.
+fn unwelcome(pod: &PodInfo, node: &NodeInfo) -> i64 {
+    let is_unwelcome = |taint: &&Value| {
+        tree::str_at(taint, &["effect"]) == "PreferNoSchedule" && !tolerates(pod, taint)
+    };
+    i64::try_from(node.taints.iter().filter(is_unwelcome).count()).unwrap_or(SCORE_MAX)
 }

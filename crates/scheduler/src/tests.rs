@@ -184,3 +184,45 @@ fn pods_spread_to_the_emptier_node() {
     let placed = [("a", pod("x", requests("500m", "1Gi")))];
     check(&nodes, &placed, &pod("p", requests("100m", "100Mi")), "b");
 }
+
+fn wish(weight: i64, key: &str, value: &str) -> Value {
+    let expression = json!({"key": key, "operator": "In", "values": [value]});
+    json!({"weight": weight, "preference": {"matchExpressions": [expression]}})
+}
+
+fn preferring(wishes: &[Value]) -> Value {
+    json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": wishes}}})
+}
+
+#[test]
+fn a_preferred_node_is_chosen_although_others_have_more_room() {
+    let labelled = |name: &str, key: &str, value: &str| {
+        node(name, json!({"metadata": {"labels": {key: value}}}))
+    };
+    let nodes = [labelled("a", "disk", "ssd"), labelled("b", "gpu", "yes"), node("c", json!({}))];
+    let busy = pod("busy", requests("1", "1Gi"));
+    let (disk, gpu) = (wish(1, "disk", "ssd"), wish(80, "gpu", "yes"));
+    let is_placed = |at: &str, wishes: &[Value], expected: &str| {
+        check(&nodes, &[(at, busy.clone())], &pod("p", preferring(wishes)), expected);
+    };
+    is_placed("a", std::slice::from_ref(&disk), "a");
+    is_placed("a", &[disk.clone(), gpu.clone()], "b");
+    is_placed("b", &[disk, gpu], "b");
+    // What is preferred nowhere, or asks for nothing, counts for nothing: then room decides.
+    is_placed("a", &[wish(100, "zone", "x"), json!({"weight": 100, "preference": {}})], "b");
+    let by_name = json!({"weight": 5, "preference": {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["c"]}]}});
+    is_placed("c", &[by_name], "c");
+}
+
+#[test]
+fn taints_that_would_rather_not_have_a_pod_are_counted() {
+    let tainted = |name: &str, keys: &[&str]| {
+        let taints: Vec<Value> =
+            keys.iter().map(|key| json!({"key": key, "effect": "PreferNoSchedule"})).collect();
+        node(name, json!({"spec": {"taints": taints}}))
+    };
+    let nodes = [tainted("a", &["x", "y"]), tainted("b", &["z"])];
+    check(&nodes, &[], &pod("p", json!({})), "b");
+    let tolerant = json!({"tolerations": [{"key": "x", "operator": "Exists"}, {"key": "y", "operator": "Exists"}]});
+    check(&nodes, &[], &pod("p", tolerant), "a");
+}

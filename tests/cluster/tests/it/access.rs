@@ -179,6 +179,25 @@ fn anonymous_requests_see_health_and_version_only() {
 }
 
 #[test]
+fn of_custom_kinds_there_is_an_empty_list_for_those_who_may_read_it() {
+    on_cluster(|it| {
+        let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+        let list = it.api.get(path).ok();
+        assert_eq!(
+            (&list["kind"], &list["items"]),
+            (&json!("CustomResourceDefinitionList"), &json!([]))
+        );
+        let anonymous = Api::with_token(&it.server(), None);
+        assert_eq!(anonymous.get(path).failure().0, 403);
+        for other in [format!("{path}/x"), format!("{path}?watch=true")] {
+            assert_eq!(it.api.get(&other).status, 404, "{other}");
+        }
+        assert_eq!(it.api.post(path, &json!({})).status, 404);
+        assert_eq!(it.api.get("/apis/apiextensions.k8s.io").status, 404, "it is not in discovery");
+    });
+}
+
+#[test]
 fn nobody_grants_more_than_he_has() {
     on_cluster(|it| {
         it.create(
