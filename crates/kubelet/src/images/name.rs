@@ -1,6 +1,6 @@
 //! Names of images: `[registry/]path[:tag][@digest]`, checked so far that a runtime can be asked about them.
 //!
-//! Not here: what a short name stands for; the runtime knows its registries.
+//! Not here: where a registry is and through which mirror it is asked; the runtime knows.
 
 /// Why a text cannot name an image. The texts are upstream's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,11 +30,8 @@ pub(crate) fn with_default_tag(name: &str) -> Result<String, NameError> {
     if tag.is_some_and(|tag| !is_tag(tag)) || digest.is_some_and(|digest| !is_digest(digest)) {
         return Err(format());
     }
-    // A first part with a dot, a colon or capitals, or `localhost`, names a registry.
     let repository = match path.split_once('/') {
-        Some((first, repository))
-            if first.contains(['.', ':']) || first == "localhost" || has_uppercase(first) =>
-        {
+        Some((first, repository)) if names_registry(first) => {
             if !is_registry(first) {
                 return Err(format());
             }
@@ -58,10 +55,15 @@ pub(crate) fn repository(name: &str) -> String {
     let tag = rest.get(last..).and_then(|end| end.find(':')).map_or(rest.len(), |at| last + at);
     let path = rest.get(..tag).unwrap_or(rest);
     match path.split_once('/') {
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => path.to_owned(),
+        Some((first, _)) if names_registry(first) => path.to_owned(),
         Some(_) => format!("docker.io/{path}"),
         None => format!("docker.io/library/{path}"),
     }
+}
+
+/// Whether the first of several parts names a registry: it has a dot, a colon or capitals, or is `localhost`.
+fn names_registry(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || has_uppercase(first)
 }
 
 fn has_uppercase(text: &str) -> bool {
@@ -129,6 +131,7 @@ mod tests {
             ("luksa/kubia:latest", "docker.io/luksa/kubia"),
             ("localhost:5000/a/b:1", "localhost:5000/a/b"),
             ("registry.example/a:1@sha256:00", "registry.example/a"),
+            ("Registry/a:1", "Registry/a"),
         ] {
             assert_eq!(repository(name), expected, "{name}");
         }
