@@ -42,6 +42,11 @@ pub(crate) struct Layers {
     pub(crate) volatile: bool,
 }
 
+/// Whether layers may be copies of mounts that are nowhere, as those are whose ids are mapped: older kernels want them mounted.
+pub fn takes_detached_layers() -> bool {
+    *TAKES_ONE_BY_ONE
+}
+
 /// The joined directories as a detached mount. They must be opened within `open`: overlayfs asks that they are of the mount namespace
 /// in which it is mounted.
 pub(crate) fn join<F>(open: F) -> Result<OwnedFd, Fault>

@@ -81,6 +81,9 @@ pub(crate) fn prepare(
 }
 
 fn layers(overlay: &Overlay, user: Option<(&OwnedFd, &UserNamespace)>) -> Result<Layers, Fault> {
+    if user.is_some() && !overlay::takes_detached_layers() {
+        return Err(Fault::new(FaultKind::Mount, "users of a Pod's own need Linux 6.5 or later"));
+    }
     let namespace = user.map(|(namespace, _)| namespace);
     let lower =
         overlay.lower.iter().map(|path| layer(path, namespace)).collect::<Result<Vec<_>, _>>()?;
