@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask test` is what a change must pass, `cargo xtask tidy` checks the house
-//! rules, `cargo xtask fuzz` feeds the parsers, `cargo xtask files` lists what each file decides, `cargo xtask schema` makes the fact table.
+//! rules, `cargo xtask fuzz` feeds the parsers, `cargo xtask files` lists what each file decides, `cargo xtask schema` makes the fact table,
+//! `cargo xtask tools` installs what tests need.
 
 mod files;
 mod fuzz;
@@ -7,6 +8,7 @@ mod schema;
 mod test;
 mod tidy;
 mod tidy_paths;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,10 @@ fn main() -> ExitCode {
         "schema" => schema::run(),
         "test" => test::run(),
         "tidy" => tidy::run(),
-        other => Err(format!("unknown task {other:?}; there are: files, fuzz, schema, test, tidy")),
+        "tools" => Ok(tools::run()),
+        other => Err(format!(
+            "unknown task {other:?}; there are: files, fuzz, schema, test, tidy, tools"
+        )),
     };
     match result {
         Ok(report) => {

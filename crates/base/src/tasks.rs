@@ -4,7 +4,10 @@
 //! - A task that is spawned is joined or aborted before its `Tasks` is gone.
 //! - A panic in a task is caught and reported with the task's name; it never passes silently.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -75,7 +78,7 @@ pub struct Tasks {
     name: &'static str,
     handle: StopHandle,
     set: JoinSet<()>,
-    names: Vec<(Id, String)>,
+    names: HashMap<Id, Cow<'static, str>>,
 }
 
 /// Why a task ended before it was asked to.
@@ -92,7 +95,7 @@ pub enum TaskEnd {
 impl Tasks {
     /// An empty group.
     pub fn new(name: &'static str) -> Self {
-        Self { name, handle: StopHandle::new(), set: JoinSet::new(), names: Vec::new() }
+        Self { name, handle: StopHandle::new(), set: JoinSet::new(), names: HashMap::new() }
     }
 
     /// The signal that this group's tasks are stopped by.
@@ -101,14 +104,18 @@ impl Tasks {
     }
 
     /// Starts a task. It should end soon after the [`Stop`] it was built with says so.
+    ///
+    /// Its state is boxed: that is gone when the task ends, while what the group keeps of it stays until it is joined, which may be much
+    /// later.
     pub fn spawn(
         &mut self,
-        name: impl Into<String>,
+        name: impl Into<Cow<'static, str>>,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         self.reap();
+        let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
         let id = self.set.spawn(task).id();
-        self.names.push((id, name.into()));
+        self.names.insert(id, name.into());
     }
 
     /// How many tasks are running.
@@ -136,16 +143,15 @@ impl Tasks {
         let joined = tokio::time::timeout(budget, async {
             while let Some(ended) = self.set.join_next_with_id().await {
                 let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+                let task = name_of(&mut self.names, id);
                 if let Err(error) = &ended {
-                    let task = name_of(&self.names, id);
-                    tracing::error!(group = self.name, task, %error, "task panicked");
+                    tracing::error!(group = self.name, %task, %error, "task panicked");
                 }
-                self.names.retain(|(task, _)| *task != id);
             }
         });
         if joined.await.is_err() {
-            for (_, task) in &self.names {
-                tracing::warn!(group = self.name, task, "task would not stop and was aborted");
+            for task in self.names.values() {
+                tracing::warn!(group = self.name, %task, "task would not stop and was aborted");
             }
             self.set.shutdown().await;
         }
@@ -171,14 +177,13 @@ impl Tasks {
     }
 
     fn forget(&mut self, id: Id) -> String {
-        let name = name_of(&self.names, id).to_owned();
-        self.names.retain(|(task, _)| *task != id);
-        name
+        name_of(&mut self.names, id).into_owned()
     }
 }
 
-fn name_of(names: &[(Id, String)], id: Id) -> &str {
-    names.iter().find(|(task, _)| *task == id).map_or("unknown", |(_, name)| name)
+/// Takes the name of a task that has ended.
+fn name_of(names: &mut HashMap<Id, Cow<'static, str>>, id: Id) -> Cow<'static, str> {
+    names.remove(&id).unwrap_or(Cow::Borrowed("unknown"))
 }
 
 #[cfg(test)]

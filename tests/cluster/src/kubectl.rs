@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::binary::{shared_folder, target};
 use crate::program;
 
 /// What a command printed and how it ended.
@@ -108,7 +109,10 @@ impl Kubectl {
     }
 }
 
-/// The real kubectls of this machine by version, the oldest first.
+/// The version that Podo speaks, by which what is printed is compared.
+const OUR_VERSION: &str = "1.36";
+
+/// The real kubectls by version, the oldest first: those of this machine, and the one that `cargo xtask test` installs.
 pub fn real() -> Vec<(String, Kubectl)> {
     let mut found = BTreeMap::new();
     let mut folders: Vec<PathBuf> =
@@ -130,16 +134,23 @@ pub fn real() -> Vec<(String, Kubectl)> {
     {
         found.insert("kubectl".to_owned(), Kubectl::Real(path));
     }
+    found.extend(of_our_version().map(|kubectl| (OUR_VERSION.to_owned(), kubectl)));
     found.into_iter().collect()
 }
 
-/// The newest real kubectl.
-pub fn newest() -> Option<Kubectl> {
-    real().pop().map(|(_, kubectl)| kubectl)
+/// The real kubectl of the version that Podo speaks, which `cargo xtask test` installs.
+pub fn of_our_version() -> Option<Kubectl> {
+    let path = target(&shared_folder()).join("tools/kubectl");
+    path.is_file().then_some(Kubectl::Real(path))
 }
 
-/// Text without what differs between two runs a moment apart: ages become `<age>`, and runs of blanks one.
+/// Text without what differs between two runs a moment apart: ages become `<age>`, and where there are some, which move columns, runs
+/// of blanks become one.
 pub fn settled(text: &str) -> String {
+    let has_ages = text.split_whitespace().any(|word| is_age(bare(word)));
+    if !has_ages {
+        return text.to_owned();
+    }
     let lines = text.lines().map(|line| {
         let words: Vec<String> = line.split_whitespace().map(settled_word).collect();
         words.join(" ")
@@ -147,8 +158,13 @@ pub fn settled(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// A word without parentheses.
+fn bare(word: &str) -> &str {
+    word.trim_matches(['(', ')'])
+}
+
 fn settled_word(word: &str) -> String {
-    let bare = word.trim_matches(['(', ')']);
+    let bare = bare(word);
     if is_age(bare) { word.replace(bare, "<age>") } else { word.to_owned() }
 }
 

@@ -4,11 +4,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use podo_base::Stop;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Fewer connections than this leave too little memory behind to look for.
 const CROWD_MIN: usize = 1_000;
+
+/// How long those that go together take to be gone.
+const GOING_TOGETHER: Duration = Duration::from_secs(1);
 
 /// The places of connections.
 #[derive(Debug)]
@@ -33,10 +38,11 @@ impl Crowd {
         Some(place)
     }
 
-    /// Leaves a place; who makes half of a crowd gone gives back the memory.
-    pub(super) async fn leave(&self, place: OwnedSemaphorePermit) {
+    /// Leaves a place. Who makes half of a crowd gone waits for those that go together with it, and gives back the memory.
+    pub(super) async fn leave(&self, place: OwnedSemaphorePermit, stop: &Stop) {
         drop(place);
-        if self.has_thinned() {
+        if self.has_thinned() && stop.sleep(GOING_TOGETHER).await {
+            self.peak.fetch_max(self.present(), Ordering::Relaxed);
             // For half a gigabyte it takes a tenth of a second.
             let _panicked = tokio::task::spawn_blocking(self.give_back).await;
         }
@@ -48,38 +54,38 @@ impl Crowd {
 
     /// Whether half of a crowd has gone; told to one of those that go.
     fn has_thinned(&self) -> bool {
-        let (peak, present) = (self.peak.load(Ordering::Relaxed), self.present());
+        let peak = self.peak.load(Ordering::Relaxed);
         peak >= CROWD_MIN
-            && present <= peak / 2
-            && self
-                .peak
-                .compare_exchange(peak, present, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            && self.present() <= peak / 2
+            && self.peak.compare_exchange(peak, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use podo_base::Tasks;
+
     use super::*;
 
     static GIVEN_BACK: AtomicUsize = AtomicUsize::new(0);
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn memory_is_given_back_once_when_half_of_a_crowd_has_gone() {
         let crowd = Crowd::new(5_000, || {
             GIVEN_BACK.fetch_add(1, Ordering::Relaxed);
         });
+        let tasks = Tasks::new("test");
+        let stop = tasks.stop_signal();
         let mut places = Vec::new();
         for _ in 0..CROWD_MIN {
             places.push(crowd.enter().await.unwrap());
         }
         for place in places.drain(CROWD_MIN / 2 + 1..) {
-            crowd.leave(place).await;
+            crowd.leave(place, &stop).await;
         }
         assert_eq!(GIVEN_BACK.load(Ordering::Relaxed), 0, "more than half is there");
-        for place in places {
-            crowd.leave(place).await;
-        }
-        assert_eq!(GIVEN_BACK.load(Ordering::Relaxed), 1, "what went after that was no crowd");
+        let going = places.into_iter().map(|place| crowd.leave(place, &stop));
+        futures_util::future::join_all(going).await;
+        assert_eq!(GIVEN_BACK.load(Ordering::Relaxed), 1, "all went together");
     }
 }

@@ -93,10 +93,10 @@ impl Front {
                 Arc::clone(&server),
                 stop.clone(),
             );
-            let crowd = Arc::clone(&crowd);
+            let (crowd, stop) = (Arc::clone(&crowd), stop.clone());
             connections.spawn("connection", async move {
                 connection.await;
-                crowd.leave(place).await;
+                crowd.leave(place, &stop).await;
             });
         }
         connections.stop(DRAIN_TIME).await;

@@ -18,26 +18,18 @@ const YAML: &str = "application/yaml";
 const GROWTH_MAX_KIB: u64 = 128 * 1024;
 /// How much an idle watch may cost the server, also where it has a connection with TLS to itself, in bytes.
 const IDLE_WATCH_MAX: u64 = 96 * 1024;
-/// How much of it may stay behind on each connection, in KiB: what lives on is spread over the pages of what is gone. A next crowd
-/// takes the same pages.
-const LEFT_BEHIND_MAX_KIB: usize = 24;
 /// How long one refusal may take, also in a debug build.
 const REFUSAL_MAX: Duration = Duration::from_secs(5);
 
 /// A cluster without registry whose server has neither panicked nor grown when the test is over.
 fn attacked(test: impl FnOnce(&mut Cluster) + Send) {
-    attacked_within(GROWTH_MAX_KIB, test);
-}
-
-/// The same with another bound for what stays behind.
-fn attacked_within(growth_max_kib: u64, test: impl FnOnce(&mut Cluster) + Send) {
     with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
         let before = resident_kib(it.pid());
         test(it);
         // Memory is given back when the connections have ended, a moment after their clients.
         until("memory is given back", PATIENCE, || {
             let after = resident_kib(it.pid());
-            let is_small = after < before + growth_max_kib;
+            let is_small = after < before + GROWTH_MAX_KIB;
             is_small.then_some(()).ok_or_else(|| format!("{before} KiB grew to {after}"))
         });
         assert_eq!(it.api.get("/readyz").text(), "ok");
@@ -258,8 +250,7 @@ fn slow_readers_are_bounded() {
 fn idle_watches_are_cheap_and_each_gets_its_event() {
     let count = number("PODO_TEST_WATCHES", 500);
     let per_connection = number("PODO_TEST_WATCHES_PER_CONNECTION", 200);
-    let left_behind = (count / per_connection * LEFT_BEHIND_MAX_KIB) as u64;
-    attacked_within(GROWTH_MAX_KIB.max(left_behind), |it| {
+    attacked(|it| {
         let clients: Vec<Api> =
             (0..count.div_ceil(per_connection)).map(|_| it.api.again()).collect();
         let path = format!("{MAPS}?watch=true&fieldSelector=metadata.name%3Dbell");

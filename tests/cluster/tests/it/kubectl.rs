@@ -3,14 +3,14 @@
 use std::io::{BufRead as _, BufReader};
 
 use podo_cluster_tests::cluster::NODE;
-use podo_cluster_tests::kubectl::{Kubectl, newest, settled};
+use podo_cluster_tests::kubectl::{Kubectl, of_our_version, settled};
 use podo_cluster_tests::pods::{idle, once, pod};
 use podo_cluster_tests::{Cluster, PATIENCE, Ran, skip, until};
 use serde_json::json;
 
 use crate::on_cluster;
 
-/// Runs a command with our kubectl and with the newest real one; both must say the same and end the same. Returns what was said.
+/// Runs a command with our kubectl and with the real one; both must say the same and end the same. Returns what was said.
 #[track_caller]
 pub(crate) fn same(it: &Cluster, args: &[&str]) -> String {
     let (own, difference) = compared(it, args);
@@ -18,13 +18,10 @@ pub(crate) fn same(it: &Cluster, args: &[&str]) -> String {
     own
 }
 
-/// What our kubectl says, and how what the newest real one says differs from it.
+/// What our kubectl says, and how what the real one says differs from it.
 pub(crate) fn compared(it: &Cluster, args: &[&str]) -> (String, Option<String>) {
     let own = it.kubectl(args);
-    let Some(real) = newest() else {
-        skip(&format!("comparison of {args:?}"), "there is no real kubectl");
-        return (own.out, None);
-    };
+    let Some(real) = real_for(args) else { return (own.out, None) };
     let real = it.run(&real, args, "");
     // A lease renewed or an event counted between the two is no difference of theirs: then ours says the same a moment later.
     let difference = difference(args, &own, &real);
@@ -32,79 +29,22 @@ pub(crate) fn compared(it: &Cluster, args: &[&str]) -> (String, Option<String>) 
     (own.out, difference)
 }
 
+/// The real kubectl that a command is compared with.
+fn real_for(args: &[&str]) -> Option<Kubectl> {
+    let real = of_our_version();
+    if real.is_none() {
+        skip(&format!("comparison of {args:?}"), "there is no real kubectl v1.36");
+    }
+    real
+}
+
 fn difference(args: &[&str], own: &Ran, real: &Ran) -> Option<String> {
     let plain = |ran: &Ran| {
-        let (out, err) = (of_any_version(&ran.out), of_any_version(&ran.err));
+        let (out, err) = (settled(&ran.out), settled(&ran.err));
         format!("code {}\n--- standard output\n{out}\n--- standard error\n{err}", ran.code)
     };
     let (own, real) = (plain(own), plain(real));
     (own != real).then(|| format!("{args:?}\n=== own {own}\n=== real {real}"))
-}
-
-/// Lines of which kubectl v1.36 prints none where v1.33 does, or the other way round: empty creation times and preferences, secrets
-/// and tokens of service accounts, a node's proxy, and what `attach` says of secrets in logs.
-const DROPPED_LINES: &[&str] = &[
-    "creationTimestamp: null",
-    "\"creationTimestamp\": null",
-    "preferences: {}",
-    "\"preferences\": {}",
-    "Mountable secrets: <none>",
-    "Tokens: <none>",
-    "Kube-Proxy Version:",
-    "All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt.",
-];
-
-/// Text without what kubectl v1.36 prints otherwise than older ones: a real one of another minor version warns of that, says no
-/// namespace when it deletes, names no container of events and no port, and words some errors otherwise. A real one also calls
-/// itself by the name of its file.
-pub(crate) fn of_any_version(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| !line.starts_with("WARNING: version difference"))
-        .filter(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            !DROPPED_LINES.contains(&words.join(" ").trim_end_matches(','))
-        })
-        .map(of_any_version_line);
-    settled(&lines.collect::<Vec<_>>().join("\n"))
-}
-
-fn of_any_version_line(line: &str) -> String {
-    // KYAML came with v1.34; `wait` without a condition shows an empty list since then.
-    let mut line = line.replace(" from default namespace", "").replace("kyaml,", "");
-    line = line.replace("unrecognized condition: []", "unrecognized condition: \"\"");
-    if let Some(name) = newest_name() {
-        line = line.replace(&name, "kubectl");
-    }
-    // An empty `metadata` of a template, which v1.34 and later write as such, and what stands before an empty creation time.
-    let line = line.replace("metadata: {}", "metadata:");
-    let line = line.trim_end_matches(',');
-    // Of a review each kubectl makes its own.
-    if let Some((before, _)) = line.split_once("creationTimestamp\": \"") {
-        return format!("{before}creationTimestamp\": <time>");
-    }
-    let line = line.split(" out of: ").next().unwrap_or_default();
-    let line =
-        line.trim_start_matches("error: ").trim_start_matches("Error from server (BadRequest): ");
-    let is_port =
-        line.trim_start().starts_with("Port:") || line.trim_start().starts_with("Host Port:");
-    if is_port {
-        return line.split(" (").next().unwrap_or_default().to_owned();
-    }
-    for group in ["spec.containers{", "spec.initContainers{"] {
-        if let Some((before, after)) = line.split_once(group) {
-            return format!("{before}{}", after.split_once("}: ").map_or(after, |(_, rest)| rest));
-        }
-    }
-    line.to_owned()
-}
-
-/// The file name of the newest real kubectl, by which it calls itself.
-fn newest_name() -> Option<String> {
-    match newest()? {
-        Kubectl::Real(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        Kubectl::Own(_) => None,
-    }
 }
 
 /// Runs a command once for each kubectl, with `{}` in it the name of an object of its own; both must say the same but for that name.
@@ -115,7 +55,7 @@ pub(crate) fn same_on_own(it: &Cluster, args: &[&str], input: &str) -> String {
     own
 }
 
-/// What our kubectl says about an object of its own, and how what the newest real one says about another differs from it.
+/// What our kubectl says about an object of its own, and how what the real one says about another differs from it.
 pub(crate) fn compared_on_own(
     it: &Cluster,
     args: &[&str],
@@ -130,7 +70,7 @@ pub(crate) fn compared_on_own(
         ran
     };
     let own = run(&it.own(), "of-own");
-    let real = newest().map(|real| run(&real, "of-real"));
+    let real = real_for(args).map(|real| run(&real, "of-real"));
     let difference = real.and_then(|real| difference(args, &own, &real));
     (own.out, difference)
 }
@@ -258,7 +198,7 @@ fn s61_get_in_all_its_forms() {
 #[test]
 fn s61_get_watches() {
     on_cluster(|it| {
-        for (name, kubectl) in [("of-own", Some(it.own())), ("of-real", newest())] {
+        for (name, kubectl) in [("of-own", Some(it.own())), ("of-real", of_our_version())] {
             let Some(kubectl) = kubectl else { continue };
             it.ready(&pod(&format!("before-{name}"), json!({"containers": [idle("main")]})));
             let mut child = it.start_kubectl(&kubectl, &["get", "pods", "-w", "--no-headers"]);
@@ -293,7 +233,7 @@ fn s61_get_watches() {
 #[test]
 fn s61_a_watch_of_nothing_waits_without_a_word() {
     on_cluster(|it| {
-        for kubectl in [Some(it.own()), newest()].into_iter().flatten() {
+        for kubectl in [Some(it.own()), of_our_version()].into_iter().flatten() {
             let mut child = it.start_kubectl(&kubectl, &["get", "cm", "-w", "-l", "x=y"]);
             let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
             let maps = "/api/v1/namespaces/default/configmaps";
@@ -311,7 +251,7 @@ fn s61_a_watch_of_nothing_waits_without_a_word() {
             child.kill().unwrap();
             reader.join().unwrap();
             let told = child.wait_with_output().unwrap();
-            assert_eq!(of_any_version(&String::from_utf8_lossy(&told.stderr)), "", "{kubectl:?}");
+            assert_eq!(settled(&String::from_utf8_lossy(&told.stderr)), "", "{kubectl:?}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Whole classes of command lines, each said to our kubectl and to the newest real one: both must answer the same (S60 – S68).
+//! Whole classes of command lines, each said to our kubectl and to the real one of the version that we speak: both must answer the same (S60 – S68).
 //!
 //! A line is split at blanks; single quotes keep blanks. `{}` is an object of one's own. What differs from run to run by nature is
 //! not compared here: `-o json` of what was made twice, tokens, the order of events of one moment, and that of the keys of data,
@@ -687,7 +687,7 @@ fn s68_cluster_info_dump_is_all_that_there_is_to_look_at() {
         ));
         it.ended(&once("two", "echo bye"));
         let own = it.kubectl(&["cluster-info", "dump"]).ok();
-        if let Some(real) = podo_cluster_tests::kubectl::newest() {
+        if let Some(real) = podo_cluster_tests::kubectl::of_our_version() {
             // A node's heartbeat moves on, and with it the version of every list.
             let settled = |text: &str| {
                 let lines = text.lines().filter(|line| {

@@ -1,7 +1,7 @@
 //! kubectl's smaller verbs, `run` with its flags, and every real version (S66 and the verbs around it).
 
 use podo_cluster_tests::cluster::{NODE, PODS};
-use podo_cluster_tests::kubectl::{newest, real};
+use podo_cluster_tests::kubectl::{of_our_version, real};
 use podo_cluster_tests::pods::{idle, is_ready, pod};
 use podo_cluster_tests::skip;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn s66_run_with_its_flags() {
             seen["spec"]["containers"][0]["ports"],
             json!([{"containerPort": 8080, "protocol": "TCP"}])
         );
-        if newest().is_some() {
+        if of_our_version().is_some() {
             let theirs = it.api.get(&format!("{PODS}/of-real")).ok();
             let plain = |pod: &Value| {
                 let mut spec = pod["spec"].clone();

@@ -184,7 +184,7 @@ fn s16_variables_refer_to_earlier_ones_and_two_dollars_escape() {
 #[test]
 fn s17_bad_manifests_are_refused_and_nothing_is_stored() {
     on_cluster(|it| {
-        let kubectls = [it.own()].into_iter().chain(podo_cluster_tests::kubectl::newest());
+        let kubectls = [it.own()].into_iter().chain(podo_cluster_tests::kubectl::of_our_version());
         for kubectl in kubectls {
             refuses_bad_manifests(it, &kubectl);
         }
