@@ -8,12 +8,17 @@ use std::process::Command;
 use crate::tools;
 use crate::tools::has_cargo;
 
+/// Fails if the lock file of the fuzz targets, a workspace of their own, does not fit what the product's crates need.
+const LOCK_OF_FUZZ: &[&str] =
+    &["update", "--quiet", "--workspace", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+
 /// Runs all checks; the first that fails ends it.
 pub(crate) fn run() -> Result<String, String> {
     crate::say(&tools::run());
     step("cargo", &["fmt", "--all", "--check"])?;
     crate::say(&crate::tidy::run()?);
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    step("cargo", LOCK_OF_FUZZ)?;
     if has_cargo("cargo-deny") {
         step("cargo", &["deny", "--offline", "check", "bans", "licenses", "sources"])?;
     } else {
