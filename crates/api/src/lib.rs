@@ -12,6 +12,7 @@ pub mod meta;
 pub mod names;
 pub mod object;
 pub mod patch;
+pub mod policy_rule;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;

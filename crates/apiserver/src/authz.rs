@@ -19,7 +19,6 @@ mod node_pods;
 pub(crate) mod pod_references;
 mod rbac;
 pub(crate) mod request_info;
-mod rule;
 mod volume_secrets;
 
 #[cfg(test)]
@@ -37,11 +36,10 @@ use node_pods::NodePods;
 
 pub(crate) use attributes::{Attributes, Denial};
 pub(crate) use node::node_name_of;
+pub(crate) use podo_api::policy_rule::{PolicyRule as Rule, go_list};
 pub(crate) use rbac::GROUP;
 pub(crate) use rbac::RoleRef;
 pub(crate) use rbac::{Roles, join_errors};
-pub(crate) use rule::Rule;
-pub(crate) use rule::go_list;
 
 /// Its members may do everything, whatever roles say.
 pub(crate) const MASTERS: &str = "system:masters";

@@ -6,6 +6,7 @@ use podo_api::{Reason, Status};
 use podo_base::Chain;
 use podo_store::ReadError;
 
+use super::Rule;
 use crate::user::User;
 
 /// Who wants to do what to which thing.
@@ -36,6 +37,16 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
+    /// Whether a rule of a role allows it.
+    pub(crate) fn is_allowed_by(&self, rule: &Rule) -> bool {
+        if self.is_resource() {
+            let resource = (self.resource, self.subresource);
+            rule.allows_resource(self.verb, self.group, resource, self.name)
+        } else {
+            rule.allows_url(self.verb, self.path)
+        }
+    }
+
     /// Attributes of which only the user is known yet.
     pub fn path(user: &'a User) -> Self {
         Self {

@@ -11,10 +11,10 @@ use podo_api::{Value, tree};
 use podo_store::Key;
 
 use super::Opinion;
+use super::Rule;
 use super::attributes::Attributes;
 use super::node_pods::NodePods;
 use super::pod_references::PodReferences;
-use super::rule::Rule;
 use super::volume_secrets;
 use crate::storage::Store;
 use crate::user::User;
@@ -55,7 +55,7 @@ pub(super) fn authorize(
     let question = Question { store, pods, node, of: attributes };
     let own = if attributes.is_resource() { question.own() } else { None };
     own.unwrap_or_else(|| {
-        if RULES.iter().any(|rule| rule.allows(attributes)) { yes() } else { no("") }
+        if RULES.iter().any(|rule| attributes.is_allowed_by(rule)) { yes() } else { no("") }
     })
 }
 

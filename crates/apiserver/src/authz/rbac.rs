@@ -15,9 +15,9 @@ use podo_store::Key;
 use serde::Deserialize;
 
 use super::Opinion;
+use super::Rule;
 use super::attributes::Attributes;
 use super::mirror::{Change, Mirrored};
-use super::rule::Rule;
 use crate::user::User;
 
 /// The API group of the four kinds.
@@ -170,7 +170,7 @@ impl Roles {
         let mut errors = Vec::new();
         let mut allowed = None;
         let _first = self.visit(attributes.user, attributes.namespace, &mut |visit| match visit {
-            Visit::Rule { scope, binding, of, rule } if rule.allows(attributes) => {
+            Visit::Rule { scope, binding, of, rule } if attributes.is_allowed_by(rule) => {
                 let describe = || of.describe(scope, binding, attributes.user);
                 allowed = Some(if wants_reason { describe() } else { String::new() });
                 ControlFlow::Break(())

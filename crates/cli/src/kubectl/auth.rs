@@ -1,6 +1,5 @@
 //! `auth whoami`, `auth can-i` and `auth reconcile`.
 
-mod cover;
 mod reconcile;
 
 use clap::{Args, Subcommand};

@@ -1,6 +1,7 @@
 //! `auth reconcile`: makes roles allow, and bindings bind, at least what files say.
 
 use clap::Args;
+use podo_api::policy_rule::PolicyRule;
 use serde_json::{Map, Value, json};
 
 use super::super::call::Call;
@@ -11,7 +12,6 @@ use super::super::kinds::schema_of;
 use super::super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::super::select::{Item, Reading};
 use super::super::value::{Look, at_mut};
-use super::cover::{Rule, beyond};
 
 /// An object with this annotation is left as it is.
 const OPT_OUT: &str = "rbac.authorization.kubernetes.io/autoupdate";
@@ -95,9 +95,10 @@ async fn reconcile(
         Err(fault) => return Err(fault),
     };
     let plan = match (&existing, is_role) {
-        (None, true) => {
-            Plan::create(&item.object, lines("missing rules added", &Rule::all_of(&item.object)))
-        }
+        (None, true) => Plan::create(
+            &item.object,
+            lines("missing rules added", &shown_rules(&rules_of(&item.object))),
+        ),
         (None, false) => {
             Plan::create(&item.object, lines("missing subjects added", &subjects(&item.object)))
         }
@@ -173,17 +174,17 @@ impl Plan {
 
 fn of_role(existing: &Value, expected: &Value, removes_extra: bool) -> Plan {
     let mut plan = Plan::of(existing, expected);
-    let (own, wanted) = (Rule::all_of(existing), Rule::all_of(expected));
-    let (missing, extra) = (beyond(&wanted, &own), beyond(&own, &wanted));
+    let (own, wanted) = (rules_of(existing), rules_of(expected));
+    let (missing, extra) = (PolicyRule::missing(&own, &wanted), PolicyRule::missing(&wanted, &own));
     if removes_extra && !(missing.is_empty() && extra.is_empty()) {
         plan.update("rules", expected["rules"].clone());
     } else if !missing.is_empty() {
-        let all = own.iter().chain(&missing).map(Rule::to_value).collect();
-        plan.update("rules", Value::Array(all));
+        let all: Vec<&PolicyRule> = own.iter().chain(&missing).collect();
+        plan.update("rules", json!(all));
     }
-    plan.changes = lines("missing rules added", &missing);
+    plan.changes = lines("missing rules added", &shown_rules(&missing));
     if removes_extra {
-        plan.changes.extend(lines("extra rules removed", &extra));
+        plan.changes.extend(lines("extra rules removed", &shown_rules(&extra)));
     }
     let selectors = |role: &Value| role.list("/aggregationRule/clusterRoleSelectors").to_vec();
     let (own, wanted) = (selectors(existing), selectors(expected));
@@ -255,6 +256,28 @@ impl std::fmt::Display for Subject {
 }
 
 /// A heading and a line for each; nothing if there is none.
+/// The rules of a role; it was decoded by its type.
+fn rules_of(role: &Value) -> Vec<PolicyRule> {
+    let rules = role.at("/rules").cloned().unwrap_or_default();
+    podo_api::typed(&rules).unwrap_or_default()
+}
+
+/// Rules as Go writes structs.
+fn shown_rules(rules: &[PolicyRule]) -> Vec<String> {
+    let list = |texts: &[Box<str>]| format!("[{}]", texts.join(" "));
+    let shown = rules.iter().map(|rule| {
+        format!(
+            "{{Verbs:{} APIGroups:{} Resources:{} ResourceNames:{} NonResourceURLs:{}}}",
+            list(&rule.verbs),
+            list(&rule.api_groups),
+            list(&rule.resources),
+            list(&rule.resource_names),
+            list(&rule.non_resource_urls)
+        )
+    });
+    shown.collect()
+}
+
 fn lines(heading: &str, items: &[impl std::fmt::Display]) -> Vec<String> {
     if items.is_empty() {
         return Vec::new();

@@ -1,17 +1,16 @@
-//! [`Rule`]: one rule of a role: what it matches, and which rules it covers (Kubernetes v1.36
+//! [`PolicyRule`]: one rule of a role: what it allows, and which rules it covers (Kubernetes v1.36
 //! `k8s.io/component-helpers/auth/rbac`).
 
-use podo_api::field::quoted;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::attributes::Attributes;
+use crate::field::quoted;
 
 const ALL: &str = "*";
 
 /// What may be done to which things. A thing is a resource or a URL, never both.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct Rule {
+pub struct PolicyRule {
     /// The verbs.
     #[serde(deserialize_with = "list")]
     pub verbs: Vec<Box<str>>,
@@ -46,25 +45,28 @@ fn has_or_all(list: &[Box<str>], wanted: &str) -> bool {
     list.iter().any(|known| **known == *wanted || **known == *ALL)
 }
 
-impl Rule {
-    /// Whether the rule allows what is asked.
-    pub(crate) fn allows(&self, attributes: &Attributes<'_>) -> bool {
-        if !has_or_all(&self.verbs, attributes.verb) {
-            return false;
-        }
-        if !attributes.is_resource() {
-            return self.non_resource_urls.iter().any(|url| matches_url(url, attributes.path));
-        }
-        has_or_all(&self.api_groups, attributes.group)
-            && self
-                .resources
-                .iter()
-                .any(|known| matches_resource(known, attributes.resource, attributes.subresource))
-            && (self.resource_names.is_empty() || has(&self.resource_names, attributes.name))
+impl PolicyRule {
+    /// Whether it allows a verb on an object; `resource` and `subresource` (empty if there is none) are those of the request.
+    pub fn allows_resource(
+        &self,
+        verb: &str,
+        group: &str,
+        (resource, subresource): (&str, &str),
+        name: &str,
+    ) -> bool {
+        has_or_all(&self.verbs, verb)
+            && has_or_all(&self.api_groups, group)
+            && self.resources.iter().any(|known| matches_resource(known, resource, subresource))
+            && (self.resource_names.is_empty() || has(&self.resource_names, name))
+    }
+
+    /// Whether it allows a verb on a URL that is no resource.
+    pub fn allows_url(&self, verb: &str, path: &str) -> bool {
+        has_or_all(&self.verbs, verb) && self.covers_url(path)
     }
 
     /// The parts of `wanted` that `held` together do not cover, each with one verb of one resource or URL.
-    pub(crate) fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
+    pub fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
         let parts = wanted.iter().flat_map(Self::parts);
         parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
     }
@@ -127,7 +129,7 @@ impl Rule {
     }
 
     /// The rules in the words of an escalation error, one a line, those of one resource joined and all in order.
-    pub(crate) fn describe(rules: &[Self]) -> String {
+    pub fn describe(rules: &[Self]) -> String {
         let mut joined: Vec<Self> = Vec::new();
         for rule in rules {
             let is_simple = rule.resource_names.is_empty() && rule.non_resource_urls.is_empty();
@@ -165,7 +167,7 @@ impl Rule {
 }
 
 /// A list of strings as Go's `%q` shows it.
-pub(crate) fn go_list<T: AsRef<str>>(list: &[T]) -> String {
+pub fn go_list<T: AsRef<str>>(list: &[T]) -> String {
     let shown: Vec<String> = list.iter().map(|item| quoted(item.as_ref())).collect();
     format!("[{}]", shown.join(" "))
 }
@@ -186,4 +188,48 @@ fn matches_resource(rule: &str, resource: &str, subresource: &str) -> bool {
 /// A URL of a rule that ends in `*` matches everything that begins so.
 fn matches_url(rule: &str, path: &str) -> bool {
     rule == path || rule.ends_with('*') && path.starts_with(rule.trim_end_matches('*'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(wanted: &Value, held: &Value, expected: &[&str]) {
+        let rule = |value: &Value| serde_json::from_value::<PolicyRule>(value.clone()).unwrap();
+        let missing = PolicyRule::missing(&[rule(held)], &[rule(wanted)]);
+        let missing: Vec<String> = missing.iter().map(PolicyRule::line).collect();
+        assert_eq!(missing, expected, "{wanted} beyond {held}");
+    }
+
+    #[test]
+    fn what_is_not_held_is_missing_part_by_part() {
+        let all = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
+        let logs =
+            json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "pods/log"]});
+        check(&logs, &all, &[]);
+        let of_any =
+            json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "*/log"]});
+        check(&logs, &of_any, &[]);
+        let pods = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]});
+        check(
+            &logs,
+            &pods,
+            &[
+                r#"{APIGroups:[""], Resources:["pods"], Verbs:["list"]}"#,
+                r#"{APIGroups:[""], Resources:["pods/log"], Verbs:["get"]}"#,
+                r#"{APIGroups:[""], Resources:["pods/log"], Verbs:["list"]}"#,
+            ],
+        );
+        let named = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]});
+        check(&named, &pods, &[]);
+        check(&pods, &named, &[r#"{APIGroups:[""], Resources:["pods"], Verbs:["get"]}"#]);
+        check(
+            &json!({"verbs": ["get"], "nonResourceURLs": ["/a/b", "/c"]}),
+            &json!({"verbs": ["*"], "nonResourceURLs": ["/a/*"]}),
+            &[r#"{NonResourceURLs:["/c"], Verbs:["get"]}"#],
+        );
+    }
 }
