@@ -41,7 +41,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 
 use crate::api::Api;
-use crate::http::{Body, Response};
+use crate::http::{Body, Response, respond};
 use crate::pki::{Pki, PkiError};
 
 pub(crate) use endpoint::of_node as kubelet_address;
@@ -232,7 +232,14 @@ async fn plain(answer: http::Response<Incoming>, is_upgrade: bool) -> Result<Res
         )));
     }
     if !code.is_success() {
-        return Err(refused(answer).await);
+        let text = error_text(answer).await;
+        let is_ours = matches!(code, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);
+        // Who wanted another protocol gets the node's text as it is (Kubernetes v1.36 `UpgradeAwareHandler`).
+        return if is_upgrade && !is_ours {
+            Ok(respond(code.as_u16(), text.into_bytes(), "text/plain; charset=utf-8", false))
+        } else {
+            Err(refused(code, text))
+        };
     }
     if is_upgrade {
         return Err(Status::internal(format!("the node did not change the protocol ({code})")));
@@ -245,20 +252,23 @@ async fn plain(answer: http::Response<Incoming>, is_upgrade: bool) -> Result<Res
     Ok(response)
 }
 
-/// What the client is told of an error of the node, in the words of the node.
-async fn refused(answer: http::Response<Incoming>) -> Status {
-    let code = answer.status();
+/// What a node says of an error.
+async fn error_text(answer: http::Response<Incoming>) -> String {
     let body = Limited::new(answer.into_body(), ERROR_BYTES_MAX).collect();
     let body = tokio::time::timeout(ANSWER_TIMEOUT, body).await;
     let body =
         body.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    String::from_utf8_lossy(&body).trim_end().to_owned()
+}
+
+/// What the client is told of an error of the node, in the words of the node.
+fn refused(code: StatusCode, text: String) -> Status {
     // A kubelet that speaks our language says more than a text.
-    if let Ok(status) = serde_json::from_slice::<Status>(&body)
+    if let Ok(status) = serde_json::from_str::<Status>(&text)
         && status.kind == "Status"
     {
         return status;
     }
-    let text = String::from_utf8_lossy(&body).trim_end().to_owned();
     match code {
         StatusCode::BAD_REQUEST => Status::bad_request(text),
         StatusCode::NOT_FOUND => Status::failure(Reason::NotFound, text),

@@ -244,13 +244,13 @@ impl Volumes {
             .join(&mount.name)
             .join(container)
             .join(index.to_string());
-        let is_read_only = mount.read_only == Some(true);
-        subpath::prepare(&*self.mounter, &volume, Path::new(sub_path), &target, is_read_only)
-            .map_err(|source| VolumeError::SubPath {
+        subpath::prepare(&*self.mounter, &volume, Path::new(sub_path), &target).map_err(
+            |source| VolumeError::SubPath {
                 mount: mount.name.clone(),
                 container: container.to_owned(),
                 source,
-            })?;
+            },
+        )?;
         Ok(target)
     }
 

@@ -180,6 +180,12 @@ async fn a_redirect_is_never_followed_and_errors_are_told_in_the_nodes_words() {
     assert_eq!(ask("/missing").await, (404, "no such container".to_owned()));
     let waiting = "container \"c\" in pod \"p\" is waiting to start: ContainerCreating";
     assert_eq!(ask("/waiting").await, (400, waiting.to_owned()));
+    // Who wants another protocol than HTTP gets the text itself.
+    let wanted = parts(&[("connection", "Upgrade"), ("upgrade", "SPDY/3.1")]);
+    let answer = kubelet.nodes.forward_to(kubelet.address, "/missing", &wanted).await;
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(text(answer).await, "no such container");
     kubelet.tasks.stop(DEADLINE).await;
 }
 

@@ -23,6 +23,7 @@ use super::query::Query;
 use super::reply::Response;
 use super::route::ContainerPath;
 use super::upgrade::{Protocol, Upgrade};
+use super::websocket as accepted;
 use process::Command;
 
 /// Which streams the client wants.
@@ -62,16 +63,19 @@ pub(super) async fn exec(
     query: &Query,
 ) -> Result<Response, Status> {
     let streams = Streams::of(query)?;
-    let target = server.node.container(&path.namespace, &path.pod, &path.container).await?;
-    let request_to_runtime = v1::ExecRequest {
-        container_id: target.id,
-        cmd: query.all("command").map(str::to_owned).collect(),
-        tty: streams.tty,
-        stdin: streams.stdin,
-        stdout: streams.stdout,
-        stderr: streams.stderr,
+    let target = server.node.container(&path.namespace, &path.pod, &path.container).await;
+    let command = match target {
+        Ok(target) => Command::Exec(v1::ExecRequest {
+            container_id: target.id,
+            cmd: query.all("command").map(str::to_owned).collect(),
+            tty: streams.tty,
+            stdin: streams.stdin,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+        }),
+        Err(why) => refusal(&request, why)?,
     };
-    run(server, request, peer, streams, Command::Exec(request_to_runtime))
+    run(server, request, peer, streams, command)
 }
 
 /// Joins the streams of a container.
@@ -83,15 +87,29 @@ pub(super) async fn attach(
     query: &Query,
 ) -> Result<Response, Status> {
     let streams = Streams::of(query)?;
-    let target = server.node.container(&path.namespace, &path.pod, &path.container).await?;
-    let request_to_runtime = v1::AttachRequest {
-        container_id: target.id,
-        stdin: streams.stdin,
-        tty: target.is_tty,
-        stdout: streams.stdout,
-        stderr: streams.stderr && !target.is_tty,
+    let target = server.node.container(&path.namespace, &path.pod, &path.container).await;
+    let command = match target {
+        Ok(target) => Command::Attach(v1::AttachRequest {
+            container_id: target.id,
+            stdin: streams.stdin,
+            tty: target.is_tty,
+            stdout: streams.stdout,
+            stderr: streams.stderr && !target.is_tty,
+        }),
+        Err(why) => refusal(&request, why)?,
     };
-    run(server, request, peer, streams, Command::Attach(request_to_runtime))
+    run(server, request, peer, streams, command)
+}
+
+/// How it is told that there is no such container: before the protocol is changed, or where the end is told to who speaks the newest
+/// one, whose WebSocket Kubernetes v1.36's API server accepts before it asks the kubelet (`StreamTranslatorHandler`).
+fn refusal(request: &Request, why: Status) -> Result<Command, Status> {
+    let chosen = accepted::choose(request.headers(), websocket::PROTOCOLS);
+    if !accepted::is_requested(request.headers()) || chosen != Ok(Some(websocket::NEWEST)) {
+        return Err(why);
+    }
+    let told = format!("unable to upgrade connection: {}", why.message);
+    Ok(Command::Refuse(Box::new(Status::internal(told))))
 }
 
 fn run(

@@ -31,7 +31,7 @@ pub(super) fn is_requested(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// The answer to a handshake, and the protocol chosen: the first offered that is known, or none if none was offered.
+/// The answer to a handshake, and the protocol chosen.
 pub(super) fn accept<T>(
     request: &http::Request<T>,
     known: &[&'static str],
@@ -52,7 +52,11 @@ pub(super) fn accept<T>(
     Ok((response, protocol))
 }
 
-fn choose(headers: &HeaderMap, known: &[&'static str]) -> Result<Option<&'static str>, Status> {
+/// The first protocol offered that is known, or none if none was offered.
+pub(super) fn choose(
+    headers: &HeaderMap,
+    known: &[&'static str],
+) -> Result<Option<&'static str>, Status> {
     let lines = headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()

@@ -11,15 +11,15 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 
 use super::mounter::{self, Mounter};
 
-/// Binds `sub_path` of the volume at `root` to `target`, making what is missing on the way.
+/// Binds `sub_path` of the volume at `root` to `target`, making what is missing on the way, for a mount that is
+/// read-only as well (Kubernetes v1.36 `makeMounts`).
 pub(super) fn prepare(
     mounter: &dyn Mounter,
     root: &Path,
     sub_path: &Path,
     target: &Path,
-    is_read_only: bool,
 ) -> io::Result<()> {
-    let part = open(root, sub_path, is_read_only)?;
+    let part = open(root, sub_path)?;
     let metadata = rustix::fs::fstat(&part)?;
     let is_dir = FileType::from_raw_mode(metadata.st_mode) == FileType::Directory;
     // A container that is started again gets what the path is now.
@@ -38,7 +38,7 @@ pub(super) fn prepare(
 }
 
 /// Opens a path beneath a root; folders that are missing are made like the root.
-fn open(root: &Path, sub_path: &Path, is_read_only: bool) -> io::Result<OwnedFd> {
+fn open(root: &Path, sub_path: &Path) -> io::Result<OwnedFd> {
     let is_plain =
         sub_path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !is_plain {
@@ -49,7 +49,7 @@ fn open(root: &Path, sub_path: &Path, is_read_only: bool) -> io::Result<OwnedFd>
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&root, sub_path, flags, Mode::empty(), beneath) {
         Ok(found) => Ok(found),
-        Err(rustix::io::Errno::NOENT) if !is_read_only => make(root, sub_path),
+        Err(rustix::io::Errno::NOENT) => make(root, sub_path),
         Err(error) => Err(error.into()),
     }
 }

@@ -242,7 +242,7 @@ async fn an_empty_dir_is_open_to_all_and_goes_with_its_pod() {
 
 fn sub_path(place: &Place, path: &str) -> Result<PathBuf, VolumeError> {
     let pod = pod(json!([{"name": "v", "emptyDir": {}}]));
-    let mount = json!({"name": "v", "mountPath": "/v", "subPath": path});
+    let mount = json!({"name": "v", "mountPath": "/v", "subPath": path, "readOnly": true});
     let mount = serde_json::from_value(mount).expect("a mount");
     place.volumes.host_path(&pod, "c", 0, &mount, path)
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use podo_cluster_tests::kubectl::{Kubectl, real};
-use podo_cluster_tests::pods::{idle, pod, shell};
+use podo_cluster_tests::pods::{container, idle, pod, shell};
 use podo_cluster_tests::{Cluster, PATIENCE, until};
 use serde_json::json;
 
@@ -41,6 +41,26 @@ fn s63_logs_of_a_container() {
         ] {
             same(it, &args);
         }
+    });
+}
+
+#[test]
+fn s68_exec_into_a_container_that_does_not_run_says_so() {
+    on_cluster(|it| {
+        let containers = [idle("main"), shell("over", "exit 0")];
+        it.create_pod(&pod("half", json!({"containers": containers, "restartPolicy": "Never"})));
+        it.until("half", "one container is over", |pod| {
+            !container(pod, "over")["state"]["terminated"].is_null()
+        });
+        for kubectl in all(it) {
+            let ran = it.run(&kubectl, &["exec", "half", "-c", "over", "--", "ls"], "");
+            let told = "unable to upgrade connection: container not found (\"over\")\n";
+            // Before v1.30 it speaks SPDY and gets the node's text, then WebSocket and gets a status.
+            let in_words =
+                [format!("error: {told}"), format!("error: Internal error occurred: {told}")];
+            assert!(ran.code == 1 && in_words.contains(&ran.err), "{kubectl:?} {ran:?}");
+        }
+        same(it, &["exec", "half", "-c", "over", "--", "ls"]);
     });
 }
 

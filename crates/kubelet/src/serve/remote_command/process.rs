@@ -1,5 +1,6 @@
 //! A process and the client's ends of its streams: what is copied, and what the end is.
 
+use podo_api::Status;
 use podo_cri::{CriError, ExecStreams, v1};
 
 use super::super::Node;
@@ -14,6 +15,8 @@ pub(super) enum Command {
     Exec(v1::ExecRequest),
     /// Join a container's process.
     Attach(v1::AttachRequest),
+    /// Nothing can be done, for this reason.
+    Refuse(Box<Status>),
 }
 
 /// The client's ends.
@@ -39,6 +42,7 @@ impl Command {
         match self {
             Self::Exec(_) => "exec",
             Self::Attach(_) => "attach",
+            Self::Refuse(_) => "refusal",
         }
     }
 
@@ -52,6 +56,10 @@ impl Command {
             }
             Self::Attach(request) => {
                 status::of_attach(join(node.attach(request).await, ends).await)
+            }
+            Self::Refuse(status) => {
+                let _gone = tokio::join!(finish(ends.stdout), finish(ends.stderr));
+                *status
             }
         };
         let text = status::encode(&status, form);

@@ -9,9 +9,12 @@ use super::Streams;
 use super::process::{ClientEnds, Command};
 use super::status::StatusForm;
 
+/// The newest of what is spoken.
+pub(super) const NEWEST: &str = "v5.channel.k8s.io";
+
 /// What is spoken.
 pub(super) const PROTOCOLS: &[&str] = &[
-    "v5.channel.k8s.io",
+    NEWEST,
     "v4.channel.k8s.io",
     "v4.base64.channel.k8s.io",
     "channel.k8s.io",

@@ -49,6 +49,26 @@ fn json_of(bytes: &[u8]) -> Value {
 }
 
 #[tokio::test]
+async fn a_container_that_is_not_there_is_told_in_the_stream_of_the_newest_protocol_only() {
+    let fixture = Fixture::start().await;
+    for path in ["/exec/default/p/gone?command=cat&output=1", "/attach/default/p/gone?output=1"] {
+        let mut socket = open(&fixture, path, "v5.channel.k8s.io").await.unwrap();
+        let status = json_of(&drain(&mut socket).await.0[3]);
+        let told =
+            "Internal error occurred: unable to upgrade connection: container not found (\"gone\")";
+        assert_eq!(
+            (&status["reason"], &status["message"]),
+            (&json!("InternalError"), &json!(told))
+        );
+        let Err(Error::Http(refused)) = open(&fixture, path, "v4.channel.k8s.io").await else {
+            panic!("accepted");
+        };
+        assert_eq!(refused.status(), 500);
+    }
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn output_comes_before_the_status_and_the_end_is_regular() {
     let fixture = Fixture::start().await;
     let path = "/exec/default/p/c?command=exit&command=3&output=1&error=1";
