@@ -30,10 +30,12 @@ mod logs;
 mod metadata;
 mod nodes;
 mod normal;
+mod overrides;
 mod patch;
 mod pods;
 mod port_forward;
 pub(crate) mod print;
+mod record;
 mod remote;
 mod replace;
 mod report;
@@ -141,7 +143,11 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
         }
     };
     let Cli { globals, verb } = cli;
+    let is_recorded = globals.is_recorded;
     let ctx = Ctx::new(globals, defaults, streams);
+    if is_recorded {
+        ctx.note(record::DEPRECATED);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {

@@ -84,7 +84,7 @@ enum Place {
 impl FileArgs {
     /// Whether no file is named.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filename.is_empty() && self.kustomize.is_none()
+        self.filename.iter().all(String::is_empty) && self.kustomize.is_none()
     }
 
     /// The single file, URL or `-` whose bytes `--raw` sends.
@@ -137,7 +137,8 @@ impl FileArgs {
         self.check_kustomize()?;
         let (mut places, mut faults) = (Vec::new(), Vec::new());
         let mut has_input = false;
-        for name in self.filename.iter().flat_map(|names| names.split(',')) {
+        let given = self.filename.iter().filter(|names| !names.is_empty());
+        for name in given.flat_map(|names| names.split(',')) {
             if name == "-" {
                 if has_input {
                     faults.push(Fault::refused(
@@ -221,9 +222,21 @@ impl FileArgs {
     }
 }
 
+/// Refuses a path of the server that is none.
+pub(crate) fn check_raw(path: &str) -> Outcome {
+    if path.starts_with('/') {
+        return Ok(());
+    }
+    let path = quoted(path);
+    Err(Fault::refused(format!(
+        "--raw must be a valid URL path: parse {path}: invalid URI for request"
+    )))
+}
+
 /// `--raw`: sends the bytes of the one file to a path of the server.
 pub(crate) async fn raw(ctx: &Ctx, files: &FileArgs, method: Method, path: String) -> Outcome {
     let name = files.only()?;
+    check_raw(&path)?;
     let body = match name {
         "-" => ctx.read_input()?.into_bytes(),
         name => std::fs::read(name).map_err(Fault::io(format!("open {name}")))?,
@@ -244,8 +257,10 @@ fn kustomization(folder: &str) -> Fault {
     let path = match std::fs::canonicalize(folder) {
         Ok(path) => path,
         Err(error) => {
+            let whole = std::env::current_dir().unwrap_or_default().join(folder);
             return Fault::refused(format!(
-                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {folder}: {}",
+                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {}: {}",
+                whole.display(),
                 go_text(&error)
             ));
         }

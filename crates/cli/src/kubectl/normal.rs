@@ -32,11 +32,11 @@ pub(crate) struct Line<'a> {
     pub(crate) words: Vec<String>,
 }
 
-/// Gives the `--user` of bindings the name that tells it from the one that all commands take.
+/// Gives the `--user` of bindings, and of `set subject`, the name that tells it from the one that all commands take.
 pub(crate) fn subjects(args: Vec<OsString>) -> Vec<OsString> {
-    let is_binding = args.iter().any(|arg| arg == "create")
-        && args.iter().any(|arg| BINDINGS.iter().any(|name| arg == *name));
-    if !is_binding {
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let is_binding = has("create") && BINDINGS.iter().any(|name| has(name));
+    if !(is_binding || has("set") && has("subject")) {
         return args;
     }
     let rename = |arg: OsString| match arg.to_str() {

@@ -12,6 +12,7 @@ use super::discovery::split_version;
 use super::fault::{Fault, Outcome, quoted};
 use super::kinds::parse_selector;
 use super::select::{Pick, Select, list_all, picks};
+use super::time::parse_duration;
 use super::value::{Look, pairs};
 use super::wait::{Seen, Watched};
 
@@ -186,6 +187,13 @@ pub(crate) fn most_alive(pod: &Value) -> (i64, i64, i64, String) {
         restarts.unwrap_or(0),
         pod.s("/metadata/creationTimestamp").to_owned(),
     )
+}
+
+/// How long is waited for a Pod to run: more than nothing.
+pub(crate) fn running_timeout(command: &str, text: &str) -> Result<Duration, Fault> {
+    parse_duration(text)
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| Fault::usage(command, "--pod-running-timeout must be higher than zero"))
 }
 
 /// The Pod that `POD`, `TYPE/NAME` or `TYPE NAME` means.

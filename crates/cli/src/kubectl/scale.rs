@@ -10,6 +10,7 @@ use super::call::{Call, MERGE};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::select::{Item, Select};
 use super::time::parse_duration;
@@ -41,6 +42,8 @@ pub(crate) struct Scale {
     /// Only those with these labels
     #[arg(short = 'l', long)]
     selector: Option<String>,
+    #[command(flatten)]
+    record: RecordArgs,
     #[command(flatten)]
     report: ReportArgs,
     #[command(flatten)]
@@ -75,6 +78,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         at_mut(&mut object, &["spec"])["replicas"] = args.replicas.into();
         if dry_run != DryRun::Client {
             one(ctx, &args, &item, dry_run).await?;
+            args.record.patch(ctx, item.path()).await;
             if !limit.is_zero() && dry_run == DryRun::None {
                 settled(ctx, &item, args.replicas, Instant::now() + limit).await?;
             }
