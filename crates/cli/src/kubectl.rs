@@ -45,6 +45,7 @@ mod run;
 mod scale;
 mod select;
 mod set;
+mod suggest;
 mod tabs;
 mod terminal;
 pub(crate) mod time;

@@ -18,6 +18,8 @@ use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::select::{Item, NOTHING_NAMED, Select};
 use super::value::{Look, shown};
 
+/// The kinds that have a scale.
+const SCALED: [&str; 4] = ["Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"];
 /// The longest name of a service.
 const NAME_MAX: usize = 63;
 
@@ -324,6 +326,13 @@ pub(crate) async fn autoscale(ctx: &Ctx, args: Autoscale) -> Outcome {
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
     for item in select.all_or_fault(ctx).await? {
+        let resource = &item.resource;
+        if !SCALED.contains(&resource.kind.as_str()) {
+            return Err(Fault::refused(format!(
+                "cannot autoscale a {}: could not find scale subresource for {}/{}, Resource={} in discovery information",
+                resource.kind, resource.group, resource.version, resource.plural
+            )));
+        }
         let mut spec = json!({
             "maxReplicas": args.max,
             "scaleTargetRef": {

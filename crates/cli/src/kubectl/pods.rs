@@ -82,14 +82,22 @@ pub(crate) fn container<'a>(
             pod.name()
         )));
     };
-    if !is_quiet && containers(pod).len() > 1 {
-        ctx.note(format!(
-            "Defaulted container {} out of: {}",
-            quoted(first.s("/name")),
-            container_names(pod)
-        ));
+    if let Some(note) = defaulted(pod, name).filter(|_| !is_quiet) {
+        ctx.note(note);
     }
     Ok(first)
+}
+
+/// What is said of a container that nobody has named, if there are others.
+pub(crate) fn defaulted(pod: &Value, name: Option<&str>) -> Option<String> {
+    let annotation = pod.at("/metadata/annotations").and_then(|map| map.get(DEFAULT_CONTAINER));
+    let name = name.filter(|name| !name.is_empty()).or(annotation.and_then(Value::as_str));
+    let first = pod.list("/spec/containers").first()?;
+    let is_told = name.is_none_or(str::is_empty) && containers(pod).len() > 1;
+    is_told.then(|| {
+        let first = quoted(first.s("/name"));
+        format!("Defaulted container {first} out of: {}", container_names(pod))
+    })
 }
 
 /// The Go type of an object, as it is named in errors.
@@ -216,6 +224,12 @@ pub(crate) async fn attachable(
     let object = ctx.object(&resource, &ctx.namespace()?, name).await?;
     if resource.kind == "Pod" {
         return Ok(object);
+    }
+    if !is_workload(&object) {
+        let kind = go_type(&object);
+        return Err(Fault::refused(format!(
+            "cannot attach to {kind}: selector for {kind} not implemented"
+        )));
     }
     let found = behind(ctx, &object, limit, most_alive).await?;
     found.into_iter().next().ok_or_else(|| Fault::refused("no pod found"))

@@ -12,7 +12,7 @@ use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
 use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
-use super::select::{Item, Select};
+use super::select::{Item, NOTHING_NAMED, Select};
 use super::time::parse_duration;
 use super::value::{Look, at_mut};
 use super::wait::{Seen, Watched};
@@ -55,6 +55,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         return Err(Fault::refused(
             "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
         ));
+    }
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused(NOTHING_NAMED));
     }
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let dry_run = args.dry_run.parse()?;

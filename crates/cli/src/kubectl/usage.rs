@@ -9,6 +9,7 @@ use super::Cli;
 use super::fault::quoted;
 use super::normal::{self, Line};
 use super::record;
+use super::suggest;
 
 /// Why there is nothing to run: help, or a mistake.
 pub(super) struct Refusal {
@@ -82,7 +83,11 @@ fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
     }
     let advice = format!("See '{path} -h' for help and examples");
     Some(Refusal::mistake(match path.as_str() {
-        "kubectl" => format!("error: unknown command {} for \"kubectl\"\n", quoted(first)),
+        "kubectl" => format!(
+            "error: unknown command {} for \"kubectl\"\n{}",
+            quoted(first),
+            suggest::suggestions(first)
+        ),
         "kubectl apply" | "kubectl create" => {
             format!("error: Unexpected args: [{}]\n{advice}\n", words.join(" "))
         }

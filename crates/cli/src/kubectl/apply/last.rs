@@ -103,7 +103,7 @@ pub(super) async fn set(ctx: &Ctx, args: Set) -> Outcome {
         }
     }
     for (item, mut object) in changes {
-        let text = json_text::compact(&item.object);
+        let text = json_text::compact(&item.object) + "\n";
         let patch = json!({"metadata": {"annotations": {applied::KEY: text}}});
         if dry_run != DryRun::Client {
             let call = Call::patch(item.path(), MERGE, &patch).query("dryRun", dry_run.query());

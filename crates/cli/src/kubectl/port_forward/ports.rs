@@ -53,6 +53,17 @@ impl Pair {
         Ok(Self { local: local.unwrap_or(remote), remote, name, is_same: local.is_none() })
     }
 
+    /// The name of the Pod's port in a word that is no pair of ports.
+    pub(super) fn of_name(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let name = match parts.as_slice() {
+            [_, name] => *name,
+            parts => parts.first().copied()?,
+        };
+        let is_name = name.parse::<i64>().is_err();
+        is_name.then(|| Self { local: 0, remote: 0, name: Some(name.to_owned()), is_same: true })
+    }
+
     /// Finds the Pod's port: of a Service, the target of its port; of a name, the port of that name.
     pub(super) fn resolve(&mut self, service: Option<&Value>, pod: &Value) -> Result<(), Fault> {
         if let Some(service) = service {
