@@ -15,7 +15,7 @@ use super::context::Ctx;
 use super::exec::attach_to;
 use super::fault::{Fault, Outcome, go_text, quoted};
 use super::pods;
-use super::run::is_reference;
+use super::run::{is_reference, log};
 use super::select::Select;
 use super::value::{Look, at_mut, object_mut};
 use super::wait::Seen;
@@ -131,10 +131,31 @@ pub(crate) async fn run(ctx: &Ctx, args: Debug) -> Outcome {
         };
         if args.attach.unwrap_or(args.stdin) && !container.is_empty() {
             let running = started(ctx, &pod, &container).await?;
-            attach_to(ctx, &running, Some(&container), args.stdin, args.tty, args.quiet).await?;
+            attached(ctx, &args, &running, &container).await?;
         }
     }
     Ok(())
+}
+
+/// Attaches to a container; of one that has ended already, its log is shown.
+async fn attached(ctx: &Ctx, args: &Debug, pod: &Value, name: &str) -> Outcome {
+    if status_of(pod, name).is_some_and(|status| status.has("/state/terminated")) {
+        return log(ctx, pod, Some(name)).await;
+    }
+    let attached = attach_to(ctx, pod, Some(name), args.stdin, args.tty, args.quiet).await;
+    let Err(fault) = attached else { return Ok(()) };
+    ctx.note(format!(
+        "warning: couldn't attach to pod/{}, falling back to streaming logs: {fault}",
+        pod.name()
+    ));
+    log(ctx, pod, Some(name)).await
+}
+
+/// What the Pod says of a container, of either sort.
+fn status_of<'a>(pod: &'a Value, name: &str) -> Option<&'a Value> {
+    let groups = ["/status/ephemeralContainerStatuses", "/status/containerStatuses"];
+    let mut statuses = groups.into_iter().flat_map(|group| pod.list(group));
+    statuses.find(|status| status.s("/name") == name)
 }
 
 /// `KEY=VALUE,...` of a flag that is given once or more.
@@ -450,11 +471,9 @@ fn pods_of(namespace: &str) -> String {
 
 /// Waits until the container runs or has ended.
 async fn started(ctx: &Ctx, pod: &Value, container: &str) -> Result<Value, Fault> {
-    let groups = ["/status/ephemeralContainerStatuses", "/status/containerStatuses"];
     let deadline = Instant::now() + START_TIMEOUT;
     pods::until(ctx, pod, Some(deadline), |pod| {
-        let mut statuses = groups.iter().flat_map(|group| pod.list(group));
-        let own = statuses.find(|status| status.s("/name") == container);
+        let own = status_of(pod, container);
         let has_begun =
             own.is_some_and(|own| own.has("/state/running") || own.has("/state/terminated"));
         Ok(if has_begun { Seen::Done } else { Seen::NotYet })

@@ -338,10 +338,10 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
     });
     let pod = pod.await.map_err(untimed)?;
     if matches!(pod.s("/status/phase"), "Succeeded" | "Failed") {
-        log(ctx, &pod).await?;
+        log(ctx, &pod, None).await?;
     } else {
         // What was written before the attachment would be lost.
-        if let Err(fault) = log(ctx, &pod).await {
+        if let Err(fault) = log(ctx, &pod, None).await {
             ctx.note(format!("warning: couldn't fetch pre-attach logs: {fault}"));
         }
         let attach = attach_to(ctx, &pod, None, args.stdin, args.tty, args.quiet).await;
@@ -350,7 +350,7 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
                 "warning: couldn't attach to pod/{}, falling back to streaming logs: {fault}",
                 pod.name()
             ));
-            log(ctx, &pod).await?;
+            log(ctx, &pod, None).await?;
         }
     }
     if args.leave_stdin_open || args.policy() == "Always" {
@@ -400,8 +400,9 @@ fn exit_of(pod: &Value) -> Outcome {
     }
 }
 
-async fn log(ctx: &Ctx, pod: &Value) -> Outcome {
-    let container = pods::container(ctx, pod, None, true)?;
+/// Shows the log of a container of a Pod, the one that is meant if none is named.
+pub(crate) async fn log(ctx: &Ctx, pod: &Value, name: Option<&str>) -> Outcome {
+    let container = pods::container(ctx, pod, name, true)?;
     let path = format!("/api/v1/namespaces/{}/pods/{}/log", pod.namespace(), pod.name());
     let body =
         ctx.fetch(Call::get(path).accept("*/*").query("container", container.s("/name"))).await?;

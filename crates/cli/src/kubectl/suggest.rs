@@ -61,6 +61,10 @@ const DISTANCE_MAX: usize = 2;
 
 /// The lines that name commands like a word; none if there are none.
 pub(super) fn suggestions(word: &str) -> String {
+    // A command of kubectl's that is not here is not suggested to whoever asks for it.
+    if COMMANDS.contains(&word) {
+        return String::new();
+    }
     let word = word.to_lowercase();
     let is_like = |command: &&&str| {
         distance(&word, command) <= DISTANCE_MAX
@@ -98,6 +102,7 @@ mod tests {
             ("Create", "\nDid you mean this?\n\tcreate\n"),
             ("rm", "\nDid you mean this?\n\trun\n\tdelete\n\tcp\n"),
             ("getpods", ""),
+            ("proxy", ""),
         ];
         for (word, expected) in cases {
             assert_eq!(super::suggestions(word), expected, "{word}");
