@@ -106,7 +106,6 @@ enum Verb {
     Explain(explain::Explain),
     Expose(expose::Expose),
     Get(get::Get),
-    #[command(hide = true)]
     Kustomize(files::Kustomize),
     Label(metadata::Change),
     Logs(logs::Logs),
@@ -198,7 +197,7 @@ impl Verb {
             Self::Explain(args) => explain::run(ctx, args).await,
             Self::Expose(args) => expose::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
-            Self::Kustomize(args) => args.run(),
+            Self::Kustomize(args) => args.run(ctx),
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
             Self::Logs(args) => logs::run(ctx, args).await,
             Self::Patch(args) => patch::run(ctx, args).await,

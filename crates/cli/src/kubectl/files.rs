@@ -3,6 +3,7 @@
 //! Here      which files are read and what is said of those that cannot be; `stream` takes their text apart, `url` fetches.
 //! Not here: what becomes of the objects (`select/declared.rs`).
 
+mod kustomize;
 mod pattern;
 mod stream;
 mod url;
@@ -17,11 +18,6 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, go_text, quoted};
 
-/// What is said to whoever wants a kustomization built.
-const NO_KUSTOMIZE: &str =
-    "kustomizations are not supported: build them with kustomize and give the result to -f -";
-/// The names that a kustomization may have.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// How kubectl calls standard input in errors.
 const INPUT: &str = "STDIN";
 
@@ -34,16 +30,16 @@ pub(crate) struct FileArgs {
     /// Folders below folders too
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
-    /// Not supported
-    #[arg(short, long, hide = true)]
+    /// A folder with a kustomization
+    #[arg(short, long)]
     pub(crate) kustomize: Option<String>,
 }
 
-/// Not supported
+/// Show what a kustomization builds
 #[derive(Debug, Args)]
 pub(crate) struct Kustomize {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    words: Vec<String>,
+    /// The folder
+    folders: Vec<String>,
 }
 
 /// What one file, one answer or standard input holds.
@@ -122,7 +118,10 @@ impl FileArgs {
             });
         }
         if let Some(folder) = &self.kustomize {
-            sources.push(Source::failed(folder, kustomization(folder)));
+            sources.push(match kustomize::build(folder) {
+                Ok(documents) => Source { documents, ..Source::new(folder) },
+                Err(fault) => Source::failed(folder, fault),
+            });
         }
         Ok(sources)
     }
@@ -245,33 +244,17 @@ pub(crate) async fn raw(ctx: &Ctx, files: &FileArgs, method: Method, path: Strin
 }
 
 impl Kustomize {
-    /// Refuses, in kubectl's words where there is nothing to build.
-    pub(crate) fn run(&self) -> Outcome {
-        let folder = self.words.iter().find(|word| !word.starts_with('-'));
-        Err(kustomization(folder.map_or(".", String::as_str)))
+    /// Shows what a kustomization builds.
+    pub(crate) fn run(&self, ctx: &Ctx) -> Outcome {
+        let folder = match self.folders.as_slice() {
+            [] => ".",
+            [one] => one.as_str(),
+            _ => return Err(Fault::refused("specify one path to kustomization.yaml")),
+        };
+        let built = kustomize::build(folder)?;
+        let texts = built.iter().map(|document| podo_api::yaml::from_json(&document.value));
+        ctx.out(texts.collect::<Vec<_>>().join("---\n"))
     }
-}
-
-/// Why a folder's kustomization is not built.
-fn kustomization(folder: &str) -> Fault {
-    let path = match std::fs::canonicalize(folder) {
-        Ok(path) => path,
-        Err(error) => {
-            let whole = std::env::current_dir().unwrap_or_default().join(folder);
-            return Fault::refused(format!(
-                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {}: {}",
-                whole.display(),
-                go_text(&error)
-            ));
-        }
-    };
-    if KUSTOMIZATIONS.iter().any(|name| path.join(name).exists()) {
-        return Fault::refused(NO_KUSTOMIZE);
-    }
-    Fault::refused(format!(
-        "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{}'",
-        path.display()
-    ))
 }
 
 fn read(path: &Path) -> Source {
