@@ -30,10 +30,12 @@ mod logs;
 mod metadata;
 mod nodes;
 mod normal;
+mod overrides;
 mod patch;
 mod pods;
 mod port_forward;
 pub(crate) mod print;
+mod record;
 mod remote;
 mod replace;
 mod report;
@@ -43,6 +45,7 @@ mod run;
 mod scale;
 mod select;
 mod set;
+mod suggest;
 mod tabs;
 mod terminal;
 pub(crate) mod time;
@@ -103,7 +106,6 @@ enum Verb {
     Explain(explain::Explain),
     Expose(expose::Expose),
     Get(get::Get),
-    #[command(hide = true)]
     Kustomize(files::Kustomize),
     Label(metadata::Change),
     Logs(logs::Logs),
@@ -141,7 +143,11 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
         }
     };
     let Cli { globals, verb } = cli;
+    let is_recorded = globals.is_recorded;
     let ctx = Ctx::new(globals, defaults, streams);
+    if is_recorded {
+        ctx.note(record::DEPRECATED);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
@@ -191,7 +197,7 @@ impl Verb {
             Self::Explain(args) => explain::run(ctx, args).await,
             Self::Expose(args) => expose::run(ctx, args).await,
             Self::Get(args) => get::run(ctx, args).await,
-            Self::Kustomize(args) => args.run(),
+            Self::Kustomize(args) => args.run(ctx),
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
             Self::Logs(args) => logs::run(ctx, args).await,
             Self::Patch(args) => patch::run(ctx, args).await,

@@ -1,8 +1,9 @@
 //! The annotation in which `apply` keeps the configuration that it applied last.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::print::json;
+use super::kinds::schema_of_kind;
+use super::print::json::compact;
 use super::value::{Look, at_mut, object_mut};
 
 /// The annotation's key.
@@ -24,6 +25,22 @@ pub(crate) fn without(object: &Value) -> Value {
 /// Writes a configuration into its own annotation, without what the annotation said before.
 pub(crate) fn write(object: &mut Value) {
     *object = without(object);
-    let text = json::compact(object) + "\n";
+    let text = compact(object) + "\n";
+    at_mut(object, &["metadata", "annotations"])[KEY] = text.into();
+}
+
+/// The same of an object that this program made: its JSON has the fields in the order of Go's structs, as kubectl's has.
+pub(crate) fn write_made(object: &mut Value) {
+    let Some(ty) = schema_of_kind(object.s("/apiVersion"), object.s("/kind")) else {
+        return write(object);
+    };
+    let mut bare = without(object);
+    if bare["metadata"]["annotations"] == json!({}) {
+        object_mut(&mut bare["metadata"]).remove("annotations");
+    }
+    let mut text = Vec::new();
+    podo_api::json::encode(&bare, ty, &mut text);
+    *object = bare;
+    let text = String::from_utf8_lossy(&text) + "\n";
     at_mut(object, &["metadata", "annotations"])[KEY] = text.into();
 }

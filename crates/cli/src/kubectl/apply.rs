@@ -6,16 +6,20 @@ mod prune;
 use clap::{Args, Subcommand};
 use podo_api::patch::{Precondition, merge, strategic};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::applied;
 use super::call::{APPLY, Call, MERGE, STRATEGIC};
 use super::context::Ctx;
+use super::delete::CascadeArgs;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
 use super::kinds::schema_of;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
 use super::select::{Item, Reading};
-use super::value::Look;
+use super::time::parse_duration;
+use super::value::{Look, at_mut, object_mut};
 use super::wait::until_gone;
 
 /// How often a patch is computed anew when somebody else changed the object meanwhile, as kubectl does.
@@ -50,12 +54,28 @@ pub(crate) struct Apply {
     /// How long a deleted object is given to end; with --force
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     grace_period: i64,
+    #[command(flatten)]
+    cascade: CascadeArgs,
+    /// How long to wait until a deleted object is gone; with --force
+    #[arg(long, default_value = "0s")]
+    timeout: String,
+    /// Taken for compatibility
+    #[arg(long, hide = true)]
+    wait: bool,
+    /// Taken for compatibility
+    #[arg(long, hide = true)]
+    openapi_patch: bool,
+    /// A subresource to apply to; with --server-side
+    #[arg(long)]
+    subresource: Option<String>,
     /// Let fields of files win over changes by others
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     overwrite: bool,
     /// Only those with these labels
     #[arg(short = 'l', long)]
     selector: Option<String>,
+    #[command(flatten)]
+    record: RecordArgs,
     /// Delete objects that were applied before and are in no file
     #[arg(long)]
     prune: bool,
@@ -69,8 +89,12 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Subcommand)]
 enum LastApplied {
-    ViewLastApplied(last::View),
-    SetLastApplied(last::Set),
+    #[command(name = "edit-last-applied")]
+    Edit(super::edit::EditLastApplied),
+    #[command(name = "view-last-applied")]
+    View(last::View),
+    #[command(name = "set-last-applied")]
+    Set(last::Set),
 }
 
 /// What one object came to.
@@ -86,23 +110,30 @@ struct Applier<'a> {
     args: &'a Apply,
     dry_run: DryRun,
     validation: &'static str,
+    /// What becomes of what belongs to objects that are deleted.
+    policy: &'static str,
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
     match args.last {
-        Some(LastApplied::ViewLastApplied(view)) => return last::view(ctx, view).await,
-        Some(LastApplied::SetLastApplied(set)) => return last::set(ctx, set).await,
+        Some(LastApplied::Edit(edit)) => {
+            return super::edit::last_applied(ctx, edit).await;
+        }
+        Some(LastApplied::View(view)) => return last::view(ctx, view).await,
+        Some(LastApplied::Set(set)) => return last::set(ctx, set).await,
         None => {}
     }
-    check(&args)?;
     let dry_run = args.dry_run.parse()?;
+    let policy = args.cascade.policy(ctx)?;
+    if args.files.is_empty() {
+        return Err(Fault::refused("must specify one of -f and -k"));
+    }
+    let validation = args.validate.query()?;
+    let allowed = if args.prune { prune::allowed(ctx, &args).await? } else { Vec::new() };
+    check(&args, dry_run)?;
     let report = Report::new(&args.report, dry_run)?;
-    let applier = Applier { ctx, args: &args, dry_run, validation: args.validate.query()? };
-    let reading = Reading {
-        validation: args.validate.query()?,
-        selector: args.selector.as_deref(),
-        ..Reading::default()
-    };
+    let applier = Applier { ctx, args: &args, dry_run, validation, policy };
+    let reading = Reading { validation, selector: args.selector.as_deref(), ..Reading::default() };
     let (items, unread) = args.files.declared(ctx, reading).await?.infos();
     if items.is_empty() && unread.is_none() {
         return Err(Fault::refused("no objects passed to apply"));
@@ -118,45 +149,58 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
             Err(fault) => faults.push(fault),
         }
     }
-    match results.len() {
-        0 => {}
-        1 => report.done(ctx, &results[0], "")?,
-        _ if args.report.output.as_deref() == Some("name") => {
-            results.iter().try_for_each(|object| report.done(ctx, object, ""))?;
-        }
-        _ => {
-            let list =
-                json!({"apiVersion": "v1", "items": results, "kind": "List", "metadata": {}});
-            report.done(ctx, &list, "")?;
-        }
-    }
-    if args.prune && faults.is_empty() {
-        prune::run(ctx, &args, &report, dry_run, &visited).await?;
-    }
-    Fault::all(faults)
-}
-
-fn check(args: &Apply) -> Outcome {
-    if args.files.is_empty() {
-        return Err(Fault::refused("must specify one of -f and -k"));
-    }
-    if args.force_conflicts && !args.server_side {
-        return Err(Fault::refused("--force-conflicts only works with --server-side"));
-    }
-    if args.server_side && args.dry_run.dry_run == "client" {
-        return Err(Fault::refused(
-            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
-        ));
-    }
-    if args.force && args.server_side {
-        return Err(Fault::refused("--force cannot be used with --server-side"));
-    }
-    if args.prune && !args.all && args.selector.is_none() {
-        return Err(Fault::refused(
-            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
-        ));
+    Fault::all(faults)?;
+    show(ctx, &report, &args, results)?;
+    if args.prune {
+        prune::run(&applier, &report, allowed, &visited).await?;
     }
     Ok(())
+}
+
+/// Shows the objects that were applied: several as a list.
+fn show(ctx: &Ctx, report: &Report, args: &Apply, mut results: Vec<Value>) -> Outcome {
+    match results.len() {
+        0 => Ok(()),
+        1 => report.done(ctx, &results.remove(0), ""),
+        _ if args.report.output.as_deref() == Some("name") => {
+            results.iter().try_for_each(|object| report.done(ctx, object, ""))
+        }
+        _ => report.list(ctx, results),
+    }
+}
+
+/// Refuses flags that mean nothing together; the first that is so is told.
+fn check(args: &Apply, dry_run: DryRun) -> Outcome {
+    let refused = [
+        (
+            args.force_conflicts && !args.server_side,
+            "--force-conflicts only works with --server-side",
+        ),
+        (
+            args.server_side && dry_run == DryRun::Client,
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        ),
+        (args.force && args.server_side, "--force cannot be used with --server-side"),
+        (args.force && dry_run == DryRun::Server, "--dry-run=server cannot be used with --force"),
+        (args.all && args.selector.is_some(), "cannot set --all and --selector at the same time"),
+        (args.prune && args.force, "--force cannot be used with --prune"),
+        (
+            args.prune && !args.all && args.selector.is_none(),
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
+        ),
+        (
+            args.prune && args.server_side,
+            "--prune is in alpha and doesn't currently work on objects created by server-side apply",
+        ),
+        (
+            args.subresource.is_some() && !args.server_side,
+            "--subresource can only be specified for --server-side",
+        ),
+    ];
+    match refused.iter().find(|(is_so, _)| *is_so) {
+        Some((_, why)) => Err(Fault::refused(*why)),
+        None => Ok(()),
+    }
 }
 
 fn tell(ctx: &Ctx, report: &Report, change: &Change) -> Outcome {
@@ -192,6 +236,7 @@ impl Applier<'_> {
     }
 
     async fn one(&self, mut item: Item) -> Result<Change, Fault> {
+        self.args.record.mark(self.ctx, &mut item.object);
         if item.name.is_empty() {
             let generated = item.object.s("/metadata/generateName");
             if !generated.is_empty() {
@@ -227,10 +272,14 @@ impl Applier<'_> {
     async fn server_side(&self, item: &Item) -> Result<Change, Fault> {
         let mut object = item.object.clone();
         if let Some(metadata) = object.get_mut("metadata") {
-            super::value::object_mut(metadata).remove("managedFields");
+            object_mut(metadata).remove("managedFields");
         }
         let force = if self.args.force_conflicts { "true" } else { "false" };
-        let call = Call::patch(item.path(), APPLY, &object);
+        let mut path = item.path();
+        if let Some(subresource) = &self.args.subresource {
+            path = format!("{path}/{subresource}");
+        }
+        let call = Call::patch(path, APPLY, &object);
         let call = self.call(call.query("force", force));
         match self.ctx.call(call).await {
             Ok(object) => Ok(Change::Server(object)),
@@ -246,11 +295,13 @@ impl Applier<'_> {
     }
 
     async fn create(&self, item: &Item) -> Result<Change, Fault> {
+        let mut object = item.object.clone();
+        remove_nulls(&mut object);
         if self.dry_run == DryRun::Client {
-            return Ok(Change::Created(item.object.clone()));
+            return Ok(Change::Created(object));
         }
         let path = item.resource.collection(Some(&item.namespace));
-        let created = self.ctx.call(self.call(Call::post(path, &item.object))).await;
+        let created = self.ctx.call(self.call(Call::post(path, &object))).await;
         created.map(Change::Created).map_err(|fault| {
             fault.context(&format!("error when creating {}", quoted(&item.source)))
         })
@@ -265,7 +316,8 @@ impl Applier<'_> {
         }
         for attempt in 0.. {
             let (patch, kind) = self.difference(item, &current)?;
-            if patch == json!({}) && self.dry_run != DryRun::Client {
+            if patch == json!({}) {
+                self.warn_of_deletion(item, &current);
                 return Ok(Change::Unchanged(current));
             }
             if self.dry_run == DryRun::Client {
@@ -274,18 +326,22 @@ impl Applier<'_> {
                 } else {
                     preview(item, current.clone(), patch)
                 };
+                self.warn_of_deletion(item, &merged);
                 return Ok(Change::Configured(merged));
             }
             let sent = self.ctx.call(self.call(Call::patch(item.path(), kind, &patch))).await;
             match sent {
-                Ok(object) => return Ok(Change::Configured(object)),
+                Ok(object) => {
+                    self.warn_of_deletion(item, &object);
+                    return Ok(Change::Configured(object));
+                }
                 Err(fault) if fault.reason() == "Conflict" && attempt < CONFLICTS_MAX => {
                     current = self.ctx.call(Call::get(item.path())).await?;
                 }
                 Err(fault)
                     if self.args.force && matches!(fault.reason(), "Conflict" | "Invalid") =>
                 {
-                    return self.replace(item).await;
+                    return self.replace(item, current).await;
                 }
                 Err(fault) => {
                     let source = quoted(&item.source);
@@ -331,16 +387,57 @@ impl Applier<'_> {
         Ok((patch.map_err(|error| failed(error.to_string()))?, MERGE))
     }
 
-    /// `--force`: deletes the object, waits until it is gone, and creates it.
-    async fn replace(&self, item: &Item) -> Result<Change, Fault> {
-        let mut options = json!({"propagationPolicy": "Background"});
+    /// Tells that an object will be gone, whatever is changed of it.
+    fn warn_of_deletion(&self, item: &Item, object: &Value) {
+        if object.has("/metadata/deletionTimestamp") {
+            self.ctx.note(format!(
+                "Warning: Detected changes to resource {} which is currently being deleted.",
+                item.name
+            ));
+        }
+    }
+
+    /// `--force`: deletes the object, waits until it is gone, and creates it. If it cannot be created, the old one is, so that there is
+    /// one.
+    async fn replace(&self, item: &Item, old: Value) -> Result<Change, Fault> {
+        let mut options = json!({"propagationPolicy": self.policy});
         if self.args.grace_period >= 0 {
             options["gracePeriodSeconds"] = self.args.grace_period.into();
         }
         self.ctx.call(Call::delete(item.path(), &options)).await?;
-        until_gone(self.ctx, &item.resource, &item.namespace, &item.name, None, None).await?;
-        let change = self.create(item).await?;
-        Ok(Change::Configured(change.into_object()))
+        let limit = parse_duration(&self.args.timeout).filter(|limit| !limit.is_zero());
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        until_gone(self.ctx, &item.resource, &item.namespace, &item.name, None, deadline).await?;
+        let path = item.resource.collection(Some(&item.namespace));
+        let sent = self.ctx.call(self.call(Call::post(&path, &item.object))).await;
+        match sent {
+            Ok(object) => Ok(Change::Configured(object)),
+            Err(fault) => {
+                let mut old = old;
+                object_mut(at_mut(&mut old, &["metadata"])).remove("resourceVersion");
+                let restored = self.ctx.call(self.call(Call::post(&path, &old))).await;
+                Err(match restored {
+                    Ok(_object) => fault,
+                    Err(second) => Fault::refused(format!(
+                        "An error occurred force-replacing the existing object with the newly provided one:\n\n{}.\n\nAdditionally, an error occurred attempting to restore the original object:\n\n{}",
+                        fault.message(),
+                        second.message()
+                    )),
+                })
+            }
+        }
+    }
+}
+
+/// Removes fields that are `null`: they remove nothing from an object that is not there yet.
+fn remove_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        _ => {}
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Ctx {
     defaults: Defaults,
     pub(crate) is_process: bool,
     input: RefCell<Box<dyn Read + Send>>,
+    /// What standard input held, once it was read as a whole.
+    input_text: std::cell::OnceCell<String>,
     output: RefCell<Box<dyn Write>>,
     errors: RefCell<Box<dyn Write>>,
     warned: RefCell<HashSet<String>>,
@@ -75,6 +77,7 @@ impl Ctx {
             defaults,
             is_process: streams.is_process,
             input: RefCell::new(streams.input),
+            input_text: std::cell::OnceCell::new(),
             output: RefCell::new(streams.output),
             errors: RefCell::new(streams.errors),
             warned: RefCell::default(),
@@ -112,12 +115,15 @@ impl Ctx {
         let _written = errors.write_all(text.as_ref()).and_then(|()| errors.flush());
     }
 
-    /// All of standard input.
+    /// All of standard input, which is read once.
     pub(crate) fn read_input(&self) -> Result<String, Fault> {
+        if let Some(text) = self.input_text.get() {
+            return Ok(text.clone());
+        }
         let mut text = String::new();
         let read = self.input.borrow_mut().read_to_string(&mut text);
         read.map_err(Fault::io("unable to read standard input"))?;
-        Ok(text)
+        Ok(self.input_text.get_or_init(|| text).clone())
     }
 
     /// Takes standard input away, for a task that reads it while others write; what is left is empty.

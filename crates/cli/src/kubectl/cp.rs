@@ -104,7 +104,8 @@ fn call(
     has_input: bool,
     words: &[&str],
 ) -> Result<String, Fault> {
-    let container = pods::container(ctx, pod, args.container.as_deref(), false)?;
+    // Which container is meant was said before.
+    let container = pods::container(ctx, pod, args.container.as_deref(), true)?;
     let path = format!("/api/v1/namespaces/{}/pods/{}/exec", pod.namespace(), pod.name());
     let mut call = Call::get(path)
         .query("container", container.s("/name"))
@@ -137,6 +138,7 @@ async fn to_pod(
         .ok()
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
         .unwrap_or_default();
+    pods::container(ctx, &pod, args.container.as_deref(), false)?;
     let test = call(ctx, args, &pod, false, &["test", "-d", target])?;
     let is_folder = remote::run(ctx, &test, Input::None, false, async |_, _| Ok(())).await;
     let target = match is_folder {
@@ -189,6 +191,11 @@ async fn from_pod(
     target: &str,
 ) -> Outcome {
     let pod = find(ctx, pod).await?;
+    // Like kubectl's, this way of copying says everything on standard output.
+    pods::container(ctx, &pod, args.container.as_deref(), true)?;
+    if let Some(note) = pods::defaulted(&pod, args.container.as_deref()) {
+        ctx.line(note)?;
+    }
     let path = call(ctx, args, &pod, false, &["tar", "cf", "-", source])?;
     let (sender, pieces) = mpsc::channel::<Bytes>(PIECES_MAX);
     let prefix: PathBuf = normal(Path::new(source));
@@ -200,8 +207,7 @@ async fn from_pod(
         tokio::task::spawn_blocking(move || unpack(&prefix, &target, Receiver::new(pieces)));
     let sink = async |channel, bytes: &[u8]| {
         if channel == Channel::Stderr {
-            ctx.note_raw(bytes);
-            return Ok(());
+            return ctx.out(bytes);
         }
         // Whoever unpacks may have stopped early, and says why.
         let _stopped = sender.send(Bytes::copy_from_slice(bytes)).await;

@@ -14,10 +14,12 @@ use serde_json::Value;
 use super::applied;
 use super::call::Call;
 use super::context::Ctx;
+use super::edit::{Mode, Session};
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
-use super::select::{Item, Reading};
+use super::select::{Found, Item, Reading};
 use super::value::{Look, at_mut};
 
 /// Create objects from files or flags
@@ -37,6 +39,11 @@ pub(crate) struct Create {
     /// Edit the objects first
     #[arg(long)]
     edit: bool,
+    /// With --edit, end lines as Windows does
+    #[arg(long)]
+    windows_line_endings: bool,
+    #[command(flatten)]
+    record: RecordArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -140,7 +147,7 @@ impl Common {
             at_mut(&mut object, &["metadata"])["namespace"] = namespace.into();
         }
         if self.save_config {
-            applied::write(&mut object);
+            applied::write_made(&mut object);
         }
         if dry_run == DryRun::Client {
             return report.done(ctx, &object, "created");
@@ -207,13 +214,15 @@ async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
         ..Reading::default()
     };
     let found = args.files.declared(ctx, reading).await?;
-    let found = if args.edit { found.map(super::edit::declared)? } else { found };
+    if args.edit {
+        return args.common.edit(ctx, args.record, found, args.windows_line_endings).await;
+    }
     if found.is_empty() {
         return Err(Fault::refused("no objects passed to create"));
     }
     let mut visit = found.visit();
     while let Some(item) = visit.next() {
-        match args.common.create(ctx, item, dry_run).await {
+        match args.common.create(ctx, &args.record, item, dry_run).await {
             Ok(object) => report.done(ctx, &object, "created")?,
             Err(fault) => visit.failed(fault),
         }
@@ -222,11 +231,48 @@ async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
 }
 
 impl Common {
+    /// Lets the user edit each object before it is created.
+    async fn edit(
+        self,
+        ctx: &Ctx,
+        record: RecordArgs,
+        found: Found,
+        has_windows_ends: bool,
+    ) -> Outcome {
+        let session = Session {
+            ctx,
+            mode: Mode::Create,
+            form: super::edit::form(self.report.output.as_deref())?,
+            report: Report::new(&self.report, DryRun::None)?,
+            has_windows_ends,
+            validation: self.validate.query()?,
+            record,
+            saves_config: self.save_config,
+            shows_patch: false,
+            subresource: None,
+            field_manager: self.field_manager,
+        };
+        let mut visit = found.visit();
+        while let Some(item) = visit.next() {
+            if let Err(fault) = session.run(&[item]).await {
+                visit.failed(fault);
+            }
+        }
+        visit.end()
+    }
+
     /// Creates the object of a file.
-    async fn create(&self, ctx: &Ctx, mut item: Item, dry_run: DryRun) -> Result<Value, Fault> {
+    async fn create(
+        &self,
+        ctx: &Ctx,
+        record: &RecordArgs,
+        mut item: Item,
+        dry_run: DryRun,
+    ) -> Result<Value, Fault> {
         if self.save_config {
             applied::write(&mut item.object);
         }
+        record.mark(ctx, &mut item.object);
         if dry_run == DryRun::Client {
             return Ok(item.object);
         }
@@ -242,4 +288,19 @@ impl Common {
 /// The text of a value as a number, if it is one, as Go reads an `IntOrString`.
 pub(crate) fn int_or_string(text: &str) -> Value {
     text.parse::<i32>().map_or_else(|_not_a_number| text.into(), Into::into)
+}
+
+/// A port as Go's `strconv.Atoi` reads it, in the 32 bits that are kept of it.
+pub(crate) fn port_number(text: &str) -> Result<i32, Fault> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let read: Result<i64, _> = text.parse();
+    let number = read.map_err(|error| {
+        let why = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Fault::refused(format!("strconv.Atoi: parsing {}: {why}", quoted(text)))
+    })?;
+    #[expect(clippy::cast_possible_truncation, reason = "kubectl keeps the low bits as well")]
+    Ok(number as i32)
 }

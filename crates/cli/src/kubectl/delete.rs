@@ -48,9 +48,8 @@ pub(crate) struct Delete {
     /// Do not wait for the node's confirmation
     #[arg(long)]
     force: bool,
-    /// background, foreground or orphan
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
-    cascade: String,
+    #[command(flatten)]
+    cascade: CascadeArgs,
     /// Say nothing if an object is not there
     #[arg(long)]
     ignore_not_found: bool,
@@ -73,15 +72,53 @@ pub(crate) struct Delete {
     raw: Option<String>,
 }
 
+/// The flag `--cascade`.
+#[derive(Debug, Args)]
+pub(crate) struct CascadeArgs {
+    /// What becomes of what belongs to deleted objects: background, foreground or orphan
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "background", default_missing_value = "background")]
+    cascade: String,
+}
+
+impl CascadeArgs {
+    /// The policy of a deletion; says that a boolean is deprecated.
+    pub(crate) fn policy(&self, ctx: &Ctx) -> Result<&'static str, Fault> {
+        let deprecated = |value: &str| {
+            ctx.note(format!(
+                "warning: --cascade={} is deprecated (boolean value) and can be replaced with --cascade={value}.",
+                self.cascade
+            ));
+        };
+        match self.cascade.as_str() {
+            "background" => Ok("Background"),
+            "foreground" => Ok("Foreground"),
+            "orphan" => Ok("Orphan"),
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => {
+                deprecated("background");
+                Ok("Background")
+            }
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => {
+                deprecated("orphan");
+                Ok("Orphan")
+            }
+            other => Err(Fault::refused(format!(
+                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
+            ))),
+        }
+    }
+}
+
 /// What is said of `--all` beside a selector, its last blank included.
 const ALL_AND_SELECTOR: &str = "setting 'all' parameter but found a non empty selector. ";
 
 pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
+    let policy = args.cascade.policy(ctx)?;
     if let Some(path) = &args.raw {
         return raw(ctx, path).await;
     }
     let dry_run = args.dry_run.parse()?;
     let mut options = options(ctx, &mut args)?;
+    options["propagationPolicy"] = policy.into();
     dry_run.mark(&mut options);
     let limit = limit(&args.timeout)?;
     if args.words.is_empty() && args.files.is_empty() && (args.all || args.selector.is_some()) {
@@ -137,12 +174,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
 
 /// Deletes a path of the server.
 async fn raw(ctx: &Ctx, path: &str) -> Outcome {
-    if !path.starts_with('/') {
-        let path = quoted(path);
-        return Err(Fault::refused(format!(
-            "--raw must be a valid URL path: parse {path}: invalid URI for request"
-        )));
-    }
+    super::files::check_raw(path)?;
     ctx.out(&ctx.fetch(Call::new(Method::DELETE, path)).await?)
 }
 
@@ -201,26 +233,7 @@ fn options(ctx: &Ctx, args: &mut Delete) -> Result<Value, Fault> {
     if args.force {
         ctx.warn_once("Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.");
     }
-    let policy = match args.cascade.as_str() {
-        "background" => "Background",
-        "true" => {
-            ctx.note("warning: --cascade=true is deprecated (boolean value) and can be replaced with --cascade=background.");
-            "Background"
-        }
-        "foreground" => "Foreground",
-        "orphan" => "Orphan",
-        "false" => {
-            ctx.note("warning: --cascade=false is deprecated (boolean value) and can be replaced with --cascade=orphan.");
-            "Orphan"
-        }
-        other => {
-            return Err(Fault::refused(format!(
-                "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
-            )));
-        }
-    };
-    let mut options =
-        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+    let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
     if args.grace_period >= 0 {
         options["gracePeriodSeconds"] = args.grace_period.into();
     }

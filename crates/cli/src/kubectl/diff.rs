@@ -6,12 +6,12 @@ use std::process::Command;
 
 use clap::Args;
 use podo_api::patch::{merge, strategic};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::applied;
 use super::call::{APPLY, Call, MERGE, STRATEGIC};
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, go_text, quoted};
 use super::files::FileArgs;
 use super::kinds::schema_of;
 use super::select::{Item, Reading};
@@ -20,6 +20,8 @@ use super::value::{Look, object_mut};
 /// Show what apply would change
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
+    #[arg(hide = true)]
+    words: Vec<String>,
     #[command(flatten)]
     files: FileArgs,
     /// Let the server merge
@@ -59,9 +61,9 @@ impl Folders {
     }
 }
 
-fn write(folder: &Path, name: &str, object: &Value) -> Outcome {
+fn write(folder: &Path, name: &str, object: Option<&Value>) -> Outcome {
     let path = folder.join(name);
-    let text = if object.is_null() { String::new() } else { podo_api::yaml::from_json(object) };
+    let text = object.map_or_else(String::new, podo_api::yaml::from_json);
     std::fs::write(&path, text).map_err(Fault::io(format!("unable to write {}", path.display())))
 }
 
@@ -84,12 +86,21 @@ pub(crate) async fn run(ctx: &Ctx, args: Diff) -> Outcome {
 }
 
 async fn differences(ctx: &Ctx, args: Diff) -> Outcome {
+    if !args.words.is_empty() {
+        return Err(Fault::usage("diff", format!("Unexpected args: [{}]", args.words.join(" "))));
+    }
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));
+    }
+    if args.force_conflicts && !args.server_side {
+        return Err(Fault::refused("--force-conflicts only works with --server-side"));
     }
     let folders = Folders::new()?;
     let reading = Reading { selector: args.selector.as_deref(), ..Reading::default() };
     for item in args.files.declared(ctx, reading).await?.first_fault()? {
+        if item.name.is_empty() {
+            return Err(Fault::refused("resource name may not be empty"));
+        }
         let live = match ctx.call(Call::get(item.path())).await {
             Ok(live) => live,
             Err(fault) if fault.is_not_found() => Value::Null,
@@ -103,9 +114,15 @@ async fn differences(ctx: &Ctx, args: Diff) -> Outcome {
             "{group}{}.{}.{}.{}",
             resource.version, resource.kind, item.namespace, item.name
         );
-        let kind = resource.kind.as_str();
-        write(&folders.live, &name, &shown(&args, kind, live))?;
-        write(&folders.merged, &name, &shown(&args, kind, merged))?;
+        let is_secret = resource.kind == "Secret" && resource.version == "v1";
+        let (mut live, mut merged) = (shown(&args, live), shown(&args, merged));
+        if is_secret {
+            mask(&mut live, &mut merged);
+        }
+        // Of a Secret that is not there kubectl writes what it has hidden: nothing, as YAML says it.
+        let is_shown = is_secret || !live.is_null();
+        write(&folders.live, &name, Some(&live).filter(|_| is_shown))?;
+        write(&folders.merged, &name, Some(&merged))?;
     }
     compare(ctx, &folders)
 }
@@ -143,26 +160,39 @@ async fn merged(ctx: &Ctx, args: &Diff, item: &Item, live: &Value) -> Result<Val
     ctx.call(dry(Call::patch(item.path(), kind, &patch))).await
 }
 
-/// What is compared: no managed fields, and of Secrets no values.
-fn shown(args: &Diff, kind: &str, mut object: Value) -> Value {
-    if object.is_null() {
-        return object;
-    }
+/// What is compared: no managed fields.
+fn shown(args: &Diff, mut object: Value) -> Value {
     if !args.show_managed_fields && object.get("metadata").is_some() {
         object_mut(&mut object["metadata"]).remove("managedFields");
     }
-    if kind == "Secret" {
-        let annotation =
-            object.at("/metadata/annotations").and_then(|map| map.get(applied::KEY)).is_some();
-        if annotation {
-            object["metadata"]["annotations"][applied::KEY] = "***".into();
-        }
-        for (_, value) in object["data"].as_object_mut().into_iter().flatten() {
-            let length = value.as_str().map_or(0, str::len);
-            *value = format!("*** ({length} characters)").into();
+    object
+}
+
+/// Hides the values of a Secret's two forms; of those that differ it is told that they do.
+fn mask(live: &mut Value, merged: &mut Value) {
+    let data = |object: &Value| object.at("/data").and_then(Value::as_object).cloned();
+    let (old, new) = (data(live).unwrap_or_default(), data(merged).unwrap_or_default());
+    let differs =
+        |key: &String| old.get(key).zip(new.get(key)).is_some_and(|(old, new)| old != new);
+    let masked = |map: &Map<String, Value>, suffix: &str| -> Value {
+        let mask = |key: &String| {
+            if differs(key) { format!("*** ({suffix})") } else { "***".to_owned() }
+        };
+        map.keys().map(|key| (key.clone(), Value::from(mask(key)))).collect::<Map<_, _>>().into()
+    };
+    for (object, map, suffix) in [(live, &old, "before"), (merged, &new, "after")] {
+        if object.at("/data").is_some() {
+            object["data"] = masked(map, suffix);
         }
     }
-    object
+}
+
+/// Why a program does not start, as Go words it.
+fn unstarted(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
+        _ => go_text(error),
+    }
 }
 
 /// Runs `$KUBECTL_EXTERNAL_DIFF`, or `diff -u -N`. Its exit code of 1 says that there are differences.
@@ -171,13 +201,37 @@ fn compare(ctx: &Ctx, folders: &Folders) -> Outcome {
     let mut words = program.as_deref().unwrap_or("diff -u -N").split_whitespace();
     let program = words.next().unwrap_or("diff");
     let output = Command::new(program).args(words).arg(&folders.live).arg(&folders.merged).output();
-    let output =
-        output.map_err(|source| Fault::refused(format!("failed to run {program:?}: {source}")))?;
+    let output = output.map_err(|error| {
+        Fault::refused(format!("failed to run {}: {}", quoted(program), unstarted(&error)))
+    })?;
     ctx.out(&output.stdout)?;
     ctx.note_raw(&output.stderr);
     match output.status.code() {
         Some(0) => Ok(()),
         Some(1) => Err(Fault::exit(1)),
         code => Err(Fault::refused(format!("{program:?} ended with {code:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_secrets_are_hidden_but_that_they_differ() {
+        let cases = [
+            (json!({"a": "1", "b": "2"}), json!({"a": "1", "b": "3", "c": "4"})),
+            (
+                json!({"a": "***", "b": "*** (before)"}),
+                json!({"a": "***", "b": "*** (after)", "c": "***"}),
+            ),
+        ];
+        let [(old, new), (hidden_old, hidden_new)] = cases;
+        let (mut live, mut merged) = (json!({"data": old}), json!({"data": new}));
+        mask(&mut live, &mut merged);
+        assert_eq!((&live["data"], &merged["data"]), (&hidden_old, &hidden_new));
+        let (mut live, mut merged) = (Value::Null, json!({"data": {"a": "1"}}));
+        mask(&mut live, &mut merged);
+        assert_eq!((live, merged), (Value::Null, json!({"data": {"a": "***"}})));
     }
 }

@@ -1,7 +1,5 @@
 //! `exec` and `attach`.
 
-use std::time::Duration;
-
 use clap::Args;
 use podo_client::websocket::Channel;
 use serde_json::Value;
@@ -13,7 +11,6 @@ use super::files::FileArgs;
 use super::pods;
 use super::remote::{self, Input};
 use super::terminal;
-use super::time::parse_duration;
 use super::value::Look;
 
 /// Run a command in a container
@@ -74,7 +71,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     if words.is_empty() {
         return Err(Fault::refused("pod, type/name or --filename must be specified"));
     }
-    if words.len() > 1 {
+    if words.len() > 1 && args.command.is_empty() {
         return Err(Fault::refused(
             "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee 'kubectl exec -h' for help and examples",
         ));
@@ -82,7 +79,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Exec) -> Outcome {
     if args.command.is_empty() {
         return Err(Fault::refused("you must specify at least one command for the container"));
     }
-    let limit = parse_duration(&args.to.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = pods::running_timeout("exec", &args.to.pod_running_timeout)?;
+    // With a command of its own, words after the first are passed over.
+    words.truncate(1);
     let pod = pods::attachable(ctx, &words, limit).await?;
     pods::refuse_completed(&pod, "exec into")?;
     let container = pods::container(ctx, &pod, args.to.container.as_deref(), args.to.quiet)?;
@@ -105,7 +104,7 @@ pub(crate) async fn attach(ctx: &Ctx, args: Attach) -> Outcome {
             args.words.join(" ")
         )));
     }
-    let limit = parse_duration(&args.to.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = pods::running_timeout("attach", &args.to.pod_running_timeout)?;
     let pod = pods::attachable(ctx, &args.words, limit).await?;
     pods::refuse_completed(&pod, "attach")?;
     attach_to(ctx, &pod, args.to.container.as_deref(), args.to.stdin, args.to.tty, args.to.quiet)

@@ -171,14 +171,14 @@ impl Fault {
                 faults => lines(faults),
             },
             Self::Status(status) if status.s("/reason") == "Invalid" => invalid(status),
-            _ => self.line() + "\n",
+            _ => ended(self.line()),
         }
     }
 
     /// The line of one of several: those that are not the server's have no `error: ` before them.
     fn line_of_many(&self) -> String {
         match self {
-            Self::Status(_) | Self::Request(_) => self.line(),
+            Self::Status(_) | Self::Request(_) | Self::Bare(_) => self.line(),
             Self::Many(_) => self.message(),
             _ => {
                 let line = self.line();
@@ -235,6 +235,14 @@ impl Fault {
             other => format!("error: {}", chain(other)),
         }
     }
+}
+
+/// A text with the end of its last line, which it may have already.
+fn ended(mut text: String) -> String {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
 }
 
 fn lines(faults: &[Fault]) -> String {

@@ -3,6 +3,7 @@
 //! Here      which files are read and what is said of those that cannot be; `stream` takes their text apart, `url` fetches.
 //! Not here: what becomes of the objects (`select/declared.rs`).
 
+mod kustomize;
 mod pattern;
 mod stream;
 mod url;
@@ -17,11 +18,6 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, go_text, quoted};
 
-/// What is said to whoever wants a kustomization built.
-const NO_KUSTOMIZE: &str =
-    "kustomizations are not supported: build them with kustomize and give the result to -f -";
-/// The names that a kustomization may have.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 /// How kubectl calls standard input in errors.
 const INPUT: &str = "STDIN";
 
@@ -34,16 +30,16 @@ pub(crate) struct FileArgs {
     /// Folders below folders too
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
-    /// Not supported
-    #[arg(short, long, hide = true)]
+    /// A folder with a kustomization
+    #[arg(short, long)]
     pub(crate) kustomize: Option<String>,
 }
 
-/// Not supported
+/// Show what a kustomization builds
 #[derive(Debug, Args)]
 pub(crate) struct Kustomize {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    words: Vec<String>,
+    /// The folder
+    folders: Vec<String>,
 }
 
 /// What one file, one answer or standard input holds.
@@ -84,7 +80,7 @@ enum Place {
 impl FileArgs {
     /// Whether no file is named.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filename.is_empty() && self.kustomize.is_none()
+        self.filename.iter().all(String::is_empty) && self.kustomize.is_none()
     }
 
     /// The single file, URL or `-` whose bytes `--raw` sends.
@@ -122,7 +118,10 @@ impl FileArgs {
             });
         }
         if let Some(folder) = &self.kustomize {
-            sources.push(Source::failed(folder, kustomization(folder)));
+            sources.push(match kustomize::build(folder) {
+                Ok(documents) => Source { documents, ..Source::new(folder) },
+                Err(fault) => Source::failed(folder, fault),
+            });
         }
         Ok(sources)
     }
@@ -137,7 +136,8 @@ impl FileArgs {
         self.check_kustomize()?;
         let (mut places, mut faults) = (Vec::new(), Vec::new());
         let mut has_input = false;
-        for name in self.filename.iter().flat_map(|names| names.split(',')) {
+        let given = self.filename.iter().filter(|names| !names.is_empty());
+        for name in given.flat_map(|names| names.split(',')) {
             if name == "-" {
                 if has_input {
                     faults.push(Fault::refused(
@@ -221,9 +221,21 @@ impl FileArgs {
     }
 }
 
+/// Refuses a path of the server that is none.
+pub(crate) fn check_raw(path: &str) -> Outcome {
+    if path.starts_with('/') {
+        return Ok(());
+    }
+    let path = quoted(path);
+    Err(Fault::refused(format!(
+        "--raw must be a valid URL path: parse {path}: invalid URI for request"
+    )))
+}
+
 /// `--raw`: sends the bytes of the one file to a path of the server.
 pub(crate) async fn raw(ctx: &Ctx, files: &FileArgs, method: Method, path: String) -> Outcome {
     let name = files.only()?;
+    check_raw(&path)?;
     let body = match name {
         "-" => ctx.read_input()?.into_bytes(),
         name => std::fs::read(name).map_err(Fault::io(format!("open {name}")))?,
@@ -232,31 +244,17 @@ pub(crate) async fn raw(ctx: &Ctx, files: &FileArgs, method: Method, path: Strin
 }
 
 impl Kustomize {
-    /// Refuses, in kubectl's words where there is nothing to build.
-    pub(crate) fn run(&self) -> Outcome {
-        let folder = self.words.iter().find(|word| !word.starts_with('-'));
-        Err(kustomization(folder.map_or(".", String::as_str)))
+    /// Shows what a kustomization builds.
+    pub(crate) fn run(&self, ctx: &Ctx) -> Outcome {
+        let folder = match self.folders.as_slice() {
+            [] => ".",
+            [one] => one.as_str(),
+            _ => return Err(Fault::refused("specify one path to kustomization.yaml")),
+        };
+        let built = kustomize::build(folder)?;
+        let texts = built.iter().map(|document| podo_api::yaml::from_json(&document.value));
+        ctx.out(texts.collect::<Vec<_>>().join("---\n"))
     }
-}
-
-/// Why a folder's kustomization is not built.
-fn kustomization(folder: &str) -> Fault {
-    let path = match std::fs::canonicalize(folder) {
-        Ok(path) => path,
-        Err(error) => {
-            return Fault::refused(format!(
-                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {folder}: {}",
-                go_text(&error)
-            ));
-        }
-    };
-    if KUSTOMIZATIONS.iter().any(|name| path.join(name).exists()) {
-        return Fault::refused(NO_KUSTOMIZE);
-    }
-    Fault::refused(format!(
-        "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{}'",
-        path.display()
-    ))
 }
 
 fn read(path: &Path) -> Source {

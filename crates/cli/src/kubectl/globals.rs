@@ -71,4 +71,10 @@ pub(crate) struct Globals {
     /// Taken for compatibility
     #[arg(long, global = true, hide = true)]
     pub(crate) disable_compression: bool,
+    /// The command line, as `--record` keeps it
+    #[arg(skip)]
+    pub(crate) change_cause: String,
+    /// Whether `--record` is given
+    #[arg(skip)]
+    pub(crate) is_recorded: bool,
 }

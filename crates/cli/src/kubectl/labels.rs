@@ -74,3 +74,21 @@ pub(crate) fn label_selector(text: &str) -> Result<Value, Fault> {
 fn unsupported(operator: &str) -> Fault {
     Fault::refused(format!("{} isn't supported in label selectors", quoted(operator)))
 }
+
+/// Words that name objects, and the changes after them: `KEY=VALUE` or `KEY-`.
+pub(crate) fn split<'a>(
+    words: &'a [String],
+    what: &str,
+) -> Result<(&'a [String], &'a [String]), Fault> {
+    let is_change = |word: &String| {
+        (word.contains('=') && !word.starts_with('=')) || (word.ends_with('-') && word != "-")
+    };
+    let first = words.iter().position(is_change).unwrap_or(words.len());
+    let (named, changes) = words.split_at(first);
+    match changes.iter().find(|word| !is_change(word)) {
+        Some(word) => Err(Fault::refused(format!(
+            "all resources must be specified before {what} changes: {word}"
+        ))),
+        None => Ok((named, changes)),
+    }
+}

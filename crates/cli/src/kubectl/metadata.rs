@@ -7,6 +7,8 @@ use super::call::{Call, MERGE};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
+use super::labels::split;
+use super::record::{CHANGE_CAUSE, RecordArgs};
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::select::{Item, Select};
 use super::value::{Look, at_mut, object_mut, shown};
@@ -42,6 +44,8 @@ pub(crate) struct Change {
     /// Change the files' objects only, send nothing
     #[arg(long)]
     local: bool,
+    #[command(flatten)]
+    record: RecordArgs,
     /// Who manages the fields
     #[arg(long)]
     field_manager: Option<String>,
@@ -72,9 +76,6 @@ impl Which {
     }
 }
 
-/// The annotation that says why an object was changed.
-const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
-
 /// What is to be set and removed.
 struct Wanted {
     set: Vec<(String, String)>,
@@ -89,40 +90,19 @@ struct Changed {
 }
 
 pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
-    let (words, changes) = split(&args.words);
-    let wanted = parse(which, changes)?;
-    if args.all && args.field_selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --field-selector at the same time"));
-    }
-    if args.all && args.selector.is_some() {
-        return Err(Fault::refused("cannot set --all and --selector at the same time"));
-    }
-    if args.local && !words.is_empty() {
-        return Err(Fault::refused(
-            "can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set",
-        ));
-    }
-    if words.is_empty() && args.files.is_empty() {
-        return Err(Fault::refused(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
-    }
-    if wanted.set.is_empty() && wanted.remove.is_empty() && !args.list {
-        return Err(Fault::refused(format!(
-            "at least one {} update is required",
-            which.singular()
-        )));
-    }
     let dry_run = args.dry_run.parse()?;
+    let (words, changes) = split(&args.words, which.singular())?;
+    let wanted = parse(which, changes)?;
+    check(which, &args, words, &wanted, dry_run)?;
     let report = Report::new(&args.report, dry_run)?;
     let select = Select {
         words,
         files: Some(&args.files),
         selector: args.selector.as_deref(),
         field_selector: args.field_selector.as_deref(),
-        is_all: args.all,
+        is_empty_all: args.all,
         is_all_namespaces: args.all_namespaces,
-        is_local: args.local,
+        is_offline: args.local,
         ..Select::default()
     };
     let found = select.found(ctx).await?;
@@ -140,12 +120,60 @@ pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
     visit.end()
 }
 
-/// Words that name objects, and those after them that are changes.
-fn split(words: &[String]) -> (&[String], &[String]) {
-    let is_pair = |word: &String| word.find('=').is_some_and(|at| at > 0);
-    let is_change = |word: &String| is_pair(word) || (word.ends_with('-') && word.len() > 1);
-    let first = words.iter().position(is_change).unwrap_or(words.len());
-    words.split_at(first)
+/// Refuses flags and words that mean nothing together; the first that is so is told.
+fn check(
+    which: Which,
+    args: &Change,
+    words: &[String],
+    wanted: &Wanted,
+    dry_run: DryRun,
+) -> Outcome {
+    let file = if which == Which::Labels { "pod" } else { "rsrc" };
+    let has_files = !args.files.is_empty();
+    let refused = [
+        (
+            args.list && args.report.output.is_some(),
+            "--list and --output may not be specified together".to_owned(),
+        ),
+        (
+            args.all && args.selector.is_some(),
+            "cannot set --all and --selector at the same time".to_owned(),
+        ),
+        (
+            args.all && args.field_selector.is_some(),
+            "cannot set --all and --field-selector at the same time".to_owned(),
+        ),
+        (
+            args.local && dry_run == DryRun::Server,
+            "cannot specify --local and --dry-run=server - did you mean --dry-run=client?"
+                .to_owned(),
+        ),
+        (
+            args.local && !words.is_empty(),
+            format!(
+                "can only use local files by -f {file}.yaml or --filename={file}.json when --local=true is set"
+            ),
+        ),
+        (
+            args.local && !has_files,
+            format!(
+                "one or more files must be specified as -f {file}.yaml or --filename={file}.json"
+            ),
+        ),
+        (
+            words.is_empty() && !has_files,
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>"
+                .to_owned(),
+        ),
+        (
+            wanted.set.is_empty() && wanted.remove.is_empty() && !args.list,
+            format!("at least one {} update is required", which.singular()),
+        ),
+    ];
+    if let Some((_, why)) = refused.into_iter().find(|(is_so, _)| *is_so) {
+        return Err(Fault::refused(why));
+    }
+    wanted.refuse_both(which)
 }
 
 fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
@@ -159,6 +187,8 @@ fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
             if which == Which::Labels {
                 check_value(change, value)?;
             }
+            // What is said last holds.
+            wanted.set.retain(|(own, _)| own != key);
             wanted.set.push((key.to_owned(), value.to_owned()));
         } else if let Some(key) = change.strip_suffix('-') {
             wanted.remove.push(key.to_owned());
@@ -166,16 +196,28 @@ fn parse(which: Which, changes: &[String]) -> Result<Wanted, Fault> {
             return Err(Fault::refused(format!("unknown {} spec: {change}", which.singular())));
         }
     }
-    let both = wanted.remove.iter().find(|key| wanted.set.iter().any(|(own, _)| own == *key));
-    if let Some(key) = both {
-        return Err(Fault::refused(match which {
-            Which::Labels => "can not both modify and remove a label in the same command".into(),
-            Which::Annotations => format!(
-                "can not both modify and remove the following annotation(s) in the same command: {key}"
-            ),
-        }));
+    if which == Which::Labels {
+        wanted.refuse_both(which)?;
     }
     Ok(wanted)
+}
+
+impl Wanted {
+    /// Refuses to change and to remove the same.
+    fn refuse_both(&self, which: Which) -> Outcome {
+        let is_both = |key: &&String| self.set.iter().any(|(own, _)| own == *key);
+        let both: Vec<&str> = self.remove.iter().filter(is_both).map(String::as_str).collect();
+        match (which, both.is_empty()) {
+            (_, true) => Ok(()),
+            (Which::Labels, false) => {
+                Err(Fault::refused("can not both modify and remove a label in the same command"))
+            }
+            (Which::Annotations, false) => Err(Fault::refused(format!(
+                "can not both modify and remove the following annotation(s) in the same command: {}",
+                both.join(", ")
+            ))),
+        }
+    }
 }
 
 /// Refuses a label's value that the server would refuse, before anything is sent.
@@ -229,12 +271,20 @@ async fn one(
     }
     let sends = !args.local && !args.list && dry_run != DryRun::Client;
     let has_change = changed.is_added || changed.is_removed || which == Which::Annotations;
+    if sends && args.record.is_set() {
+        args.record.mark(ctx, &mut body);
+        args.record.mark(ctx, &mut object);
+    }
     if sends && has_change {
         let manager = format!("kubectl-{}", which.verb());
         let call = Call::patch(item.path(), MERGE, &body)
             .query("dryRun", dry_run.query())
             .query("fieldManager", args.field_manager.clone().unwrap_or(manager));
-        object = ctx.call(call).await?;
+        let answer = ctx.call(call).await?;
+        // Of labels kubectl shows the object as it has changed it itself.
+        if which == Which::Annotations {
+            object = answer;
+        }
     }
     if args.list {
         return list(ctx, which, &item, &object, is_single);

@@ -10,7 +10,7 @@ use super::call::{Call, STRATEGIC};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::report::{DryRun, DryRunArgs};
-use super::select::{Item, Select};
+use super::select::{Found, Item, Select};
 use super::value::{Look, at_mut};
 
 pub(crate) use self::drain::{Drain, run as drain};
@@ -31,12 +31,14 @@ pub(crate) struct Cordon {
 /// Sets or clears `spec.unschedulable`.
 pub(crate) async fn cordon(ctx: &Ctx, args: Cordon, is_closed: bool) -> Outcome {
     let dry_run = args.dry_run.parse()?;
+    let verb = if is_closed { "cordon" } else { "uncordon" };
+    refuse_both(verb, &args.words, args.selector.as_deref())?;
     if args.words.is_empty() && args.selector.is_none() {
-        let verb = if is_closed { "cordon" } else { "uncordon" };
         return Err(Fault::usage(verb, format!("USAGE: {verb} NODE [flags]")));
     }
     let mut faults = Vec::new();
-    for node in nodes(ctx, &args.words, args.selector.as_deref()).await? {
+    let found = nodes(ctx, &args.words, args.selector.as_deref(), false).await?;
+    for node in found.all_or_fault()? {
         if let Err(fault) = set_closed(ctx, &node, is_closed, dry_run).await {
             faults.push(fault);
         }
@@ -44,16 +46,29 @@ pub(crate) async fn cordon(ctx: &Ctx, args: Cordon, is_closed: bool) -> Outcome 
     Fault::all(faults)
 }
 
-/// The nodes of these names or labels.
-async fn nodes(ctx: &Ctx, names: &[String], selector: Option<&str>) -> Result<Vec<Item>, Fault> {
-    let mut words: Vec<String> = vec!["nodes".into()];
-    words.extend(
-        names
-            .iter()
-            .map(|name| name.trim_start_matches("node/").trim_start_matches("nodes/").to_owned()),
-    );
-    let select = Select { words: &words, selector, ..Select::default() };
-    select.all_or_fault(ctx).await
+/// The nodes of these names or labels, or all.
+async fn nodes(
+    ctx: &Ctx,
+    names: &[String],
+    selector: Option<&str>,
+    is_all: bool,
+) -> Result<Found, Fault> {
+    let named = |name: &String| {
+        if name.contains('/') { name.clone() } else { format!("nodes/{name}") }
+    };
+    let words: Vec<String> = match names {
+        [] => vec!["nodes".into()],
+        names => names.iter().map(named).collect(),
+    };
+    Select { words: &words, selector, is_all, ..Select::default() }.found(ctx).await
+}
+
+/// Refuses names beside a selector.
+fn refuse_both(verb: &str, names: &[String], selector: Option<&str>) -> Outcome {
+    if names.is_empty() || selector.is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    Err(Fault::usage(verb, "cannot specify both a node name and a --selector option"))
 }
 
 async fn set_closed(ctx: &Ctx, node: &Item, is_closed: bool, dry_run: DryRun) -> Outcome {

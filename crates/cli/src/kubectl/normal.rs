@@ -7,6 +7,8 @@
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use clap::{Arg, ArgAction, Command};
 use podo_api::duration::{DurationError, GoDuration};
@@ -32,11 +34,11 @@ pub(crate) struct Line<'a> {
     pub(crate) words: Vec<String>,
 }
 
-/// Gives the `--user` of bindings the name that tells it from the one that all commands take.
+/// Gives the `--user` of bindings, and of `set subject`, the name that tells it from the one that all commands take.
 pub(crate) fn subjects(args: Vec<OsString>) -> Vec<OsString> {
-    let is_binding = args.iter().any(|arg| arg == "create")
-        && args.iter().any(|arg| BINDINGS.iter().any(|name| arg == *name));
-    if !is_binding {
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let is_binding = has("create") && BINDINGS.iter().any(|name| has(name));
+    if !(is_binding || has("set") && has("subject")) {
         return args;
     }
     let rename = |arg: OsString| match arg.to_str() {
@@ -199,7 +201,12 @@ fn checked(flag: &Arg, long: &str, value: &OsStr) -> Result<OsString, String> {
     let read = if is_switch || kind == TypeId::of::<bool>() {
         boolean(text).map(|value| value.to_string().into())
     } else if integers.iter().any(|integer| kind == *integer) {
-        integer(text).map(|value| value.to_string().into())
+        let read = if kind == TypeId::of::<i32>() {
+            integer::<i32>(text).map(i64::from)
+        } else {
+            integer::<i64>(text)
+        };
+        read.map(|value| value.to_string().into())
     } else if DURATIONS.contains(&long) {
         let read: Result<GoDuration, DurationError> = text.parse();
         read.map(|_| value.to_owned()).map_err(|error| error.to_string())
@@ -223,9 +230,9 @@ fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-fn integer(text: &str) -> Result<i64, String> {
+fn integer<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-    text.parse().map_err(|error: std::num::ParseIntError| {
+    text.parse().map_err(|error: ParseIntError| {
         let why = match error.kind() {
             PosOverflow | NegOverflow => "value out of range",
             _ => "invalid syntax",

@@ -1,7 +1,6 @@
 //! `patch`.
 
 use clap::Args;
-use podo_api::patch::{json, merge, strategic};
 use serde_json::Value;
 
 use super::call::{Call, JSON_PATCH, MERGE, STRATEGIC};
@@ -9,6 +8,8 @@ use super::context::Ctx;
 use super::fault::{Fault, Outcome, go_text, quoted};
 use super::files::FileArgs;
 use super::kinds::schema_of;
+use super::overrides;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::select::{Item, Select};
 
@@ -34,6 +35,8 @@ pub(crate) struct Patch {
     /// Change the files' objects only, send nothing
     #[arg(long)]
     local: bool,
+    #[command(flatten)]
+    record: RecordArgs,
     /// Who manages the fields
     #[arg(long, default_value = "kubectl-patch")]
     field_manager: String,
@@ -44,6 +47,7 @@ pub(crate) struct Patch {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
+    let dry_run = args.dry_run.parse()?;
     let given = args.patch.as_ref().filter(|text| !text.is_empty());
     let text = match (given, &args.patch_file) {
         (Some(text), None) => text.clone(),
@@ -59,6 +63,14 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
             ));
         }
     };
+    if args.local && !args.words.is_empty() {
+        return Err(Fault::refused("cannot specify --local and server resources"));
+    }
+    if args.local && dry_run == DryRun::Server {
+        return Err(Fault::refused(
+            "cannot specify --local and --dry-run=server - did you mean --dry-run=client?",
+        ));
+    }
     let kind = match args.r#type.to_lowercase().as_str() {
         "strategic" => STRATEGIC,
         "merge" => MERGE,
@@ -70,18 +82,20 @@ pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
             )));
         }
     };
-    let patch = podo_api::yaml::to_json(text.as_bytes())
-        .map_err(|error| Fault::refused(format!("unable to parse {}: {error}", quoted(&text))))?;
+    let patch = as_json(&text).map_err(|why| {
+        // As in kubectl, the text of a file is not repeated.
+        let text = args.patch.as_deref().unwrap_or_default();
+        Fault::refused(format!("unable to parse {}: {why}", quoted(text)))
+    })?;
     if args.words.is_empty() && args.files.is_empty() {
         return Err(Fault::refused(super::select::NOTHING_NAMED));
     }
-    let dry_run = args.dry_run.parse()?;
     // Kubectl v1.36 does not tell a dry run of a patch from a real one.
     let report = Report::new(&args.report, DryRun::None)?;
     let select = Select {
         words: &args.words,
         files: Some(&args.files),
-        is_local: args.local,
+        is_offline: args.local,
         ..Select::default()
     };
     let found = select.found(ctx).await?;
@@ -106,17 +120,18 @@ async fn one(
     args: &Patch,
     item: &Item,
     kind: &'static str,
-    patch: &Value,
+    patch: &str,
     dry_run: DryRun,
 ) -> Result<Value, Fault> {
     if args.local || dry_run == DryRun::Client {
-        return local(item, kind, patch.clone());
+        return local(item, kind, patch);
     }
     let mut path = item.path();
     if let Some(subresource) = &args.subresource {
         path = format!("{path}/{subresource}");
     }
-    let call = Call::patch(path, kind, patch)
+    let call = Call::patch(path, kind, &Value::Null)
+        .body(patch.as_bytes().to_vec())
         .query("dryRun", dry_run.query())
         .query("fieldManager", args.field_manager.clone());
     match ctx.call(call).await {
@@ -124,22 +139,33 @@ async fn one(
             "{kind} is not supported by {}/{}, Kind={}: {fault}",
             item.resource.group, item.resource.version, item.resource.kind
         ))),
-        other => other,
+        Ok(object) => Ok(args.record.patch(ctx, item.path()).await.unwrap_or(object)),
+        Err(fault) => Err(fault),
     }
 }
 
-fn local(item: &Item, kind: &'static str, mut patch: Value) -> Result<Value, Fault> {
-    let failed = |error: String| Fault::refused(error);
-    if kind == JSON_PATCH {
-        let patch = json::Patch::decode(patch, false).map_err(|error| failed(error.to_string()))?;
-        return patch.apply(item.object.clone()).map_err(|error| failed(error.to_string()));
+/// A text as JSON: one that begins as an object of JSON is taken as it is, be it broken, as kubectl does.
+fn as_json(text: &str) -> Result<String, String> {
+    if text.trim_start().starts_with('{') {
+        return Ok(text.to_owned());
     }
-    if kind == STRATEGIC && !patch.is_object() {
-        return Err(Fault::refused("invalid JSON document"));
+    let read = podo_api::yaml::to_json(text.as_bytes());
+    read.map(|value| value.to_string()).map_err(|error| error.to_string())
+}
+
+fn local(item: &Item, kind: &'static str, patch: &str) -> Result<Value, Fault> {
+    let object = item.object.clone();
+    let kind = match kind {
+        JSON_PATCH => "json",
+        STRATEGIC => "strategic",
+        _ => "merge",
+    };
+    let ty = schema_of(&item.resource);
+    if ty.is_none() && kind == "strategic" {
+        let (version, own) = (item.resource.api_version(), &item.resource.kind);
+        return Err(Fault::refused(format!(
+            "strategic merge patch is not supported for {version}, Kind={own} locally, try --type merge"
+        )));
     }
-    match schema_of(&item.resource).filter(|_| kind == STRATEGIC) {
-        Some(ty) => strategic::apply(item.object.clone(), &mut patch, ty)
-            .map_err(|error| failed(error.to_string())),
-        None => Ok(merge::apply(item.object.clone(), patch)),
-    }
+    overrides::patched(object, patch, kind, ty)
 }

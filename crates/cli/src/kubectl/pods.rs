@@ -12,6 +12,7 @@ use super::discovery::split_version;
 use super::fault::{Fault, Outcome, quoted};
 use super::kinds::parse_selector;
 use super::select::{Pick, Select, list_all, picks};
+use super::time::parse_duration;
 use super::value::{Look, pairs};
 use super::wait::{Seen, Watched};
 
@@ -81,14 +82,22 @@ pub(crate) fn container<'a>(
             pod.name()
         )));
     };
-    if !is_quiet && containers(pod).len() > 1 {
-        ctx.note(format!(
-            "Defaulted container {} out of: {}",
-            quoted(first.s("/name")),
-            container_names(pod)
-        ));
+    if let Some(note) = defaulted(pod, name).filter(|_| !is_quiet) {
+        ctx.note(note);
     }
     Ok(first)
+}
+
+/// What is said of a container that nobody has named, if there are others.
+pub(crate) fn defaulted(pod: &Value, name: Option<&str>) -> Option<String> {
+    let annotation = pod.at("/metadata/annotations").and_then(|map| map.get(DEFAULT_CONTAINER));
+    let name = name.filter(|name| !name.is_empty()).or(annotation.and_then(Value::as_str));
+    let first = pod.list("/spec/containers").first()?;
+    let is_told = name.is_none_or(str::is_empty) && containers(pod).len() > 1;
+    is_told.then(|| {
+        let first = quoted(first.s("/name"));
+        format!("Defaulted container {first} out of: {}", container_names(pod))
+    })
 }
 
 /// The Go type of an object, as it is named in errors.
@@ -188,6 +197,13 @@ pub(crate) fn most_alive(pod: &Value) -> (i64, i64, i64, String) {
     )
 }
 
+/// How long is waited for a Pod to run: more than nothing.
+pub(crate) fn running_timeout(command: &str, text: &str) -> Result<Duration, Fault> {
+    parse_duration(text)
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| Fault::usage(command, "--pod-running-timeout must be higher than zero"))
+}
+
 /// The Pod that `POD`, `TYPE/NAME` or `TYPE NAME` means.
 pub(crate) async fn attachable(
     ctx: &Ctx,
@@ -208,6 +224,12 @@ pub(crate) async fn attachable(
     let object = ctx.object(&resource, &ctx.namespace()?, name).await?;
     if resource.kind == "Pod" {
         return Ok(object);
+    }
+    if !is_workload(&object) {
+        let kind = go_type(&object);
+        return Err(Fault::refused(format!(
+            "cannot attach to {kind}: selector for {kind} not implemented"
+        )));
     }
     let found = behind(ctx, &object, limit, most_alive).await?;
     found.into_iter().next().ok_or_else(|| Fault::refused("no pod found"))

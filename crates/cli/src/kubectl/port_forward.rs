@@ -22,7 +22,6 @@ use super::fault::{Fault, Outcome, go_text};
 use super::pods;
 use super::remote;
 use super::select::picks;
-use super::time::parse_duration;
 use super::value::Look;
 
 /// How long connections may end when the command ends.
@@ -50,20 +49,19 @@ pub(crate) async fn run(ctx: &Ctx, args: PortForward) -> Outcome {
             "TYPE/NAME and list of ports are required for port-forward",
         ));
     };
-    let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = pods::running_timeout("port-forward", &args.pod_running_timeout)?;
     let words = vec![target.clone()];
-    let mut pairs: Vec<Pair> =
-        port_words.iter().map(|word| Pair::parse(word)).collect::<Result<_, _>>()?;
     let pod = pods::attachable(ctx, &words, limit).await?;
     let service = service(ctx, target).await?;
-    for pair in &mut pairs {
-        pair.resolve(service.as_ref(), &pod)?;
-    }
+    let (pairs, unread) = pairs(port_words, service.as_ref(), &pod)?;
     if pod.s("/status/phase") != "Running" {
         return Err(Fault::refused(format!(
             "unable to forward port because pod is not running. Current status={}",
             pod.s("/status/phase")
         )));
+    }
+    if let Some(fault) = unread {
+        return Err(fault);
     }
     let path = format!("/api/v1/namespaces/{}/pods/{}/portforward", pod.namespace(), pod.name());
     let socket = remote::open(ctx, &Call::get(path).target(), SPDY_TUNNEL).await?;
@@ -74,6 +72,30 @@ pub(crate) async fn run(ctx: &Ctx, args: PortForward) -> Outcome {
     let outcome = serve(ctx, &listeners, &tunnel, &mut tasks).await;
     tasks.stop(STOP_BUDGET).await;
     outcome
+}
+
+/// The ports that words mean, and what is wrong with the first of those that are none: names are looked at first.
+fn pairs(
+    words: &[String],
+    service: Option<&Value>,
+    pod: &Value,
+) -> Result<(Vec<Pair>, Option<Fault>), Fault> {
+    let (mut pairs, mut unread) = (Vec::new(), None);
+    for word in words {
+        match Pair::parse(word) {
+            Ok(mut pair) => {
+                pair.resolve(service, pod)?;
+                pairs.push(pair);
+            }
+            Err(fault) => {
+                if let Some(mut pair) = Pair::of_name(word) {
+                    pair.resolve(service, pod)?;
+                }
+                unread = unread.or(Some(fault));
+            }
+        }
+    }
+    Ok((pairs, unread))
 }
 
 /// The Service, if that is what the target is: its ports lead to those of its Pods.

@@ -1,7 +1,7 @@
 //! How objects are shown: the values of `-o`, and the objects themselves in each form.
 
 pub(crate) mod custom_columns;
-mod go;
+pub(crate) mod go;
 pub(crate) mod json;
 pub(crate) mod jsonpath;
 mod kyaml;
@@ -71,6 +71,14 @@ impl Output {
             }
             _ => Self::parse_with(text, template, PLAIN_FORMS),
         }
+    }
+
+    /// Reads the value of `-o` of which only some forms are taken; `told` is what is said of them.
+    pub(crate) fn parse_of(text: &str, forms: &[&str], told: &str) -> Result<Self, Fault> {
+        if forms.contains(&text) {
+            return Self::parse_with(Some(text), None, told);
+        }
+        Err(unknown_form(text, told))
     }
 
     /// Reads the value of `-o`; `template` is that of `--template`.
@@ -154,6 +162,18 @@ impl Output {
             }
             _ => self.object(object, show, is_first),
         }
+    }
+
+    /// Several objects as a `List` that kubectl holds as a struct of Go.
+    pub(crate) fn list(&self, items: &[Value], show: ShowArgs) -> Result<String, Fault> {
+        let items: Vec<Value> =
+            items.iter().map(|item| without_managed_fields(item, show)).collect();
+        if matches!(self, Self::Json) {
+            let head = json!({"apiVersion": "v1", "kind": "List", "metadata": {}});
+            return Ok(json::pretty_list(&head, &items, None) + "\n");
+        }
+        let list = json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {}});
+        self.object(&list, show, true)
     }
 
     /// Whether the output is for people.

@@ -114,6 +114,13 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Shows several objects as one list, whose JSON has the fields in the order of Go's struct.
+    pub(crate) fn list(&self, ctx: &Ctx, items: Vec<Value>) -> Outcome {
+        ctx.out(self.output.list(&items, self.show)?)
+    }
+}
+
 /// The flag `--validate`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ValidateArgs {

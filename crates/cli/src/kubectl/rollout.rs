@@ -92,7 +92,11 @@ async fn change(
 ) -> Outcome {
     let report = Report::new(&args.report, DryRun::None)?;
     let mut faults = Vec::new();
-    for item in args.targets.items(ctx).await? {
+    let items = args.targets.items(ctx).await?;
+    if items.is_empty() {
+        ctx.note(format!("No resources found in {} namespace.", ctx.namespace()?));
+    }
+    for item in items {
         let done = async {
             let (patch, message) = plan(&item)?;
             let call = Call::patch(item.path(), STRATEGIC, &patch)

@@ -1,9 +1,6 @@
 //! `run`: one Pod from an image.
 
 mod image;
-mod overrides;
-
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
@@ -12,15 +9,21 @@ use tokio::time::Instant;
 use super::applied;
 use super::call::Call;
 use super::context::Ctx;
-use super::create::int_or_string;
+use super::create::{int_or_string, port_number};
+use super::delete::CascadeArgs;
 use super::exec::attach_to;
 use super::fault::{Fault, Outcome, quoted};
+use super::files::FileArgs;
 use super::kinds::schema_of;
+use super::overrides;
 use super::pods;
+use super::pods::running_timeout;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
-use super::time::parse_duration;
 use super::value::{Look, at_mut};
 use super::wait::{Seen, until_gone};
+
+pub(crate) use self::image::is_reference;
 
 /// Run an image in a Pod
 #[derive(Debug, Args)]
@@ -97,6 +100,12 @@ pub(crate) struct Run {
     /// Seconds that the deleted Pod is given to end
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     grace_period: i64,
+    #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
+    cascade: CascadeArgs,
+    #[command(flatten)]
+    ignored: Ignored,
     /// Keep the configuration for a later apply
     #[arg(long)]
     save_config: bool,
@@ -112,6 +121,26 @@ pub(crate) struct Run {
     rest: Vec<String>,
 }
 
+/// Flags that kubectl takes and that say nothing about one Pod.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Without effect")]
+struct Ignored {
+    #[command(flatten)]
+    files: FileArgs,
+    #[arg(long, hide = true)]
+    force: bool,
+    #[arg(long, hide = true)]
+    wait: bool,
+    #[arg(long, hide = true)]
+    timeout: Option<String>,
+}
+
+impl Run {
+    fn policy(&self) -> &str {
+        if self.restart.is_empty() { "Always" } else { &self.restart }
+    }
+}
+
 pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
     if args.name.is_none() {
         return Err(match args.image {
@@ -122,11 +151,13 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
     args.arguments.append(&mut args.rest);
     let dry_run = args.dry_run.parse()?;
     let is_attached = args.attach.unwrap_or(args.stdin);
+    args.cascade.policy(ctx)?;
     check(&args, dry_run, is_attached)?;
     let report = Report::typed(&args.report, dry_run)?;
     let labels = labels(&args)?;
-    let pod = create(ctx, &args, with_overrides(ctx, &args, pod(&args, &labels)?).await?, dry_run)
-        .await?;
+    let mut made = with_overrides(ctx, &args, pod(&args, &labels)?).await?;
+    args.record.mark(ctx, &mut made);
+    let pod = create(ctx, &args, made, dry_run).await?;
     let mut created = vec![pod];
     if args.expose {
         let service = create(ctx, &args, service(&args, &labels)?, dry_run).await?;
@@ -155,7 +186,7 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
     if image.is_empty() {
         return Err(Fault::refused("--image is required"));
     }
-    if !image::is_reference(image) {
+    if !is_reference(image) {
         return Err(Fault::refused(format!(
             "Invalid image name {}: invalid reference format",
             quoted(image)
@@ -168,7 +199,7 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
     if args.expose && args.port.is_none() {
         return wrong("--port must be set when exposing a service".into());
     }
-    if !matches!(args.restart.as_str(), "Always" | "OnFailure" | "Never") {
+    if !matches!(args.restart.as_str(), "" | "Always" | "OnFailure" | "Never") {
         return wrong(format!("invalid restart policy: {}", args.restart));
     }
     if args.rm && !is_attached {
@@ -180,6 +211,7 @@ fn check(args: &Run, dry_run: DryRun, is_attached: bool) -> Outcome {
                 .into(),
         );
     }
+    running_timeout("run", &args.pod_running_timeout)?;
     match args.image_pull_policy.as_deref() {
         None | Some("" | "Always" | "IfNotPresent" | "Never") => Ok(()),
         Some(other) => wrong(format!("invalid image pull policy: {other}")),
@@ -205,7 +237,7 @@ fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
         container["env"] = variables(&args.env)?;
     }
     if let Some(port) = &args.port {
-        container["ports"] = json!([{"containerPort": number(port)?}]);
+        container["ports"] = json!([{"containerPort": port_number(port)?}]);
     }
     if args.stdin {
         container["stdin"] = true.into();
@@ -220,7 +252,7 @@ fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
         container["securityContext"] = json!({"privileged": true});
     }
     let mut spec = json!({
-        "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": args.restart,
+        "containers": [container], "dnsPolicy": "ClusterFirst", "restartPolicy": args.policy(),
     });
     if args.host_network {
         spec["hostNetwork"] = true.into();
@@ -235,7 +267,7 @@ fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
     for text in &args.annotations {
         let (key, value) = text
             .split_once('=')
-            .ok_or_else(|| Fault::refused(format!("unexpected annotation spec: {text}")))?;
+            .ok_or_else(|| Fault::refused(format!("invalid annotations format: {text}")))?;
         metadata["annotations"][key] = value.into();
     }
     Ok(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": {}}))
@@ -243,7 +275,7 @@ fn pod(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
 
 fn variables(env: &[String]) -> Result<Value, Fault> {
     let pairs = env.iter().map(|text| match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
+        Some((name, value)) if podo_api::names::env_var_name(name).is_empty() => {
             let mut variable = json!({"name": name});
             if !value.is_empty() {
                 variable["value"] = value.into();
@@ -255,18 +287,12 @@ fn variables(env: &[String]) -> Result<Value, Fault> {
     pairs.collect::<Result<Vec<_>, _>>().map(Value::Array)
 }
 
-fn number(port: &str) -> Result<u16, Fault> {
-    port.parse().map_err(|_not_a_port| {
-        Fault::refused(format!("strconv.Atoi: parsing {port:?}: invalid syntax"))
-    })
-}
-
 fn service(args: &Run, labels: &Map<String, Value>) -> Result<Value, Fault> {
     let port = args.port.as_deref().unwrap_or_default();
     Ok(json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": args.name},
         "spec": {
-            "ports": [{"port": number(port)?, "protocol": "TCP", "targetPort": int_or_string(port)}],
+            "ports": [{"port": port_number(port)?, "protocol": "TCP", "targetPort": int_or_string(port)}],
             "selector": labels,
         },
         "status": {"loadBalancer": {}},
@@ -290,7 +316,7 @@ async fn create(ctx: &Ctx, args: &Run, mut object: Value, dry_run: DryRun) -> Re
         return Ok(object);
     }
     if args.save_config {
-        applied::write(&mut object);
+        applied::write_made(&mut object);
     }
     let resource = ctx.discovery().await?.require(object.s("/kind"))?;
     let call = Call::post(resource.collection(Some(&ctx.namespace()?)), &object)
@@ -301,7 +327,7 @@ async fn create(ctx: &Ctx, args: &Run, mut object: Value, dry_run: DryRun) -> Re
 
 /// Waits until the Pod runs, attaches, and takes over how its process ended.
 async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
-    let limit = parse_duration(&args.pod_running_timeout).unwrap_or(Duration::from_secs(60));
+    let limit = running_timeout("run", &args.pod_running_timeout)?;
     let deadline = Instant::now() + limit;
     let pod = pods::until(ctx, created, Some(deadline), |pod| {
         Ok(match pod.s("/status/phase") {
@@ -310,12 +336,12 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
             _ => Seen::NotYet,
         })
     });
-    let pod = pod.await?;
+    let pod = pod.await.map_err(untimed)?;
     if matches!(pod.s("/status/phase"), "Succeeded" | "Failed") {
-        log(ctx, &pod).await?;
+        log(ctx, &pod, None).await?;
     } else {
         // What was written before the attachment would be lost.
-        if let Err(fault) = log(ctx, &pod).await {
+        if let Err(fault) = log(ctx, &pod, None).await {
             ctx.note(format!("warning: couldn't fetch pre-attach logs: {fault}"));
         }
         let attach = attach_to(ctx, &pod, None, args.stdin, args.tty, args.quiet).await;
@@ -324,13 +350,13 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
                 "warning: couldn't attach to pod/{}, falling back to streaming logs: {fault}",
                 pod.name()
             ));
-            log(ctx, &pod).await?;
+            log(ctx, &pod, None).await?;
         }
     }
-    if args.leave_stdin_open || args.restart == "Always" {
+    if args.leave_stdin_open || args.policy() == "Always" {
         return Ok(());
     }
-    let wants_success = args.restart == "OnFailure";
+    let wants_success = args.policy() == "OnFailure";
     let deadline = Instant::now() + limit;
     let ended = pods::until(ctx, &pod, Some(deadline), |pod| {
         Ok(match pod.s("/status/phase") {
@@ -340,6 +366,15 @@ async fn attached(ctx: &Ctx, args: &Run, created: &Value) -> Outcome {
         })
     });
     exit_of(&ended.await?)
+}
+
+/// Of a Pod that does not run in time, kubectl says no more than that.
+fn untimed(fault: Fault) -> Fault {
+    const TIMED_OUT: &str = "timed out waiting for the condition";
+    match fault {
+        Fault::Refused(text) if text.starts_with(TIMED_OUT) => Fault::refused(TIMED_OUT),
+        fault => fault,
+    }
 }
 
 fn exit_of(pod: &Value) -> Outcome {
@@ -365,8 +400,9 @@ fn exit_of(pod: &Value) -> Outcome {
     }
 }
 
-async fn log(ctx: &Ctx, pod: &Value) -> Outcome {
-    let container = pods::container(ctx, pod, None, true)?;
+/// Shows the log of a container of a Pod, the one that is meant if none is named.
+pub(crate) async fn log(ctx: &Ctx, pod: &Value, name: Option<&str>) -> Outcome {
+    let container = pods::container(ctx, pod, name, true)?;
     let path = format!("/api/v1/namespaces/{}/pods/{}/log", pod.namespace(), pod.name());
     let body =
         ctx.fetch(Call::get(path).accept("*/*").query("container", container.s("/name"))).await?;

@@ -10,8 +10,9 @@ use super::call::{Call, MERGE};
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
 use super::files::FileArgs;
+use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs};
-use super::select::{Item, Select};
+use super::select::{Item, NOTHING_NAMED, Select};
 use super::time::parse_duration;
 use super::value::{Look, at_mut};
 use super::wait::{Seen, Watched};
@@ -42,6 +43,8 @@ pub(crate) struct Scale {
     #[arg(short = 'l', long)]
     selector: Option<String>,
     #[command(flatten)]
+    record: RecordArgs,
+    #[command(flatten)]
     report: ReportArgs,
     #[command(flatten)]
     dry_run: DryRunArgs,
@@ -52,6 +55,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         return Err(Fault::refused(
             "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
         ));
+    }
+    if args.words.is_empty() && args.files.is_empty() {
+        return Err(Fault::refused(NOTHING_NAMED));
     }
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let dry_run = args.dry_run.parse()?;
@@ -75,6 +81,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         at_mut(&mut object, &["spec"])["replicas"] = args.replicas.into();
         if dry_run != DryRun::Client {
             one(ctx, &args, &item, dry_run).await?;
+            args.record.patch(ctx, item.path()).await;
             if !limit.is_zero() && dry_run == DryRun::None {
                 settled(ctx, &item, args.replicas, Instant::now() + limit).await?;
             }

@@ -2,7 +2,7 @@
 
 mod declared;
 mod found;
-mod validate;
+pub(crate) mod validate;
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::fault::{Fault, quoted};
 use super::files::FileArgs;
 use super::value::Look;
 
-pub(crate) use declared::{Latest, Reading};
+pub(crate) use declared::{Latest, Reading, declared_in, must_be_in};
 pub(crate) use found::Found;
 
 /// How many objects are asked for at a time, as kubectl does.
@@ -65,8 +65,10 @@ pub(crate) struct Select<'a> {
     pub(crate) field_selector: Option<&'a str>,
     pub(crate) is_all: bool,
     pub(crate) is_all_namespaces: bool,
-    /// Take objects of files as they are and names as given, without asking the server.
+    /// Take objects of files as they are and names as given, without asking the server for them.
     pub(crate) is_local: bool,
+    /// Take objects of files as they are, of whatever kind, without asking the server about anything.
+    pub(crate) is_offline: bool,
     /// Take objects of files as they are, but ask the server for those that are named.
     pub(crate) is_lazy: bool,
     /// A kind without a name or selector means all of its objects, as in `get`.
@@ -98,16 +100,13 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
                     "arguments in resource/name form may not have more than one slash",
                 ));
             }
-            if kind.is_empty() || name.is_empty() {
+            if kind.is_empty() || name.is_empty() || kind.contains(',') {
                 return Err(Fault::refused(
                     "arguments in resource/name form must have a single resource and name",
                 ));
             }
-            let names = vec![name.to_owned()];
-            for kind in kind.split(',') {
-                let resource = discovery.require(kind)?.clone();
-                picks.push(Pick { resource, names: names.clone() });
-            }
+            let resource = discovery.require(kind)?.clone();
+            picks.push(Pick { resource, names: vec![name.to_owned()] });
         }
         return Ok(picks);
     }
@@ -147,9 +146,12 @@ impl Select<'_> {
         if let Some(files) = self.files.filter(|files| !files.is_empty()) {
             files.refuse_words(self.words)?;
             let selector = self.selector;
-            let is_local = self.is_local || self.is_lazy;
-            let latest = if is_local { Latest::No } else { Latest::Object };
-            return files.declared(ctx, Reading { selector, latest, validation: "" }).await;
+            let is_own = self.is_local || self.is_lazy || self.is_offline;
+            let latest = if is_own { Latest::No } else { Latest::Object };
+            let is_offline = self.is_offline;
+            return files
+                .declared(ctx, Reading { selector, latest, is_offline, ..Reading::default() })
+                .await;
         }
         let mut found = Found::default();
         for pick in picks(ctx, self.words).await? {

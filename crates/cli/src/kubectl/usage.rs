@@ -8,6 +8,8 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use super::Cli;
 use super::fault::quoted;
 use super::normal::{self, Line};
+use super::record;
+use super::suggest;
 
 /// Why there is nothing to run: help, or a mistake.
 pub(super) struct Refusal {
@@ -51,7 +53,12 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
     let parsed = Cli::command()
         .try_get_matches_from(&line.args)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| refusal(&error, &line))
+    let mut cli: Cli = parsed.map_err(|error| refusal(&error, &line))?;
+    let args = line.args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    let args: Vec<String> = args.collect();
+    cli.globals.is_recorded = args.iter().any(|arg| arg == "--record");
+    cli.globals.change_cause = record::cause(&args);
+    Ok(cli)
 }
 
 /// The flags that every command takes.
@@ -76,7 +83,11 @@ fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
     }
     let advice = format!("See '{path} -h' for help and examples");
     Some(Refusal::mistake(match path.as_str() {
-        "kubectl" => format!("error: unknown command {} for \"kubectl\"\n", quoted(first)),
+        "kubectl" => format!(
+            "error: unknown command {} for \"kubectl\"\n{}",
+            quoted(first),
+            suggest::suggestions(first)
+        ),
         "kubectl apply" | "kubectl create" => {
             format!("error: Unexpected args: [{}]\n{advice}\n", words.join(" "))
         }
@@ -139,6 +150,10 @@ fn lacking(error: &clap::Error, line: &Line<'_>) -> String {
     }
     let Line { command, path, words, .. } = line;
     match path.as_str() {
+        // These flags are looked for before the words are counted.
+        "kubectl create clusterrolebinding" => {
+            "error: required flag(s) \"clusterrole\" not set\n".to_owned()
+        }
         "kubectl config use-context" => format!("error: Unexpected args: [{}]\n", words.join(" ")),
         _ if takes_name(command) => format!(
             "error: exactly one NAME is required, got {}\nSee '{path} -h' for help and examples\n",

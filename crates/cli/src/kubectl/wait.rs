@@ -130,14 +130,19 @@ async fn reached(
     match goal {
         Goal::Delete => {
             let uid = object.s("/metadata/uid");
-            until_gone(ctx, resource, namespace, name, Some(uid), Some(deadline)).await?;
+            let gone = until_gone(ctx, resource, namespace, name, Some(uid), Some(deadline)).await;
+            gone.map_err(|fault| unmet(fault, limit))?;
             Ok(object.clone())
         }
         Goal::Create => Ok(object.clone()),
         other => {
             let watched = Watched { ctx, resource, namespace, name };
-            let seen = watched.until(Some(deadline), |object| other.judge(object)).await;
-            seen.map_err(|fault| unmet(fault, limit))
+            // One that is gone may come again.
+            let seen = watched.each(Some(deadline), |object| {
+                let Some(object) = object else { return Ok(None) };
+                Ok(matches!(other.judge(&object)?, Seen::Done).then_some(object))
+            });
+            seen.await.map_err(|fault| unmet(fault, limit))
         }
     }
 }
@@ -158,7 +163,9 @@ async fn until_made(ctx: &Ctx, select: &Select<'_>, deadline: Instant) -> Outcom
     picks(ctx, select.words).await?;
     loop {
         let (items, fault) = select.found(ctx).await?.infos();
-        if let Some(fault) = fault.and_then(Fault::without_not_found) {
+        let is_named = select.files.is_none_or(FileArgs::is_empty);
+        let fault = if is_named { fault.and_then(Fault::without_not_found) } else { fault };
+        if let Some(fault) = fault {
             return Err(fault);
         }
         if !items.is_empty() {

@@ -10,10 +10,10 @@ use super::super::fault::{Fault, Outcome};
 use super::super::report::{DryRun, Report};
 use super::super::select::{Select, list_all};
 use super::super::value::Look;
-use super::Apply;
+use super::{Applier, Apply};
 
 /// The kinds that are pruned when no allowlist is given, as kubectl v1.36 has them: group, kind.
-const DEFAULT: [(&str, &str); 15] = [
+const DEFAULT: [(&str, &str); 16] = [
     ("", "ConfigMap"),
     ("", "Endpoints"),
     ("", "Namespace"),
@@ -29,16 +29,18 @@ const DEFAULT: [(&str, &str); 15] = [
     ("apps", "DaemonSet"),
     ("apps", "Deployment"),
     ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
 ];
 
 /// `visited` is what the files declare: kind, namespace and name.
 pub(super) async fn run(
-    ctx: &Ctx,
-    args: &Apply,
+    applier: &Applier<'_>,
     report: &Report,
-    dry_run: DryRun,
+    allowed: Vec<Resource>,
     visited: &[(Resource, String, String)],
 ) -> Outcome {
+    let Applier { ctx, args, dry_run, policy, .. } = *applier;
+    let kinds = if allowed.is_empty() { usual(ctx).await? } else { allowed };
     let mut namespaces: Vec<String> = visited
         .iter()
         .filter(|(resource, _, _)| resource.is_namespaced)
@@ -47,7 +49,7 @@ pub(super) async fn run(
     namespaces.sort();
     namespaces.dedup();
     let select = Select { selector: args.selector.as_deref(), ..Select::default() };
-    for resource in kinds(ctx, args).await? {
+    for resource in kinds {
         let scopes = if resource.is_namespaced { namespaces.clone() } else { vec![String::new()] };
         for namespace in scopes {
             for object in list_all(ctx, &resource, Some(&namespace), &select).await? {
@@ -61,7 +63,10 @@ pub(super) async fn run(
                     continue;
                 }
                 if dry_run != DryRun::Client {
-                    let mut options = json!({"propagationPolicy": "Background"});
+                    let mut options = json!({"propagationPolicy": policy});
+                    if args.grace_period >= 0 {
+                        options["gracePeriodSeconds"] = args.grace_period.into();
+                    }
                     dry_run.mark(&mut options);
                     let path = resource.object(Some(&namespace), object.name());
                     ctx.call(Call::delete(path, &options)).await?;
@@ -73,15 +78,18 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn kinds(ctx: &Ctx, args: &Apply) -> Result<Vec<Resource>, Fault> {
+/// The kinds that are pruned when none are named.
+async fn usual(ctx: &Ctx) -> Result<Vec<Resource>, Fault> {
     let discovery = ctx.discovery().await?;
-    if args.prune_allowlist.is_empty() {
-        let found = DEFAULT.iter().filter_map(|(group, kind)| discovery.by_group_kind(group, kind));
-        let mut found: Vec<Resource> = found.cloned().collect();
-        found.extend(discovery.by_group_kind("apps", "StatefulSet").cloned());
-        found.sort_by_key(|resource| !resource.is_namespaced);
-        return Ok(found);
-    }
+    let found = DEFAULT.iter().filter_map(|(group, kind)| discovery.by_group_kind(group, kind));
+    let mut found: Vec<Resource> = found.cloned().collect();
+    found.sort_by_key(|resource| !resource.is_namespaced);
+    Ok(found)
+}
+
+/// The kinds that `--prune-allowlist` names.
+pub(super) async fn allowed(ctx: &Ctx, args: &Apply) -> Result<Vec<Resource>, Fault> {
+    let discovery = ctx.discovery().await?;
     let mut found = Vec::new();
     for text in &args.prune_allowlist {
         let parts: Vec<&str> = text.split('/').collect();

@@ -1,13 +1,14 @@
 //! `create namespace`, `serviceaccount`, `token`, `priorityclass`, `quota` and `poddisruptionbudget`.
 
 use clap::Args;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::call::Call;
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome};
 use super::super::labels::label_selector;
 use super::super::print::{Output, ShowArgs};
+use super::super::set::amounts;
 use super::super::time::parse_duration;
 use super::super::value::Look;
 use super::{Common, int_or_string};
@@ -98,7 +99,9 @@ impl Token {
                 Fault::refused(format!("invalid argument \"{text}\" for \"--duration\" flag"))
             })?;
             if length.subsec_nanos() > 0 {
-                return Err(Fault::refused("--duration must be a whole number of seconds"));
+                return Err(Fault::refused(
+                    "--duration cannot be expressed in units less than seconds",
+                ));
             }
             if !length.is_zero() {
                 spec["expirationSeconds"] = length.as_secs().into();
@@ -140,13 +143,13 @@ impl Token {
         if token.is_empty() {
             return Err(Fault::refused("failed to create token: no token in server response"));
         }
-        match Output::parse(self.output.as_deref(), None)? {
+        match Output::parse_plain(self.output.as_deref(), None)? {
             // A script takes the token as it is; a person wants the prompt on a new line.
             Output::Human { .. } if ctx.is_process && super::super::terminal::is_output() => {
                 ctx.line(token)
             }
             Output::Human { .. } => ctx.out(token),
-            output => ctx.out(output.object(&answer, self.show, true)?),
+            output => ctx.out(output.typed(&answer, self.show, true)?),
         }
     }
 }
@@ -157,7 +160,7 @@ pub(super) struct PriorityClass {
     name: String,
     /// The priority
     #[arg(long, allow_hyphen_values = true, default_value_t = 0)]
-    value: i64,
+    value: i32,
     /// For Pods that name none
     #[arg(long)]
     global_default: bool,
@@ -204,21 +207,16 @@ pub(super) struct Quota {
 
 impl Quota {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
-        let mut hard = Map::new();
-        for part in self.hard.split(',').filter(|part| !part.is_empty()) {
-            let (name, amount) = part.split_once('=').ok_or_else(|| {
-                Fault::refused(format!(
-                    "Invalid argument syntax {part}, expected <resource>=<value>"
-                ))
-            })?;
-            hard.insert(name.to_owned(), amount.into());
-        }
+        let hard = amounts(&self.hard)?;
         let mut spec = json!({});
         if !hard.is_empty() {
             spec["hard"] = Value::Object(hard);
         }
-        let scopes: Vec<&str> = self.scopes.split(',').filter(|scope| !scope.is_empty()).collect();
-        if !scopes.is_empty() {
+        if !self.scopes.is_empty() {
+            let scopes: Vec<&str> = self.scopes.split(',').collect();
+            if scopes.contains(&"") {
+                return Err(Fault::refused("invalid resource quota scope \"\""));
+            }
             spec["scopes"] = json!(scopes);
         }
         let object = json!({
@@ -248,13 +246,13 @@ pub(super) struct DisruptionBudget {
 
 impl DisruptionBudget {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
-        let Some(selector) = self.selector else {
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let Some(selector) = given(self.selector) else {
             return Err(Fault::refused("a selector must be specified"));
         };
-        let mut spec = json!({"selector": label_selector(&selector)?});
-        match (self.min_available, self.max_unavailable) {
-            (Some(least), None) => spec["minAvailable"] = int_or_string(&least),
-            (None, Some(most)) => spec["maxUnavailable"] = int_or_string(&most),
+        let (field, amount) = match (given(self.min_available), given(self.max_unavailable)) {
+            (Some(least), None) => (("minAvailable", "min-available"), least),
+            (None, Some(most)) => (("maxUnavailable", "max-unavailable"), most),
             (None, None) => {
                 return Err(Fault::refused(
                     "one of min-available or max-unavailable must be specified",
@@ -265,7 +263,13 @@ impl DisruptionBudget {
                     "min-available and max-unavailable cannot be both specified",
                 ));
             }
+        };
+        let digits = amount.strip_suffix('%').unwrap_or(&amount);
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Fault::refused(format!("invalid format specified for {}", field.1)));
         }
+        let mut spec = json!({"selector": label_selector(&selector)?});
+        spec[field.0] = int_or_string(&amount);
         let object = json!({
             "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": self.name},
             "spec": spec,

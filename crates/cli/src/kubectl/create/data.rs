@@ -91,6 +91,9 @@ pub(super) struct Tls {
     /// The key's file
     #[arg(long)]
     key: Option<String>,
+    /// Put a hash of the content behind the name
+    #[arg(long)]
+    append_hash: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -99,7 +102,7 @@ impl ConfigMap {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         let (mut data, mut binary) = (Map::new(), Map::new());
         for (key, bytes) in self.sources.read()? {
-            check_key(&key, "ConfigMap")?;
+            check_key(&key, "a valid key name for a ConfigMap:")?;
             if data.contains_key(&key) || binary.contains_key(&key) {
                 return Err(Fault::refused(format!(
                     "cannot add key {}, another key by that name already exists in Data for ConfigMap {}",
@@ -130,14 +133,20 @@ impl Secret {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         let (object, common) = match self {
             Self::Generic(args) => {
-                let data = encoded(args.sources.read()?, &args.name)?;
+                let data = encoded(args.sources.read()?)?;
                 let mut object = secret(&args.name, args.r#type.as_deref(), data);
                 if args.sources.append_hash {
                     hash::append(&mut object);
                 }
                 (object, args.common)
             }
-            Self::DockerRegistry(args) => (registry(&args)?, args.common),
+            Self::DockerRegistry(args) => {
+                let mut object = registry(&args)?;
+                if args.sources.append_hash {
+                    hash::append(&mut object);
+                }
+                (object, args.common)
+            }
             Self::Tls(args) => {
                 if args.cert.is_none() || args.key.is_none() {
                     return Err(Fault::refused("key and cert must be specified"));
@@ -155,8 +164,12 @@ impl Secret {
                     ("tls.crt".to_owned(), pem("certificate", file("cert", &args.cert)?)?),
                     ("tls.key".to_owned(), pem("key", file("key", &args.key)?)?),
                 ];
-                let data = encoded(data, &args.name)?;
-                (secret(&args.name, Some("kubernetes.io/tls"), data), args.common)
+                let data = encoded(data)?;
+                let mut object = secret(&args.name, Some("kubernetes.io/tls"), data);
+                if args.append_hash {
+                    hash::append(&mut object);
+                }
+                (object, args.common)
             }
         };
         common.submit(ctx, object, Some("failed to create secret")).await
@@ -177,7 +190,7 @@ fn registry(args: &DockerRegistry) -> Result<Value, Fault> {
     if !args.sources.from_file.is_empty() {
         let files = args.sources.read()?.into_iter();
         let data = files.map(|(_, bytes)| (".dockerconfigjson".to_owned(), bytes)).collect();
-        return Ok(secret(&args.name, Some(KIND), encoded(data, &args.name)?));
+        return Ok(secret(&args.name, Some(KIND), encoded(data)?));
     }
     let (Some(user), Some(password)) = (&args.docker_username, &args.docker_password) else {
         return Err(Fault::refused(
@@ -196,7 +209,7 @@ fn registry(args: &DockerRegistry) -> Result<Value, Fault> {
         text(&STANDARD.encode(format!("{user}:{password}"))),
     );
     let data = vec![(".dockerconfigjson".to_owned(), config.into_bytes())];
-    Ok(secret(&args.name, Some(KIND), encoded(data, &args.name)?))
+    Ok(secret(&args.name, Some(KIND), encoded(data)?))
 }
 
 fn secret(name: &str, kind: Option<&str>, data: Map<String, Value>) -> Value {
@@ -210,15 +223,13 @@ fn secret(name: &str, kind: Option<&str>, data: Map<String, Value>) -> Value {
     object
 }
 
-fn encoded(data: Vec<(String, Vec<u8>)>, name: &str) -> Result<Map<String, Value>, Fault> {
+fn encoded(data: Vec<(String, Vec<u8>)>) -> Result<Map<String, Value>, Fault> {
     let mut map = Map::new();
     for (key, bytes) in data {
-        check_key(&key, "Secret")?;
+        check_key(&key, "valid key name for a Secret")?;
         if map.insert(key.clone(), STANDARD.encode(bytes).into()).is_some() {
             return Err(Fault::refused(format!(
-                "cannot add key {}, another key by that name already exists in Data for Secret {}",
-                quoted(&key),
-                quoted(name)
+                "cannot add key {key}, another key by that name already exists"
             )));
         }
     }
@@ -226,7 +237,9 @@ fn encoded(data: Vec<(String, Vec<u8>)>, name: &str) -> Result<Map<String, Value
 }
 
 /// Keys as Kubernetes v1.36 allows them: letters, digits, `-`, `_` and `.`.
-fn check_key(key: &str, kind: &str) -> Result<(), Fault> {
+///
+/// `what` is what a key is not that has others.
+fn check_key(key: &str, what: &str) -> Result<(), Fault> {
     let is_good = !key.is_empty()
         && key.len() <= 253
         && key != "."
@@ -236,7 +249,7 @@ fn check_key(key: &str, kind: &str) -> Result<(), Fault> {
         return Ok(());
     }
     Err(Fault::refused(format!(
-        "{} is not a valid key name for a {kind}: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+        "{} is not {what} a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
         quoted(key)
     )))
 }
@@ -324,6 +337,9 @@ fn from_file(source: &str, data: &mut Vec<(String, Vec<u8>)>) -> Result<(), Faul
 }
 
 fn from_env_file(path: &str, data: &mut Vec<(String, Vec<u8>)>) -> Result<(), Fault> {
+    if Path::new(path).is_dir() {
+        return Err(Fault::refused("env config file cannot be a directory"));
+    }
     let text = String::from_utf8_lossy(&read(Path::new(path))?).into_owned();
     for line in text.trim_start_matches('\u{feff}').lines() {
         let line = line.trim_start();

@@ -41,24 +41,35 @@ impl Ingress {
                 "not enough information provided: every ingress has to either specify a default-backend (which catches all traffic) or a list of rules (which catch specific paths)",
             ));
         }
+        let mut rules = Rules::default();
+        for text in &self.rule {
+            rules.add(text)?;
+        }
+        let mut annotations = Vec::new();
+        for text in &self.annotation {
+            annotations.push(text.split_once('=').ok_or_else(|| {
+                Fault::refused(format!(
+                    "annotation {text} is invalid and should be in format key=[value]"
+                ))
+            })?);
+        }
         let mut spec = json!({});
         if let Some(class) = self.class {
             spec["ingressClassName"] = class.into();
         }
         if let Some(text) = &self.default_backend {
-            spec["defaultBackend"] = backend(text)?;
-        }
-        let mut rules = Rules::default();
-        for text in &self.rule {
-            rules.add(text)?;
+            let parts = text.split_once(':').filter(|(_, port)| !port.contains(':'));
+            let (service, port) = parts.ok_or_else(|| {
+                Fault::refused("default-backend should be in format servicename:serviceport")
+            })?;
+            spec["defaultBackend"] = backend(service, port);
         }
         rules.write(&mut spec);
         let mut object = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": self.name},
             "spec": spec, "status": {"loadBalancer": {}},
         });
-        for text in &self.annotation {
-            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        for (key, value) in annotations {
             object["metadata"]["annotations"][key] = value.into();
         }
         self.common.submit(ctx, object, Some("failed to create ingress:")).await
@@ -80,7 +91,8 @@ impl Rules {
             Some(prefix) => (format!("/{prefix}"), "Prefix"),
             None => (format!("/{path}"), "Exact"),
         };
-        let entry = json!({"path": path, "pathType": kind, "backend": backend(target)?});
+        let (service, port) = target.split_once(':').ok_or_else(wrong)?;
+        let entry = json!({"path": path, "pathType": kind, "backend": backend(service, port)});
         push(&mut self.paths, host, entry);
         if let Some(option) = option {
             let secret = option.strip_prefix("tls").ok_or_else(wrong)?.trim_start_matches('=');
@@ -125,13 +137,10 @@ fn tls(secret: &str, hosts: &[String]) -> Value {
     entry
 }
 
-fn backend(text: &str) -> Result<Value, Fault> {
-    let (service, port) = text.split_once(':').ok_or_else(|| {
-        Fault::refused(format!("backend {text} should be in format servicename:serviceport"))
-    })?;
+fn backend(service: &str, port: &str) -> Value {
     let port = match int_or_string(port) {
         Value::Number(number) => json!({"number": number}),
         name => json!({"name": name}),
     };
-    Ok(json!({"service": {"name": service, "port": port}}))
+    json!({"service": {"name": service, "port": port}})
 }

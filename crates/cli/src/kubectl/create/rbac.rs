@@ -1,5 +1,7 @@
 //! `create role`, `clusterrole`, `rolebinding` and `clusterrolebinding`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -11,6 +13,21 @@ use super::super::rules::STANDARD_VERBS;
 use super::Common;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+/// The verbs of requests for URLs that are no resources.
+const URL_VERBS: [&str; 8] = ["*", "get", "post", "put", "delete", "patch", "head", "options"];
+/// The verbs that mean something for some resources only, as kubectl v1.36 has them: verb, group, resource.
+const SPECIAL: [(&str, &str, &str); 10] = [
+    ("use", "policy", "podsecuritypolicies"),
+    ("use", "extensions", "podsecuritypolicies"),
+    ("bind", GROUP, "roles"),
+    ("bind", GROUP, "clusterroles"),
+    ("escalate", GROUP, "roles"),
+    ("escalate", GROUP, "clusterroles"),
+    ("impersonate", "", "users"),
+    ("impersonate", "", "serviceaccounts"),
+    ("impersonate", "", "groups"),
+    ("impersonate", "authentication.k8s.io", "userextras"),
+];
 
 /// What a role allows.
 #[derive(Debug, Args)]
@@ -104,46 +121,71 @@ impl Rules {
         }
     }
 
-    /// One rule for each group, in the order in which the groups were named.
-    async fn of_resources(&self, ctx: &Ctx) -> Result<Vec<Value>, Fault> {
-        let verbs = unique(&self.verb);
-        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-        for text in &self.resource {
-            let (name, sub) =
-                text.split_once('/').map_or((text.as_str(), None), |(n, s)| (n, Some(s)));
+    /// What the flags name: group, resource and subresource. Everything stands for itself alone.
+    async fn resources(&self, ctx: &Ctx) -> Result<Vec<(String, String, String)>, Fault> {
+        if self.resource.iter().any(|text| text == "*") {
+            return Ok(vec![(String::new(), "*".into(), String::new())]);
+        }
+        let mut found = Vec::new();
+        for text in self.resource.iter().filter(|text| !text.is_empty()) {
+            let (whole, sub) = text.split_once('/').unwrap_or((text, ""));
+            let (name, group) = whole.split_once('.').unwrap_or((whole, ""));
             if name.is_empty() {
                 return Err(Fault::refused(
                     "resource must be specified if apiGroup/subresource specified",
                 ));
             }
-            let (group, plural) = if name == "*" {
-                (String::new(), "*".to_owned())
-            } else {
-                let name = name.trim_end_matches('.');
-                let found = ctx.discovery().await?.find(name);
-                let found = found.ok_or_else(|| Fault::Bare(unserved_in_group(name)))?;
-                (found.group.clone(), found.plural.clone())
+            let known = ctx.discovery().await?.find(whole.trim_end_matches('.'));
+            let (group, plural) = match known {
+                Some(known) => (known.group.as_str(), known.plural.as_str()),
+                None if name == "*" || SPECIAL.iter().any(|(_, _, special)| *special == name) => {
+                    (group, name)
+                }
+                None => return Err(Fault::Bare(unserved_in_group(whole))),
             };
-            let resource = sub.map_or(plural.clone(), |sub| format!("{plural}/{sub}"));
-            match groups.iter_mut().find(|(own, _)| *own == group) {
-                Some((_, resources)) if resources.contains(&resource) => {}
-                Some((_, resources)) => resources.push(resource),
-                None => groups.push((group, vec![resource])),
+            found.push((group.to_owned(), plural.to_owned(), sub.to_owned()));
+        }
+        Ok(found)
+    }
+
+    /// Refuses verbs that mean nothing for a resource.
+    async fn check_special(&self, ctx: &Ctx) -> Outcome {
+        let verbs = unique(&self.verb);
+        for (group, plural, _) in self.resources(ctx).await? {
+            if plural == "*" {
+                return Ok(());
+            }
+            for verb in &verbs {
+                let mut own = SPECIAL.iter().filter(|(special, _, _)| special == verb).peekable();
+                if own.peek().is_some() && !own.any(|(_, g, p)| *g == group && *p == plural) {
+                    return Err(Fault::refused(format!(
+                        "can not perform '{verb}' on '{plural}' in group '{group}'"
+                    )));
+                }
             }
         }
-        groups.sort();
-        Ok(groups
-            .into_iter()
-            .map(|(group, resources)| {
-                let group = if resources == ["*"] { "*".to_owned() } else { group };
-                let mut rule =
-                    json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
-                if !self.resource_name.is_empty() {
-                    rule["resourceNames"] = json!(unique(&self.resource_name));
-                }
-                rule
-            })
-            .collect())
+        Ok(())
+    }
+
+    /// One rule for each group.
+    async fn of_resources(&self, ctx: &Ctx) -> Result<Vec<Value>, Fault> {
+        let verbs = unique(&self.verb);
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (group, plural, sub) in self.resources(ctx).await? {
+            let resource = if sub.is_empty() { plural } else { format!("{plural}/{sub}") };
+            let resources = groups.entry(group).or_default();
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        let rules = groups.into_iter().map(|(group, resources)| {
+            let mut rule = json!({"verbs": verbs, "apiGroups": [group], "resources": resources});
+            if !self.resource_name.is_empty() {
+                rule["resourceNames"] = unique_exact(&self.resource_name).cloned().collect();
+            }
+            rule
+        });
+        Ok(rules.collect())
     }
 }
 
@@ -165,10 +207,11 @@ impl Role {
         if self.rules.verb.is_empty() {
             return Err(Fault::refused("at least one verb must be specified"));
         }
+        self.rules.warn_of_verbs(ctx);
         if self.rules.resource.is_empty() {
             return Err(Fault::refused("at least one resource must be specified"));
         }
-        self.rules.warn_of_verbs(ctx);
+        self.rules.check_special(ctx).await?;
         let rules = self.rules.of_resources(ctx).await?;
         let object = json!({
             "apiVersion": format!("{GROUP}/v1"), "kind": "Role", "metadata": {"name": self.name}, "rules": rules,
@@ -178,6 +221,26 @@ impl Role {
 }
 
 impl ClusterRole {
+    /// Refuses URLs that no request can have, and verbs that no request for one has.
+    fn check_urls(&self) -> Outcome {
+        let verbs = unique(&self.rules.verb);
+        let strange = verbs.iter().find(|verb| !URL_VERBS.contains(&verb.as_str()));
+        if let Some(verb) = strange.filter(|_| !self.urls.is_empty()) {
+            return Err(Fault::refused(format!("invalid verb: '{verb}' for nonResourceURL")));
+        }
+        for url in self.urls.iter().filter(|url| *url != "*") {
+            if !url.starts_with('/') {
+                return Err(Fault::refused("nonResourceURL should start with /"));
+            }
+            if url.find('*').is_some_and(|at| at + 1 < url.len()) {
+                return Err(Fault::refused(
+                    "nonResourceURL only supports wildcard matches when '*' is at the end",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
         let mut object = json!({
             "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRole", "metadata": {"name": self.name}, "rules": null,
@@ -202,15 +265,15 @@ impl ClusterRole {
         if self.rules.verb.is_empty() {
             return Err(Fault::refused("at least one verb must be specified"));
         }
-        if self.rules.resource.is_empty() && self.urls.is_empty() {
+        let urls = self.urls.iter().any(|url| !url.is_empty());
+        if self.rules.resource.is_empty() && !urls {
             return Err(Fault::refused("one of resource or nonResourceURL must be specified"));
-        }
-        if self.urls.iter().any(|url| url != "*" && !url.starts_with('/')) {
-            return Err(Fault::refused("nonResourceURL should start with /"));
         }
         if !self.rules.resource.is_empty() {
             self.rules.warn_of_verbs(ctx);
+            self.rules.check_special(ctx).await?;
         }
+        self.check_urls()?;
         let mut rules = self.rules.of_resources(ctx).await?;
         if !self.urls.is_empty() {
             rules.push(json!({"verbs": unique(&self.rules.verb), "nonResourceURLs": self.urls}));
@@ -232,7 +295,7 @@ impl Subjects {
         for account in unique_exact(&self.accounts) {
             let (namespace, name) = account
                 .split_once(':')
-                .filter(|(ns, name)| !ns.is_empty() && !name.is_empty())
+                .filter(|(ns, name)| !ns.is_empty() && !name.is_empty() && !name.contains(':'))
                 .ok_or_else(|| Fault::refused("serviceaccount must be <namespace>:<name>"))?;
             subjects.push(json!({"kind": "ServiceAccount", "namespace": namespace, "name": name}));
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome, quoted};
 use super::super::value::Look;
-use super::{Common, int_or_string};
+use super::Common;
 
 /// Create a service
 #[derive(Debug, Subcommand)]
@@ -85,6 +85,14 @@ impl Service {
             }
             Self::ExternalName(args) => (external_name(&args)?, args.common),
         };
+        if object.s("/spec/type") == "ExternalName" {
+            let name = object.s("/spec/externalName");
+            if !podo_api::names::dns1123_subdomain(name).is_empty() {
+                return Err(Fault::refused(format!("invalid service external name {name}")));
+            }
+        }
+        // Like kubectl's, these commands take the flag and do nothing with it.
+        let common = Common { save_config: false, ..common };
         let words = format!("failed to create {} service:", object.s("/spec/type"));
         common.submit(ctx, object, Some(&words)).await
     }
@@ -144,7 +152,10 @@ fn service(name: &str, kind: &str, ports: Vec<Value>) -> Value {
 fn ports(tcp: &[String]) -> Result<Vec<Value>, Fault> {
     tcp.iter()
         .map(|text| {
-            let (port, target) = text.split_once(':').unwrap_or((text, text));
+            let mut parts = text.split(':');
+            let port = parts.next().unwrap_or_default();
+            // What follows a second colon is passed over.
+            let target = parts.next();
             let port: u16 = port.parse().map_err(|error: std::num::ParseIntError| {
                 let why = match error.kind() {
                     std::num::IntErrorKind::PosOverflow => "value out of range",
@@ -154,8 +165,17 @@ fn ports(tcp: &[String]) -> Result<Vec<Value>, Fault> {
             })?;
             Ok(json!({
                 "name": text.replace(':', "-"), "port": port, "protocol": "TCP",
-                "targetPort": int_or_string(target),
+                "targetPort": target.map_or(Ok(port.into()), target_port)?,
             }))
         })
         .collect()
+}
+
+/// The port of the Pods, by number or by name.
+fn target_port(text: &str) -> Result<Value, Fault> {
+    let (port, faults) = match text.parse::<i64>() {
+        Ok(number) => (number.into(), podo_api::names::port_number(number)),
+        Err(_not_a_number) => (text.into(), podo_api::names::port_name(text)),
+    };
+    if faults.is_empty() { Ok(port) } else { Err(Fault::refused(faults.join(","))) }
 }

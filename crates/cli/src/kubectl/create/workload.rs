@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::call::Call;
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome};
-use super::super::value::Look;
+use super::super::pods::go_type;
+use super::super::select::{Item, Select};
+use super::super::value::{Look, object_mut};
 use super::Common;
 
 /// Create a deployment
@@ -20,8 +21,8 @@ pub(super) struct Deployment {
     #[arg(short, long, default_value_t = 1, allow_hyphen_values = true)]
     replicas: i32,
     /// The port that the containers listen on
-    #[arg(long)]
-    port: Option<u16>,
+    #[arg(long, allow_hyphen_values = true)]
+    port: Option<i32>,
     /// The command
     #[arg(last = true)]
     command: Vec<String>,
@@ -71,19 +72,12 @@ impl Deployment {
         if self.image.len() > 1 && !self.command.is_empty() {
             return Err(Fault::refused("cannot specify multiple --image options and command"));
         }
-        let mut names: Vec<String> = Vec::new();
-        let mut containers = Vec::new();
-        for image in &self.image {
-            let mut name = container_name(image);
-            if names.contains(&name) {
-                name = format!("{name}-{}", podo_base::name_suffix(5));
-            }
-            names.push(name.clone());
-            let mut container = container(&name, image, &self.command);
-            if let Some(port) = self.port {
-                container["ports"] = json!([{"containerPort": port}]);
-            }
-            containers.push(container);
+        let made = self.image.iter().filter(|image| !image.is_empty());
+        let made = made.map(|image| container(&container_name(image), image, &self.command));
+        let mut containers: Vec<Value> = made.collect();
+        if let Some((port, first)) = self.port.filter(|port| *port >= 0).zip(containers.first_mut())
+        {
+            first["ports"] = json!([{"containerPort": port}]);
         }
         let labels = json!({"app": self.name});
         let object = json!({
@@ -103,36 +97,41 @@ impl Deployment {
 
 impl Job {
     pub(super) async fn run(self, ctx: &Ctx) -> Outcome {
-        let object = match (&self.image, &self.from) {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let object = match (given(&self.image), given(&self.from)) {
             (Some(image), None) => json!({
                 "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": self.name},
                 "spec": {"template": {"metadata": {}, "spec": {
-                    "containers": [container(&self.name, image, &self.command)],
+                    "containers": [container(&self.name, &image, &self.command)],
                     "restartPolicy": "Never",
                 }}},
                 "status": {},
             }),
+            (None, Some(_)) if !self.command.is_empty() => {
+                return Err(Fault::refused("cannot specify --from and command"));
+            }
             (None, Some(from)) => self.of_cron_job(ctx, from).await?,
             _ => return Err(Fault::refused("either --image or --from must be specified")),
         };
         self.common.submit(ctx, object, Some("failed to create job:")).await
     }
 
-    async fn of_cron_job(&self, ctx: &Ctx, from: &str) -> Result<Value, Fault> {
-        let name = from.split_once('/').filter(|(kind, _)| {
-            matches!(*kind, "cronjob" | "cj" | "cronjobs" | "cronjob.batch" | "cronjobs.batch")
-        });
-        let Some((_, name)) = name else {
+    async fn of_cron_job(&self, ctx: &Ctx, from: String) -> Result<Value, Fault> {
+        let words = [from];
+        let select = Select { words: &words, ..Select::default() };
+        let found = select.all_or_fault(ctx).await?;
+        let [Item { object: cron, .. }] = found.as_slice() else {
             return Err(Fault::refused("from must be an existing cronjob"));
         };
-        let path = format!("/apis/batch/v1/namespaces/{}/cronjobs/{name}", ctx.namespace()?);
-        let cron = ctx.call(Call::get(path)).await?;
+        if cron.s("/kind") != "CronJob" {
+            return Err(Fault::refused(format!("unknown object type {}", go_type(cron))));
+        }
         let template = cron.at("/spec/jobTemplate").cloned().unwrap_or_default();
         let mut annotations = template["metadata"]["annotations"].clone();
-        if annotations.is_null() {
-            annotations = json!({});
-        }
-        annotations["cronjob.kubernetes.io/instantiate"] = "manual".into();
+        // What the template says wins.
+        object_mut(&mut annotations)
+            .entry("cronjob.kubernetes.io/instantiate")
+            .or_insert_with(|| "manual".into());
         let mut object = json!({
             "apiVersion": "batch/v1", "kind": "Job",
             "metadata": {
@@ -179,9 +178,12 @@ fn container(name: &str, image: &str, command: &[String]) -> Value {
     container
 }
 
-/// The last part of an image's name, without tag and digest, as a container's name.
+/// The last part of an image's name, without tag and digest, as a container's name. One that has to be changed gets an end of its own.
 fn container_name(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
     let bare = last.split(['@', ':']).next().unwrap_or(last);
-    bare.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+    if !bare.contains(['_', '.']) {
+        return bare.to_owned();
+    }
+    format!("{}-{}", bare.replace(['_', '.'], "-"), podo_base::name_suffix(5))
 }

@@ -8,7 +8,7 @@ use super::{Document, Source};
 
 impl Source {
     /// Takes a text apart; what comes after a mistake is not read.
-    pub(super) fn parse(name: &str, text: &str) -> Self {
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
         let text = text.trim_start_matches('\u{feff}');
         let mut source = Self::new(name);
         if !(text.trim_start().starts_with('{') && source.read_json(text)) {

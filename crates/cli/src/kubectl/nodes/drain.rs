@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use super::super::call::Call;
 use super::super::context::Ctx;
 use super::super::fault::{Fault, Outcome};
+use super::super::kinds::parse_selector;
 use super::super::pods::pod_kind;
 use super::super::report::{DryRun, DryRunArgs};
 use super::super::select::{Item, Select, list_all};
 use super::super::time::parse_duration;
 use super::super::value::Look;
 use super::super::wait::until_gone;
-use super::{nodes, set_closed};
+use super::{nodes, refuse_both, set_closed};
 
 /// Between attempts to evict a Pod whose disruption budget is used up, as kubectl does.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
@@ -63,10 +64,15 @@ pub(crate) async fn run(ctx: &Ctx, args: Drain) -> Outcome {
     if args.words.is_empty() && args.selector.is_none() {
         return Err(Fault::usage("drain", "USAGE: drain NODE [flags]"));
     }
+    refuse_both("drain", &args.words, args.selector.as_deref())?;
+    if args.pod_selector.as_deref().is_some_and(|text| parse_selector(text).is_err()) {
+        return Err(Fault::refused("--pod-selector=<pod_selector> must be a valid label selector"));
+    }
     let dry_run = args.dry_run.parse()?;
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
-    let nodes = nodes(ctx, &args.words, args.selector.as_deref()).await?;
+    let found = nodes(ctx, &args.words, args.selector.as_deref(), false).await?;
+    let nodes = found.all_or_fault()?;
     for node in &nodes {
         set_closed(ctx, node, true, dry_run).await?;
     }

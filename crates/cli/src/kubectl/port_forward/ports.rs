@@ -17,20 +17,20 @@ pub(super) struct Pair {
 impl Pair {
     /// Reads `PORT`, `LOCAL:PORT` or `:PORT`; a port may be a name.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        let (local, remote) = match text.split_once(':') {
-            Some((local, remote)) => (Some(local), remote),
-            None => (None, text),
+        let parts: Vec<&str> = text.split(':').collect();
+        let (local, remote) = match parts.as_slice() {
+            [local, remote] => (Some(*local), *remote),
+            // Of more than two, kubectl takes the first.
+            parts => (None, parts.first().copied().unwrap_or_default()),
         };
         let wrong = |part: &str| {
+            let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if is_number { "value out of range" } else { "invalid syntax" };
             Fault::refused(format!(
-                "error parsing port {}: invalid port format {}",
-                quoted(part),
-                quoted(text)
+                "error parsing local port '{part}': strconv.ParseUint: parsing {}: {why}",
+                quoted(part)
             ))
         };
-        if remote.contains(':') {
-            return Err(Fault::refused(format!("invalid port format {}", quoted(text))));
-        }
         let is_number = remote.bytes().all(|byte| byte.is_ascii_digit());
         let number = remote.parse::<u16>().ok();
         if number.is_none() && is_number && !remote.is_empty() {
@@ -51,6 +51,17 @@ impl Pair {
         };
         let remote = number.unwrap_or(0);
         Ok(Self { local: local.unwrap_or(remote), remote, name, is_same: local.is_none() })
+    }
+
+    /// The name of the Pod's port in a word that is no pair of ports.
+    pub(super) fn of_name(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let name = match parts.as_slice() {
+            [_, name] => *name,
+            parts => parts.first().copied()?,
+        };
+        let is_name = name.parse::<i64>().is_err();
+        is_name.then(|| Self { local: 0, remote: 0, name: Some(name.to_owned()), is_same: true })
     }
 
     /// Finds the Pod's port: of a Service, the target of its port; of a name, the port of that name.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::fault::quoted;
 
 /// A decoded JSON document as Go source: `map[string]interface {}{"a":1}`.
-pub(super) fn syntax(value: &Value) -> String {
+pub(crate) fn syntax(value: &Value) -> String {
     let join = |parts: Vec<String>| parts.join(", ");
     match value {
         Value::Null => "interface {}(nil)".to_owned(),

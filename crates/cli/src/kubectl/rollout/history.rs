@@ -13,7 +13,7 @@ use super::super::report::{DryRun, DryRunArgs, Report, ReportArgs};
 use super::super::select::{Item, Select, list_all};
 use super::super::tabs::Tabs;
 use super::super::value::{Look, object_mut};
-use super::{Targets, unsupported};
+use super::Targets;
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const CAUSE: &str = "kubernetes.io/change-cause";
@@ -89,6 +89,13 @@ pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
     let dry_run = args.dry_run.parse()?;
     let report = Report::new(&args.report, dry_run)?;
     for item in args.targets.items(ctx).await? {
+        let kind = item.resource.kind.as_str();
+        if !matches!(kind, "Deployment" | "DaemonSet" | "StatefulSet") {
+            return Err(Fault::refused(format!(
+                "no rollbacker has been implemented for {}",
+                quoted(kind)
+            )));
+        }
         if item.object.b("/spec/paused") {
             return Err(Fault::refused(format!(
                 "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume {}' and try again",
@@ -138,7 +145,10 @@ async fn revisions(ctx: &Ctx, item: &Item) -> Result<BTreeMap<i64, Revision>, Fa
     match item.resource.kind.as_str() {
         "Deployment" => of_deployment(ctx, &item.object).await,
         "DaemonSet" | "StatefulSet" => of_controller(ctx, item).await,
-        _ => Err(unsupported(item, "no history viewer has been implemented")),
+        kind => Err(Fault::refused(format!(
+            "no history viewer has been implemented for {}",
+            quoted(kind)
+        ))),
     }
 }
 

@@ -31,6 +31,12 @@ pub(super) struct Status {
 }
 
 pub(super) async fn run(ctx: &Ctx, args: Status) -> Outcome {
+    if args.revision < 0 {
+        return Err(Fault::refused(format!(
+            "revision must be a positive integer: {}",
+            args.revision
+        )));
+    }
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
     for item in args.targets.items(ctx).await? {

@@ -6,7 +6,7 @@ const TAG_MAX: usize = 128;
 const DIGEST_HEX_MIN: usize = 32;
 
 /// Whether a text is a reference to an image.
-pub(super) fn is_reference(text: &str) -> bool {
+pub(crate) fn is_reference(text: &str) -> bool {
     let (text, digest) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
         None => (text, None),

@@ -22,6 +22,10 @@ pub(crate) struct Reading<'a> {
     pub(crate) selector: Option<&'a str>,
     /// What is taken instead of what the file says.
     pub(crate) latest: Latest<'a>,
+    /// Take objects as they are, of whatever kind, and ask nobody.
+    pub(crate) is_offline: bool,
+    /// Take objects of any namespace, whatever `-n` says.
+    pub(crate) is_anywhere: bool,
 }
 
 /// Makes the request for an object by its kind, namespace and name.
@@ -65,7 +69,9 @@ impl Latest<'_> {
 impl FileArgs {
     /// Reads all objects.
     pub(crate) async fn declared(&self, ctx: &Ctx, reading: Reading<'_>) -> Result<Found, Fault> {
-        ctx.client().await?;
+        if !reading.is_offline {
+            ctx.client().await?;
+        }
         let sources = self.sources(ctx).await?;
         let selector = reading.selector.map(selector).transpose()?;
         let mut reader = Reader { ctx, reading, selector, found: Found::default() };
@@ -74,6 +80,13 @@ impl FileArgs {
         }
         Ok(reader.found)
     }
+}
+
+/// Reads the objects of a text; `name` is how errors name it.
+pub(crate) async fn declared_in(ctx: &Ctx, name: &str, text: &str, reading: Reading<'_>) -> Found {
+    let mut reader = Reader { ctx, reading, selector: None, found: Found::default() };
+    reader.source(Source::parse(name, text)).await;
+    reader.found
 }
 
 fn selector(text: &str) -> Result<Selector, Fault> {
@@ -109,6 +122,10 @@ impl Reader<'_> {
     async fn document(&mut self, source: &str, document: Document) -> Outcome {
         check_decoding(&document).map_err(|fault| told_of(source, "unable to decode", fault))?;
         let object = document.value;
+        if self.reading.is_offline {
+            self.local(source, object);
+            return Ok(());
+        }
         let (version, kind) = (object.s("/apiVersion"), object.s("/kind"));
         let discovery = self.ctx.discovery().await;
         let discovery = discovery.map_err(|fault| unreachable_server(self.ctx, source, fault))?;
@@ -127,6 +144,28 @@ impl Reader<'_> {
             Some(resource) => self.object(source, resource, object).await,
             None => self.list(source, object).await,
         }
+    }
+
+    /// An object or a list of them that nobody is asked about.
+    fn local(&mut self, source: &str, mut object: Value) {
+        if let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) {
+            items.into_iter().for_each(|item| self.local(source, item));
+            return;
+        }
+        let (group, version) = split_version(object.s("/apiVersion"));
+        let resource = Resource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: object.s("/kind").to_owned(),
+            ..Resource::default()
+        };
+        self.found.steps.push(Ok(Item {
+            resource,
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+            source: source.to_owned(),
+            object,
+        }));
     }
 
     /// The items of a list, of which what is wrong is one fault.
@@ -187,8 +226,12 @@ impl Reader<'_> {
         if self.selector.as_ref().is_some_and(|selector| !matches(selector, &object)) {
             return Ok(());
         }
-        let placed =
-            if is_answer { Ok(namespace) } else { placed(self.ctx, &resource, &mut object)? };
+        let wanted = self.ctx.explicit_namespace().filter(|_| !self.reading.is_anywhere);
+        let placed = if is_answer {
+            Ok(namespace)
+        } else {
+            placed(self.ctx, &resource, &mut object, wanted.as_deref())?
+        };
         let source = source.to_owned();
         self.found.steps.push(placed.map(|namespace| Item {
             resource,
@@ -206,6 +249,7 @@ fn placed(
     ctx: &Ctx,
     resource: &Resource,
     object: &mut Value,
+    wanted: Option<&str>,
 ) -> Result<Result<String, Fault>, Fault> {
     let own = object.namespace().to_owned();
     if !resource.is_namespaced {
@@ -219,15 +263,26 @@ fn placed(
         at_mut(object, &["metadata"])["namespace"] = namespace.clone().into();
         return Ok(Ok(namespace));
     }
-    let wanted = ctx.explicit_namespace().filter(|wanted| *wanted != own);
     Ok(match wanted {
-        None => Ok(own),
-        Some(wanted) => Err(Fault::refused(format!(
-            "the namespace from the provided object {} does not match the namespace {}. You must pass '--namespace={own}' to perform this operation.",
-            quoted(&own),
-            quoted(&wanted),
-        ))),
+        Some(wanted) if wanted != own => Err(misplaced(&own, wanted)),
+        _ => Ok(own),
     })
+}
+
+fn misplaced(own: &str, wanted: &str) -> Fault {
+    Fault::refused(format!(
+        "the namespace from the provided object {} does not match the namespace {}. You must pass '--namespace={own}' to perform this operation.",
+        quoted(own),
+        quoted(wanted),
+    ))
+}
+
+/// Refuses an object of another namespace than the one that a command works in.
+pub(crate) fn must_be_in(namespace: &str, item: &Item) -> Outcome {
+    if !item.resource.is_namespaced || item.namespace == namespace {
+        return Ok(());
+    }
+    Err(misplaced(&item.namespace, namespace))
 }
 
 fn no_match(version: &str, kind: &str) -> String {

@@ -29,22 +29,6 @@ impl Found {
         (items, visit.end().err())
     }
 
-    /// Gives each object another form.
-    pub(crate) fn map(
-        mut self,
-        change: impl Fn(Item) -> Result<Item, Fault>,
-    ) -> Result<Self, Fault> {
-        let mut steps = Vec::with_capacity(self.steps.len());
-        for step in self.steps {
-            steps.push(match step {
-                Ok(item) => Ok(change(item)?),
-                fault => fault,
-            });
-        }
-        self.steps = steps;
-        Ok(self)
-    }
-
     /// All objects, if nothing is wrong with any.
     pub(crate) fn all_or_fault(self) -> Result<Vec<Item>, Fault> {
         let (items, fault) = self.infos();

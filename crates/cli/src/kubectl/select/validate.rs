@@ -1,5 +1,7 @@
 //! What is checked before an object of a file is sent: that it has a kind, and that the server will check its fields.
 
+mod model;
+
 use podo_client::https::RequestError;
 use serde_json::Value;
 
@@ -10,13 +12,13 @@ use super::super::fault::Fault;
 use super::super::value::Look;
 
 /// What is added to everything that is found here.
-const ADVICE: &str =
+pub(crate) const ADVICE: &str =
     "if you choose to ignore these errors, turn validation off with --validate=false";
 /// Where the server lists the kinds that are defined by its users.
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// Checks a document; `validation` is the value of `fieldValidation`.
-pub(super) async fn check(ctx: &Ctx, object: &Value, validation: &str) -> Result<(), Fault> {
+pub(crate) async fn check(ctx: &Ctx, object: &Value, validation: &str) -> Result<(), Fault> {
     if matches!(validation, "" | "Ignore") {
         return Ok(());
     }
@@ -52,7 +54,7 @@ async fn problems(ctx: &Ctx, object: &Value, is_strict: bool) -> Result<Vec<Stri
         }
     };
     if is_list {
-        return Ok(if is_strict { of_list(object) } else { Vec::new() });
+        return if is_strict { of_list(ctx, object).await } else { Ok(Vec::new()) };
     }
     // A version that is not served is told of where the kind is looked for.
     if !discovery.has_version(version) || checks_fields(discovery, version, kind) {
@@ -74,11 +76,25 @@ fn checks_fields(discovery: &Discovery, version: &str, kind: &str) -> bool {
 }
 
 /// Of a list kubectl itself looks at the items.
-fn of_list(list: &Value) -> Vec<String> {
-    match list.at("/items") {
-        Some(Value::Array(items)) => items.iter().flat_map(lacking).collect(),
-        _ => vec!["invalid object to validate".to_owned()],
+async fn of_list(ctx: &Ctx, list: &Value) -> Result<Vec<String>, Fault> {
+    let Some(Value::Array(items)) = list.at("/items") else {
+        return Ok(vec!["invalid object to validate".to_owned()]);
+    };
+    // Of a server that has no such document, nothing is known to be wrong.
+    let document = match ctx.call(Call::get("/openapi/v2")).await {
+        Err(fault) if fault.is_not_found() => Value::Null,
+        document => document?,
+    };
+    let mut problems = Vec::new();
+    for item in items {
+        let lacking = lacking(item);
+        let is_typed = lacking.is_empty();
+        problems.extend(lacking);
+        if is_typed {
+            problems.extend(model::check(&document, item));
+        }
     }
+    Ok(problems)
 }
 
 /// What an object lacks to say of which kind it is.

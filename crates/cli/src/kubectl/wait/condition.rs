@@ -31,6 +31,9 @@ impl Goal {
         }
         if let Some(rest) = text.strip_prefix("jsonpath=") {
             let rest = rest.trim_matches('\'');
+            if rest.is_empty() {
+                return Err(Fault::refused("jsonpath expression cannot be empty"));
+            }
             // The path may hold equal signs inside of filters: the value follows the last brace.
             let end = rest.rfind('}').map_or(0, |end| end + 1);
             let (path, wanted) = match rest[end..].find('=') {
