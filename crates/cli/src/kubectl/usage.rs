@@ -10,16 +10,80 @@ use super::fault::quoted;
 use super::normal::{self, Line};
 
 /// Why there is nothing to run: help, or a mistake.
+#[derive(Default)]
 pub(super) struct Refusal {
-    pub(super) text: String,
+    /// For standard output.
+    pub(super) help: String,
+    /// For standard error.
+    pub(super) mistake: String,
     pub(super) exit_code: u8,
 }
 
 impl Refusal {
-    fn mistake(text: String) -> Self {
-        Self { text, exit_code: 1 }
+    fn mistake(mistake: String) -> Self {
+        Self { mistake, exit_code: 1, ..Self::default() }
+    }
+
+    fn help(help: String) -> Self {
+        Self { help, ..Self::default() }
     }
 }
+
+/// The commands that show their help as well when they get more words or fewer than they take.
+const WORDY: [&str; 7] = [
+    "kubectl config rename-context",
+    "kubectl config set",
+    "kubectl config set-cluster",
+    "kubectl config set-context",
+    "kubectl config set-credentials",
+    "kubectl config unset",
+    "kubectl config use-context",
+];
+
+/// The commands in the order in which kubectl thinks of them when it meets one that it does not know.
+const ORDER: [&str; 38] = [
+    "create",
+    "expose",
+    "run",
+    "set",
+    "explain",
+    "get",
+    "edit",
+    "delete",
+    "rollout",
+    "scale",
+    "autoscale",
+    "cluster-info",
+    "top",
+    "cordon",
+    "uncordon",
+    "drain",
+    "taint",
+    "describe",
+    "logs",
+    "attach",
+    "exec",
+    "port-forward",
+    "cp",
+    "auth",
+    "debug",
+    "events",
+    "diff",
+    "apply",
+    "patch",
+    "replace",
+    "wait",
+    "kustomize",
+    "label",
+    "annotate",
+    "api-resources",
+    "api-versions",
+    "config",
+    "version",
+];
+
+/// The most letters in which a command may differ from what was meant for it.
+const DISTANCE_MAX: usize = 2;
 
 /// Reads the command line. A word `kubectl` after the program's name is passed over.
 pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
@@ -31,9 +95,14 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
     match args.get(1).and_then(|first| first.to_str()) {
         Some("help") => {
             args.remove(1);
+            let topic = args.get(1).and_then(|topic| topic.to_str());
+            if let Some(topic) = topic.filter(|topic| command.find_subcommand(topic).is_none()) {
+                let mistake = format!("Unknown help topic [`{topic}`]\n{}", command.render_help());
+                return Err(Refusal { mistake, ..Refusal::default() });
+            }
             args.push("--help".into());
         }
-        Some("options") => return Err(Refusal { text: options(&command), exit_code: 0 }),
+        Some("options") => return Err(Refusal::help(options(&command))),
         _ => {}
     }
     let line = match normal::read(&command, normal::subjects(args)) {
@@ -71,12 +140,18 @@ fn options(command: &Command) -> String {
 fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
     let Line { command, path, words, .. } = line;
     let first = words.first()?;
-    if !command.has_subcommands() || line.args.iter().any(|arg| arg == "--help") {
+    if !command.has_subcommands()
+        || path == "kubectl cluster-info"
+        || line.args.iter().any(|arg| arg == "--help")
+    {
         return None;
     }
     let advice = format!("See '{path} -h' for help and examples");
     Some(Refusal::mistake(match path.as_str() {
-        "kubectl" => format!("error: unknown command {} for \"kubectl\"\n", quoted(first)),
+        "kubectl" => {
+            let meant = meant(first);
+            format!("error: unknown command {} for \"kubectl\"{meant}\n", quoted(first))
+        }
         "kubectl apply" | "kubectl create" => {
             format!("error: Unexpected args: [{}]\n{advice}\n", words.join(" "))
         }
@@ -87,12 +162,17 @@ fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
 fn refusal(error: &clap::Error, line: &Line<'_>) -> Refusal {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            Refusal { text: error.render().to_string(), exit_code: 0 }
+            Refusal::help(error.render().to_string())
         }
         // Help is what `kubectl` alone asks for; a group of commands without one of them is a mistake.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            let exit_code = u8::from(line.path != "kubectl");
-            Refusal { text: error.render().to_string(), exit_code }
+            let text = error.render().to_string();
+            if line.path == "kubectl" { Refusal::help(text) } else { Refusal::mistake(text) }
+        }
+        ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument
+            if line.path.starts_with("kubectl config ") =>
+        {
+            config_words(line)
         }
         ErrorKind::UnknownArgument => Refusal::mistake(surplus(line)),
         ErrorKind::MissingRequiredArgument => Refusal::mistake(lacking(error, line)),
@@ -104,15 +184,65 @@ fn refusal(error: &clap::Error, line: &Line<'_>) -> Refusal {
     }
 }
 
+/// What kubectl takes an unknown command for: what differs in few letters, or what it begins.
+fn meant(word: &str) -> String {
+    let word = word.to_lowercase();
+    let is_meant = |name: &&&str| distance(&word, name) <= DISTANCE_MAX || name.starts_with(&word);
+    let found: Vec<String> =
+        ORDER.iter().filter(is_meant).map(|name| format!("\t{name}\n")).collect();
+    if found.is_empty() {
+        return String::new();
+    }
+    format!("\n\nDid you mean this?\n{}", found.concat().trim_end_matches('\n'))
+}
+
+/// How many letters are to be put in, taken out or changed to make one word another (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, c) in from.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (at, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(c != *other);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// More words or fewer than a command of `config` takes.
+fn config_words(line: &Line<'_>) -> Refusal {
+    let Line { command, path, words, .. } = line;
+    let help = || (*command).clone().render_help().to_string();
+    match path.as_str() {
+        path if WORDY.contains(&path) => Refusal {
+            help: help(),
+            mistake: format!(
+                "error: {} args: [{}]\n",
+                if path.ends_with("credentials") { "unexpected" } else { "Unexpected" },
+                words.join(" ")
+            ),
+            exit_code: 1,
+        },
+        // These two take it for a question.
+        "kubectl config delete-context" | "kubectl config delete-cluster" => Refusal::help(help()),
+        "kubectl config delete-user" => Refusal::mistake(format!(
+            "error: user to delete is required\nSee '{path} -h' for help and examples\n"
+        )),
+        _ => Refusal::mistake(surplus(line)),
+    }
+}
+
 /// More words than the command takes.
 fn surplus(line: &Line<'_>) -> String {
     let Line { command, path, words, .. } = line;
     let advice = format!("\nSee '{path} -h' for help and examples");
     let all = words.join(" ");
     let text = match path.as_str() {
-        "kubectl version" => format!("extra arguments: [{all}]"),
         "kubectl explain" => "We accept only this format: explain RESOURCE".to_owned(),
-        "kubectl config use-context" => format!("Unexpected args: [{all}]"),
+        "kubectl top node" => format!("node [NAME | -l label]{advice}"),
+        "kubectl top pod" => format!("pod [NAME | -l label]{advice}"),
         _ if takes_name(command) => {
             format!("exactly one NAME is required, got {}{advice}", words.len())
         }
@@ -139,11 +269,34 @@ fn lacking(error: &clap::Error, line: &Line<'_>) -> String {
     }
     let Line { command, path, words, .. } = line;
     match path.as_str() {
-        "kubectl config use-context" => format!("error: Unexpected args: [{}]\n", words.join(" ")),
         _ if takes_name(command) => format!(
             "error: exactly one NAME is required, got {}\nSee '{path} -h' for help and examples\n",
             words.len()
         ),
         _ => format!("error: required argument(s) missing: {missing}\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_differ_in_few_letters_are_meant() {
+        assert_eq!(meant("gett"), "\n\nDid you mean this?\n\tset\n\tget");
+        assert_eq!(meant("DESCRIB"), "\n\nDid you mean this?\n\tdescribe");
+        assert_eq!(meant("nosuchcommand"), "");
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn every_command_can_be_meant() {
+        let command = Cli::command();
+        let names = command.get_subcommands().map(Command::get_name);
+        let mut names: Vec<&str> = names.collect();
+        let mut order = ORDER.to_vec();
+        names.sort_unstable();
+        order.sort_unstable();
+        assert_eq!(names, order);
     }
 }
