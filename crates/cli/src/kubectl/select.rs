@@ -103,11 +103,13 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
                     "arguments in resource/name form must have a single resource and name",
                 ));
             }
-            let names = vec![name.to_owned()];
-            for kind in kind.split(',') {
-                let resource = discovery.require(kind)?.clone();
-                picks.push(Pick { resource, names: names.clone() });
+            if kind.contains(',') {
+                return Err(Fault::refused(
+                    "arguments in resource/name form must have a single resource and name",
+                ));
             }
+            let names = vec![name.to_owned()];
+            picks.push(Pick { resource: discovery.require(kind)?.clone(), names });
         }
         return Ok(picks);
     }
@@ -119,9 +121,7 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
         let found = discovery.find(kind);
         let category = if found.is_none() { discovery.category(kind) } else { Vec::new() };
         if kind.is_empty() {
-            return Err(Fault::refused(
-                "arguments in resource/name form may not have more than one slash".to_owned(),
-            ));
+            return Err(Fault::refused("the server doesn't have a resource type \"\""));
         }
         if category.is_empty() {
             let resource = discovery.require(kind)?.clone();
@@ -133,6 +133,13 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
                 .map(|resource| Pick { resource: resource.clone(), names: names.to_vec() }),
         );
     }
+    // Several words may mean one kind.
+    let mut known = Vec::new();
+    picks.retain(|pick| {
+        let is_new = !known.contains(&pick.resource);
+        known.push(pick.resource.clone());
+        is_new
+    });
     Ok(picks)
 }
 
