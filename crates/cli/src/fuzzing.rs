@@ -23,7 +23,7 @@ pub fn output(kind: u8, input: &[u8]) {
     match kind {
         b'j' => {
             let Ok(path) = JsonPath::parse(text) else { return };
-            let _made = (path.text(&object, false), path.results(&object, true));
+            let _made = (path.text(&object, false), path.json(&object, true));
         }
         b't' => {
             let Ok(template) = Template::parse(text) else { return };

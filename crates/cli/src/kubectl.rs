@@ -133,13 +133,13 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
     let cli = match usage::parse(args) {
         Ok(cli) => cli,
         Err(refusal) => {
-            let (target, code) = match refusal.exit_code {
-                0 => (&mut streams.output, 0),
-                code => (&mut streams.errors, code),
-            };
-            // Nobody is left to be told that the help could not be written.
-            let _written = target.write_all(refusal.text.as_bytes()).and_then(|()| target.flush());
-            return code;
+            for (target, text) in
+                [(&mut streams.output, refusal.help), (&mut streams.errors, refusal.mistake)]
+            {
+                // Nobody is left to be told that the help could not be written.
+                let _written = target.write_all(text.as_bytes()).and_then(|()| target.flush());
+            }
+            return refusal.exit_code;
         }
     };
     let Cli { globals, verb } = cli;
@@ -158,7 +158,10 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
         }
         Err(source) => Err(Fault::Io { context: "unable to start".into(), source }),
     };
-    let outcome = outcome.and(ctx.flush());
+    let outcome = match outcome {
+        Err(Fault::Template { shown, why }) => ctx.out(&shown).and(Err(Fault::refused(why))),
+        outcome => outcome.and(ctx.flush()),
+    };
     match outcome {
         Ok(()) => 0,
         Err(fault) => {

@@ -36,6 +36,9 @@ pub(crate) struct ApiResources {
     /// wide, name, json or yaml
     #[arg(short, long)]
     output: Option<String>,
+    /// Taken for compatibility
+    #[arg(long, hide = true)]
+    show_managed_fields: bool,
 }
 
 /// List the versions that the server serves

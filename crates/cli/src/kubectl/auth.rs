@@ -135,7 +135,7 @@ async fn attributes(ctx: &Ctx, args: &CanI, verb: &str, target: &str) -> Result<
             ));
         }
     }
-    if let Some(name) = in_target.or(args.words.get(2).map(String::as_str)) {
+    if let Some(name) = in_target {
         attributes["name"] = name.into();
     }
     if let Some(subresource) = &args.subresource {
@@ -145,13 +145,16 @@ async fn attributes(ctx: &Ctx, args: &CanI, verb: &str, target: &str) -> Result<
 }
 
 async fn can_i(ctx: &Ctx, args: CanI) -> Outcome {
-    let ([verb, target] | [verb, target, _]) = args.words.as_slice() else {
+    let [verb, target] = args.words.as_slice() else {
         return Err(Fault::refused(
             "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for help and examples.",
         ));
     };
     if args.no_headers {
         return Err(Fault::refused("--no-headers cannot be set without --list specified"));
+    }
+    if target.starts_with('/') && args.subresource.is_some() {
+        return Err(Fault::refused("--subresource can not be used with NonResourceURL"));
     }
     let known: &[&[&str]] = if target.starts_with('/') {
         &[NON_RESOURCE_VERBS]

@@ -4,8 +4,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE, WARNING};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::context::Ctx;
 use super::fault::Fault;
@@ -151,7 +152,9 @@ impl Ctx {
 
     /// Sends a call; the answer line by line, as a watch comes.
     pub(crate) async fn lines(&self, call: Call) -> Result<Lines, Fault> {
-        Ok(Lines { body: self.open(call).await?.into_body(), buffer: BytesMut::new() })
+        let deadline = self.request_timeout()?.map(|limit| Instant::now() + limit);
+        let body = self.open(call).await?.into_body();
+        Ok(Lines { body, buffer: BytesMut::new(), deadline, is_late: false })
     }
 
     fn tell_warnings(&self, headers: &HeaderMap) {
@@ -229,7 +232,15 @@ fn refusal(code: u16, body: &[u8]) -> Fault {
 pub(crate) struct Lines {
     body: Incoming,
     buffer: BytesMut,
+    /// When the whole answer has to be there.
+    deadline: Option<Instant>,
+    /// Whether that moment has come.
+    is_late: bool,
 }
+
+/// What Go says of an answer that takes too long.
+const LATE: &str =
+    "context deadline exceeded (Client.Timeout or context cancellation while reading body)";
 
 /// The longest line of a watch; an object is at most a few megabytes.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -253,7 +264,7 @@ impl Lines {
             if searched > LINE_BYTES_MAX {
                 return Err(Fault::refused("the server sent a line that is too long"));
             }
-            match self.body.frame().await {
+            match self.frame().await? {
                 Some(frame) => {
                     if let Ok(data) = frame?.into_data() {
                         self.buffer.extend_from_slice(&data);
@@ -265,9 +276,27 @@ impl Lines {
         }
     }
 
-    /// The next event of a watch: its type and object. An event of type `ERROR` is a fault.
+    /// Whether the answer took longer than a request may.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    async fn frame(&mut self) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Fault> {
+        let Some(deadline) = self.deadline else {
+            return Ok(self.body.frame().await);
+        };
+        let frame = tokio::time::timeout_at(deadline, self.body.frame()).await;
+        self.is_late = frame.is_err();
+        frame.map_err(|_elapsed| Fault::refused(LATE))
+    }
+
+    /// The next event of a watch: its type and object. An event of type `ERROR` is a fault; a watch that takes too long ends.
     pub(crate) async fn event(&mut self) -> Result<Option<(String, Value)>, Fault> {
-        let Some(line) = self.next().await? else {
+        let line = match self.next().await {
+            Err(_) if self.is_late => return Ok(None),
+            line => line?,
+        };
+        let Some(line) = line else {
             return Ok(None);
         };
         let mut event: Value = serde_json::from_slice(&line)

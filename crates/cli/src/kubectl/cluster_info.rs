@@ -33,6 +33,8 @@ const OF_NAMESPACE: [(&str, &str, &str); 7] = [
 pub(crate) struct ClusterInfo {
     #[command(subcommand)]
     verb: Option<Verb>,
+    #[arg(hide = true)]
+    _words: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -158,7 +160,7 @@ async fn write_list(
             )));
         }
         _ => {
-            list["items"] = items.clone().into();
+            list["items"] = if items.is_empty() { Value::Null } else { items.clone().into() };
             output.object(&list, ShowArgs::default(), namespace.is_none() || !is_stream(args))?
         }
     };

@@ -1,8 +1,10 @@
 //! `config`: shows and changes kubeconfig files.
 
 mod change;
+mod credentials;
+mod property;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +13,7 @@ use podo_client::kubeconfig::Kubeconfig;
 use serde_json::Value;
 
 use super::context::Ctx;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, go_text};
 use super::print::{Output, ShowArgs, json};
 use super::tabs::Tabs;
 
@@ -69,21 +71,28 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 enum Verb {
     View(View),
-    CurrentContext,
+    CurrentContext(Unread),
     GetContexts(GetContexts),
-    GetClusters,
-    GetUsers,
+    GetClusters(Unread),
+    GetUsers(Unread),
     #[command(alias = "use")]
     UseContext(change::Name),
     RenameContext(change::Rename),
     SetContext(change::SetContext),
     SetCluster(change::SetCluster),
-    SetCredentials(change::SetCredentials),
+    SetCredentials(credentials::SetCredentials),
     DeleteContext(change::Name),
     DeleteCluster(change::Name),
     DeleteUser(change::Name),
     Set(change::SetProperty),
     Unset(change::Name),
+}
+
+/// Words that nobody reads
+#[derive(Debug, Args)]
+struct Unread {
+    #[arg(hide = true)]
+    _words: Vec<String>,
 }
 
 /// Show the merged kubeconfig
@@ -123,15 +132,15 @@ struct GetContexts {
 pub(crate) fn run(ctx: &Ctx, args: Config) -> Outcome {
     match args.verb {
         Verb::View(args) => view(ctx, &args),
-        Verb::CurrentContext => current(ctx),
+        Verb::CurrentContext(_) => current(ctx),
         Verb::GetContexts(args) => contexts(ctx, &args),
-        Verb::GetClusters => {
+        Verb::GetClusters(_) => {
             let mut names: Vec<_> =
                 ctx.kubeconfig_if_any()?.clusters.iter().map(|one| &one.name).collect();
             names.sort();
             list(ctx, &names)
         }
-        Verb::GetUsers => {
+        Verb::GetUsers(_) => {
             let mut names: Vec<_> =
                 ctx.kubeconfig_if_any()?.users.iter().map(|one| &one.name).collect();
             names.sort();
@@ -140,8 +149,8 @@ pub(crate) fn run(ctx: &Ctx, args: Config) -> Outcome {
         Verb::UseContext(args) => change::use_context(ctx, &args),
         Verb::RenameContext(args) => change::rename(ctx, &args),
         Verb::SetContext(args) => change::set_context(ctx, args),
-        Verb::SetCluster(args) => change::set_cluster(ctx, args),
-        Verb::SetCredentials(args) => change::set_credentials(ctx, args),
+        Verb::SetCluster(args) => change::set_cluster(ctx, &args),
+        Verb::SetCredentials(args) => credentials::set_credentials(ctx, args),
         Verb::DeleteContext(args) => change::delete(ctx, &args, "context"),
         Verb::DeleteCluster(args) => change::delete(ctx, &args, "cluster"),
         Verb::DeleteUser(args) => change::delete(ctx, &args, "user"),
@@ -205,6 +214,9 @@ fn contexts(ctx: &Ctx, args: &GetContexts) -> Outcome {
 }
 
 fn view(ctx: &Ctx, args: &View) -> Outcome {
+    if args.merge == Some(false) && ctx.globals.kubeconfig.is_none() {
+        return Err(Fault::refused("if merge==false a precise file must be specified"));
+    }
     let mut config = ctx.kubeconfig_if_any()?.clone();
     if args.minify {
         minify(ctx, &mut config)?;
@@ -212,13 +224,7 @@ fn view(ctx: &Ctx, args: &View) -> Outcome {
     if args.flatten {
         flatten(&mut config)?;
     }
-    let mut document = serde_json::to_value(&config)
-        .map_err(|source| Fault::Answer { path: "kubeconfig".into(), source })?;
-    for field in ["clusters", "contexts", "users"] {
-        if document[field] == Value::Array(Vec::new()) {
-            document[field] = Value::Null;
-        }
-    }
+    let mut document = config.to_value();
     if !args.raw && !args.flatten {
         hide(&mut document);
     }
@@ -269,8 +275,10 @@ fn minify(ctx: &Ctx, config: &mut Kubeconfig) -> Outcome {
 fn flatten(config: &mut Kubeconfig) -> Outcome {
     let inline = |path: &mut Option<String>, data: &mut Option<String>| -> Outcome {
         if let Some(file) = path.take().filter(|file| !file.is_empty()) {
-            let bytes =
-                std::fs::read(&file).map_err(Fault::io(format!("unable to read {file}")))?;
+            let full = std::path::absolute(&file).unwrap_or_else(|_| PathBuf::from(&file));
+            let bytes = std::fs::read(&full).map_err(|error| {
+                Fault::refused(format!("open {}: {}", full.display(), go_text(&error)))
+            })?;
             *data = Some(STANDARD.encode(bytes));
         }
         Ok(())
@@ -287,22 +295,35 @@ fn flatten(config: &mut Kubeconfig) -> Outcome {
     Ok(())
 }
 
-/// The file that a change goes to: of several the one that has the entry, else the first.
+/// The file that new entries go to: the first that is there, else the last.
+fn default_path(ctx: &Ctx) -> Result<PathBuf, Fault> {
+    let mut paths = ctx.kubeconfig_paths();
+    let found = paths.iter().position(|path| path.exists()).map(|at| paths.swap_remove(at));
+    found
+        .or_else(|| paths.pop())
+        .ok_or_else(|| Fault::refused("no kubeconfig file is named and there is no home folder"))
+}
+
+/// The file that a change goes to: of several the one that has the entry, else the one that new entries go to.
 fn target(ctx: &Ctx, has: impl Fn(&Kubeconfig) -> bool) -> Result<(PathBuf, Kubeconfig), Fault> {
-    let paths = ctx.kubeconfig_paths();
-    let Some(first) = paths.first() else {
-        return Err(Fault::refused("no kubeconfig file is named and there is no home folder"));
-    };
-    let mut fallback = None;
-    for path in &paths {
-        let config =
-            if path.exists() { Kubeconfig::read_raw(path)? } else { Kubeconfig::default() };
+    let fallback = default_path(ctx)?;
+    let mut found = Kubeconfig::default();
+    for path in ctx.kubeconfig_paths().into_iter().filter(|path| path.exists()) {
+        let config = Kubeconfig::read_raw(&path)?;
         if has(&config) {
-            return Ok((path.clone(), config));
+            return Ok((path, config));
         }
-        if fallback.is_none() {
-            fallback = Some(config);
+        if path == fallback {
+            found = config;
         }
     }
-    Ok((first.clone(), fallback.unwrap_or_default()))
+    Ok((fallback, found))
+}
+
+/// Writes a file that says something else than before.
+fn write_changed(path: &Path, before: &Kubeconfig, config: &Kubeconfig) -> Outcome {
+    if before.to_yaml() != config.to_yaml() {
+        config.write(path)?;
+    }
+    Ok(())
 }

@@ -8,12 +8,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use podo_client::https::{Client, Impersonation, Secret};
-use podo_client::kubeconfig::{Kubeconfig, Overrides, in_cluster, in_cluster_namespace};
+use podo_client::https::{Client, ConfigError, Impersonation, Secret};
+use podo_client::kubeconfig::{
+    Kubeconfig, KubeconfigError, Overrides, in_cluster, in_cluster_namespace,
+};
 use tokio::sync::OnceCell;
 
 use super::discovery::Discovery;
-use super::fault::{Fault, Outcome};
+use super::fault::{Fault, Outcome, go_text};
 use super::globals::Globals;
 use super::time::parse_duration;
 
@@ -232,12 +234,54 @@ impl Ctx {
         {
             return Ok(Client::new(&endpoint)?);
         }
-        Ok(Client::new(&config.endpoint(&overrides)?)?)
+        let endpoint = config.endpoint(&overrides).map_err(|error| self.unreadable(error))?;
+        Ok(Client::new(&endpoint)?)
+    }
+
+    /// Tells which entry of the kubeconfig names a file that cannot be read.
+    fn unreadable(&self, error: KubeconfigError) -> Fault {
+        let KubeconfigError::Endpoint(ConfigError::File { what, path, source }) = &error else {
+            return error.into();
+        };
+        let (flags, config) = (&self.globals, self.kubeconfig().ok());
+        let context = config.and_then(|config| {
+            config.context(flags.context.as_deref().unwrap_or(&config.current_context))
+        });
+        let (what, entry) = match *what {
+            "certificate-authority" => {
+                (*what, flags.cluster.as_deref().or(context.map(|context| &*context.cluster)))
+            }
+            "client-certificate" => {
+                ("client-cert", flags.user.as_deref().or(context.map(|context| &*context.user)))
+            }
+            other => (other, flags.user.as_deref().or(context.map(|context| &*context.user))),
+        };
+        let (path, entry) = (path.display(), entry.unwrap_or_default());
+        Fault::refused(format!(
+            "unable to read {what} {path} for {entry} due to open {path}: {}",
+            go_text(source)
+        ))
+    }
+
+    /// How long one request may take, its answer included; none for ever.
+    pub(crate) fn request_timeout(&self) -> Result<Option<Duration>, Fault> {
+        let Some(text) = self.globals.request_timeout.as_deref() else {
+            return Ok(None);
+        };
+        // What is not positive means no limit.
+        let size = text.strip_prefix('-').unwrap_or(text);
+        let limit = size.parse().ok().map(Duration::from_secs).or_else(|| parse_duration(size));
+        let is_none = |limit: &Duration| limit.is_zero() || size.len() < text.len();
+        limit.map(|limit| Some(limit).filter(|limit| !is_none(limit))).ok_or_else(|| {
+            Fault::refused("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)")
+        })
     }
 
     fn overrides(&self) -> Result<Overrides, Fault> {
         let flags = &self.globals;
-        if flags.impersonate.is_none() && (!flags.as_group.is_empty() || flags.as_uid.is_some()) {
+        let has_attributes =
+            !flags.as_group.is_empty() || flags.as_uid.is_some() || !flags.as_user_extra.is_empty();
+        if flags.impersonate.is_none() && has_attributes {
             let config = self.kubeconfig()?;
             let context = flags.context.as_deref().unwrap_or(&config.current_context);
             let user = config.context(context).map_or("", |context| &context.user);
@@ -246,18 +290,7 @@ impl Ctx {
                 flags.user.as_deref().unwrap_or(user)
             )));
         }
-        let timeout = match flags.request_timeout.as_deref() {
-            None | Some("0") => None,
-            Some(text) => Some(
-                text.parse()
-                    .ok()
-                    .map(Duration::from_secs)
-                    .or_else(|| parse_duration(text))
-                    .ok_or_else(|| {
-                        Fault::refused("Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)".to_string())
-                    })?,
-            ),
-        };
+        let timeout = self.request_timeout()?;
         Ok(Overrides {
             context: flags.context.clone(),
             cluster: flags.cluster.clone(),
@@ -267,13 +300,13 @@ impl Ctx {
             certificate_authority: flags.certificate_authority.clone(),
             client_certificate: flags.client_certificate.clone(),
             client_key: flags.client_key.clone(),
-            insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
+            insecure_skip_tls_verify: flags.insecure_skip_tls_verify.unwrap_or(false),
             tls_server_name: flags.tls_server_name.clone(),
             impersonation: Impersonation {
                 user: flags.impersonate.clone().unwrap_or_default(),
                 uid: flags.as_uid.clone().unwrap_or_default(),
                 groups: flags.as_group.clone(),
-                extra: Vec::new(),
+                extra: extra_of(&flags.as_user_extra),
             },
             timeout,
             user_agent: format!(
@@ -288,6 +321,18 @@ impl Ctx {
     pub(crate) async fn discovery(&self) -> Result<&Discovery, Fault> {
         self.discovery.get_or_try_init(|| Discovery::load(self)).await
     }
+}
+
+/// What `--as-user-extra` says, by key.
+fn extra_of(given: &[String]) -> Vec<(String, Vec<String>)> {
+    let mut extra: Vec<(String, Vec<String>)> = Vec::new();
+    for (key, value) in given.iter().filter_map(|text| text.split_once('=')) {
+        match extra.iter_mut().find(|(known, _)| known == key) {
+            Some((_, values)) => values.push(value.to_owned()),
+            None => extra.push((key.to_owned(), vec![value.to_owned()])),
+        }
+    }
+    extra
 }
 
 fn closed(error: io::Error) -> Fault {

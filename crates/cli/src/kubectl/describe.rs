@@ -70,11 +70,13 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
         is_lazy: true,
         ..Select::default()
     };
-    let (items, fault) = select.found(ctx).await?.infos();
+    let (items, mut fault) = select.found(ctx).await?.infos();
+    let mut is_told_alone = false;
     if let (Some(fault), [kind, prefix]) = (&fault, args.words.as_slice())
         && fault.is_not_found()
     {
-        let matching = matching(ctx, kind, prefix).await?;
+        let kind_alone = kind.split('/').next().unwrap_or(kind);
+        let matching = matching(ctx, kind_alone, prefix).await?;
         if !matching.is_empty() {
             // Kubectl v1.36 shows no events of objects that are found by a prefix, and ends each with an empty line.
             for item in &matching {
@@ -82,6 +84,13 @@ pub(crate) async fn run(ctx: &Ctx, args: Describe) -> Outcome {
             }
             return Ok(());
         }
+        if kind.contains('/') {
+            is_told_alone = true;
+        }
+    }
+    // Two names are taken for a kind and a prefix as well: then only what is not there is told.
+    if let Some(fault) = fault.take_if(|_| is_told_alone) {
+        return Err(fault);
     }
     let show_events = args.show_events.unwrap_or(items.len() <= 1 && fault.is_none());
     let is_nothing = items.is_empty() && fault.is_none();
@@ -163,6 +172,7 @@ async fn one(ctx: &Ctx, item: &Item, show_events: bool) -> Result<String, Fault>
         ("", "Namespace") => policy::namespace(&subject).await?,
         ("", "ResourceQuota") => policy::quota(&subject),
         ("", "LimitRange") => policy::limit_range(&subject),
+        ("", "Endpoints") => network::endpoints_object(&subject),
         ("", "Service") => network::service(&subject).await?,
         ("", "ConfigMap") => data::config_map(&subject),
         ("", "Secret") => data::secret(&subject),

@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::call::Call;
 use super::context::Ctx;
 use super::describe::interval;
-use super::discovery::unserved;
+use super::discovery::unserved_in_group;
 use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs, list_of};
-use super::select::{Select, list_all};
+use super::select::{CHUNK, Select, list_all};
 use super::tabs::{Tabs, tame};
 use super::value::Look;
 
@@ -39,10 +39,18 @@ pub(crate) struct Events {
     template: Option<String>,
     #[command(flatten)]
     show: ShowArgs,
+    /// How many events to ask for at a time
+    #[arg(long, default_value_t = CHUNK, hide = true)]
+    chunk_size: i64,
+    #[arg(hide = true)]
+    _words: Vec<String>,
 }
 
-pub(crate) async fn run(ctx: &Ctx, args: Events) -> Outcome {
-    let output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
+pub(crate) async fn run(ctx: &Ctx, mut args: Events) -> Outcome {
+    let output = Output::parse_plain(args.output.as_deref(), args.template.as_deref())?;
+    if args.types == [""] {
+        args.types.clear();
+    }
     if args.types.iter().any(|kind| !matches!(kind.to_lowercase().as_str(), "normal" | "warning")) {
         return Err(Fault::refused("valid --types are Normal or Warning"));
     }
@@ -64,26 +72,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Events) -> Outcome {
         let call = Call::get(resource.collection(namespace.as_deref()))
             .query("fieldSelector", fields.clone())
             .query("watch", "true");
-        let mut tabs = Tabs::table();
-        let mut is_first = true;
-        let mut lines = ctx.lines(call).await?;
-        while let Some((kind, event)) = lines.event().await? {
-            if matches!(kind.as_str(), "DELETED" | "BOOKMARK") || !fits(&event) {
-                continue;
-            }
-            if output.is_human() {
-                if is_first && !args.no_headers {
-                    tabs.push(&headers(args.all_namespaces));
-                }
-                tabs.push(&row(&event, args.all_namespaces));
-                ctx.out(tabs.finish())?;
-            } else {
-                ctx.out(output.object(&event, args.show, is_first)?)?;
-            }
-            is_first = false;
-            ctx.flush()?;
-        }
-        return Ok(());
+        return watch(ctx, &args, &output, call, fits).await;
     }
     let mut events = list_all(ctx, resource, namespace.as_deref(), &select).await?;
     events.retain(fits);
@@ -95,6 +84,10 @@ pub(crate) async fn run(ctx: &Ctx, args: Events) -> Outcome {
         return Ok(());
     }
     events.sort_by_key(|event| moment(event).to_owned());
+    if matches!(output, Output::Name) {
+        // Kubectl prints no names of lists, and says nothing about it here.
+        return Ok(());
+    }
     if !output.is_human() {
         return ctx.out(output.object(&list_of(events), args.show, true)?);
     }
@@ -106,14 +99,49 @@ pub(crate) async fn run(ctx: &Ctx, args: Events) -> Outcome {
     ctx.out(tabs.finish())
 }
 
+/// Shows events as they come.
+async fn watch(
+    ctx: &Ctx,
+    args: &Events,
+    output: &Output,
+    call: Call,
+    fits: impl Fn(&Value) -> bool,
+) -> Outcome {
+    let mut tabs = Tabs::table();
+    let mut is_first = true;
+    let mut lines = ctx.lines(call).await?;
+    while let Some((kind, event)) = lines.event().await? {
+        if matches!(kind.as_str(), "DELETED" | "BOOKMARK") || !fits(&event) {
+            continue;
+        }
+        if output.is_human() {
+            if is_first && !args.no_headers {
+                tabs.push(&headers(args.all_namespaces));
+            }
+            tabs.push(&row(&event, args.all_namespaces));
+            ctx.out(tabs.finish())?;
+        } else {
+            ctx.out(output.object(&event, args.show, is_first)?)?;
+        }
+        is_first = false;
+        ctx.flush()?;
+    }
+    Ok(())
+}
+
 /// The field selector for events about an object.
 async fn about_fields(ctx: &Ctx, about: &str) -> Result<String, Fault> {
     let (kind, name) = about
         .split_once('/')
         .filter(|(kind, name)| !kind.is_empty() && !name.is_empty())
         .ok_or_else(|| Fault::refused("--for must be in resource/name form"))?;
+    if name.contains('/') {
+        return Err(Fault::refused(
+            "arguments in resource/name form may not have more than one slash",
+        ));
+    }
     let found = ctx.discovery().await?.find(kind);
-    let resource = found.ok_or_else(|| Fault::Bare(unserved(kind)))?;
+    let resource = found.ok_or_else(|| Fault::Bare(unserved_in_group(kind)))?;
     let version = resource.api_version();
     Ok(format!(
         "involvedObject.apiVersion={version},involvedObject.kind={},involvedObject.name={name}",

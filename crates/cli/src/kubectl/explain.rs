@@ -1,5 +1,6 @@
 //! `explain`: what a kind's fields are, from the server's OpenAPI v3.
 
+mod older;
 mod schema;
 mod wrap;
 
@@ -9,9 +10,13 @@ use serde_json::Value;
 use self::schema::Document;
 use super::call::Call;
 use super::context::Ctx;
-use super::discovery::{split_version, unserved};
+use super::discovery::{Resource, split_version, unserved};
 use super::fault::{Fault, Outcome, quoted};
+use super::print::jsonpath::JsonPath;
 use super::value::Look;
+
+/// The form that kubectl had before v1.27.
+const OLDER: &str = "plaintext-openapiv2";
 
 /// Explain the fields of a kind
 #[derive(Debug, Args)]
@@ -21,13 +26,10 @@ pub(crate) struct Explain {
     /// All fields below, by name only
     #[arg(long)]
     recursive: bool,
-    /// How deep; 0 is to the end
-    #[arg(long, default_value_t = 0)]
-    max_depth: usize,
     /// The version to explain, as group/version
     #[arg(long)]
     api_version: Option<String>,
-    /// plaintext
+    /// plaintext or plaintext-openapiv2
     #[arg(short, long, default_value = "plaintext")]
     output: String,
 }
@@ -38,23 +40,23 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
             "You must specify the type of resource to explain. Use \"kubectl api-resources\" for a complete list of supported resources.",
         ));
     };
-    if args.output != "plaintext" {
+    if !matches!(args.output.as_str(), "plaintext" | OLDER) {
         return Err(Fault::refused(format!("unrecognized format: {}", args.output)));
     }
     if path.starts_with('.') {
         return Err(Fault::refused("invalid jsonpath syntax, first node must be field node"));
     }
+    JsonPath::parse_relaxed(path.trim_end_matches('.'))?;
     let discovery = ctx.discovery().await?;
-    // `deployments.apps.spec` may name a group: the longest kind that fits is meant.
     let parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
-    let named = (1..=parts.len()).rev().find_map(|end| {
-        let found = discovery.find(&parts[..end].join("."))?;
-        (end == 1 || !found.group.is_empty()).then_some((found, &parts[end..]))
-    });
-    let Some((resource, fields)) = named else {
-        return Err(Fault::Bare(unserved(parts.first().copied().unwrap_or_default())));
+    let (kind, mut fields) =
+        parts.split_first().map_or(("", &[][..]), |(kind, rest)| (*kind, rest));
+    let Some(resource) = discovery.find(kind) else {
+        return Err(Fault::Bare(unserved(kind)));
     };
     let mut resource = resource.clone();
+    // `leases.coordination.k8s.io.spec` and `leases.v1.coordination.k8s.io.spec`: the group is no field.
+    fields = behind_group(fields, &resource);
     if let Some(version) = &args.api_version {
         resource = discovery
             .by_kind(version, &resource.kind)
@@ -76,6 +78,9 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     };
     let document: Value = ctx.call(Call::get(entry.s("/serverRelativeURL"))).await?;
     let document = Document { root: &document };
+    if args.output == OLDER {
+        return ctx.out(older::explain(document, &resource, fields, args.recursive)?);
+    }
     let schema = document.of_kind(&resource).ok_or_else(|| {
         Fault::refused(format!(
             "GVR ({}, Resource={}) not found in OpenAPI schema",
@@ -89,10 +94,20 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     }
     text.push_str(&format!("KIND:       {}\nVERSION:    {}\n\n", resource.kind, resource.version));
     ctx.out(&text)?;
-    let depth = schema::Depth { is_recursive: args.recursive, levels_max: args.max_depth };
-    let body = document.explain(schema, fields, depth).ok_or_else(|| {
+    let body = document.explain(schema, fields, args.recursive).ok_or_else(|| {
         let last = fields.last().copied().unwrap_or_default();
         Fault::refused(format!("field {} does not exist", quoted(last)))
     })?;
     ctx.line(body)
+}
+
+/// The fields of a path, without the group of its kind, alone or with the version before it.
+fn behind_group<'a, 'b>(fields: &'a [&'b str], resource: &Resource) -> &'a [&'b str] {
+    let Resource { group, version, .. } = resource;
+    let behind = |place: &str| {
+        let length = place.split('.').count();
+        let is_first = place.split('.').eq(fields.iter().take(length).copied());
+        is_first.then(|| &fields[length..])
+    };
+    behind(&format!("{version}.{group}")).or_else(|| behind(group)).unwrap_or(fields)
 }

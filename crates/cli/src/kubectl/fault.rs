@@ -80,6 +80,14 @@ pub(crate) enum Fault {
         /// What is told; nothing if empty.
         text: String,
     },
+    /// A template made no sense of an object.
+    #[error("{why}")]
+    Template {
+        /// What it made before, and what helps to find the mistake: for standard output.
+        shown: String,
+        /// What is wrong.
+        why: String,
+    },
     /// Several, each told on its own line; those among them that are several are told on one line.
     #[error("{}", summary(.0))]
     Many(Vec<Fault>),
@@ -316,16 +324,32 @@ fn request_line(error: &RequestError) -> String {
         RequestError::Refused { address } => format!(
             "The connection to the server {address} was refused - did you specify the right host or port?"
         ),
+        RequestError::TimedOut { .. } => "Unable to connect to the server: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)".to_owned(),
         RequestError::NoSuchHost { host } => {
             format!("Unable to connect to the server: dial tcp: lookup {host}: no such host")
         }
         other => {
             let why = chain(other);
             let known = TLS_TEXTS.iter().find(|(ours, _)| why.contains(ours));
-            let why = known.map_or(why.as_str(), |(_, gos)| gos);
+            let known = known.map(|(_, gos)| (*gos).to_owned());
+            let why = known.or_else(|| other_name(&why)).unwrap_or(why);
             format!("Unable to connect to the server: {why}")
         }
     }
+}
+
+/// What Go says of a certificate that is for other names than the one asked for.
+fn other_name(why: &str) -> Option<String> {
+    let (_, rest) = why.split_once("certificate not valid for name \"")?;
+    let (name, names) = rest.split_once('"')?;
+    let is_address = name.parse::<std::net::IpAddr>().is_ok();
+    let (open, close) = if is_address { ("IpAddress(", ')') } else { ("DnsName(\"", '"') };
+    let known: Vec<&str> =
+        names.split(open).skip(1).filter_map(|rest| rest.split(close).next()).collect();
+    Some(format!(
+        "tls: failed to verify certificate: x509: certificate is valid for {}, not {name}",
+        known.join(", ")
+    ))
 }
 
 /// An error with its causes, joined as Go does; a cause that the text before it already ends with is not repeated.

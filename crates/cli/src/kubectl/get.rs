@@ -95,7 +95,14 @@ struct Part {
     answer: Option<Value>,
 }
 
-pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
+pub(crate) async fn run(ctx: &Ctx, mut args: Get) -> Outcome {
+    // To kubectl an empty text is none.
+    for flag in [&mut args.raw, &mut args.sort_by] {
+        flag.take_if(|text| text.is_empty());
+    }
+    if args.label_columns == [""] {
+        args.label_columns.clear();
+    }
     check(&args)?;
     if let Some(path) = &args.raw {
         let body =
@@ -103,8 +110,11 @@ pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
         return ctx.out(&body);
     }
     let mut output = Output::parse(args.output.as_deref(), args.template.as_deref())?;
+    // Columns that a file names keep their headers, whatever is said.
+    let is_of_file =
+        args.output.as_deref().is_some_and(|form| form.starts_with("custom-columns-file"));
     if let Output::Columns(columns) = &mut output {
-        columns.has_headers = !args.no_headers;
+        columns.has_headers = is_of_file || !args.no_headers;
     }
     if args.words.is_empty() && args.files.is_empty() {
         return Err(Fault::Bare(
@@ -116,11 +126,37 @@ pub(crate) async fn run(ctx: &Ctx, args: Get) -> Outcome {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        return watch::run(ctx, &args, &output, &parts).await;
+        if args.sort_by.is_some() {
+            ctx.note(
+                "warning: --watch requested, --sort-by will be ignored for watch events received",
+            );
+        }
+        if let [part] = parts.as_slice() {
+            return watch::run(ctx, &args, &output, part).await;
+        }
+        if parts.iter().any(|part| part.resource != parts[0].resource) {
+            return Err(Fault::refused("you may only specify a single resource type"));
+        }
+        lists(ctx, &args, &output, parts, is_single, None).await?;
+        return Err(Fault::refused(
+            "you may only watch a single resource or type of resource at a time",
+        ));
     }
-    match &output {
-        Output::Human { .. } => tables(ctx, &args, &output, parts, fault).await,
-        _ => objects(ctx, &args, &output, parts, is_single, fault).await,
+    lists(ctx, &args, &output, parts, is_single, fault).await
+}
+
+/// Shows what is there.
+async fn lists(
+    ctx: &Ctx,
+    args: &Get,
+    output: &Output,
+    parts: Vec<Part>,
+    is_single: bool,
+    fault: Option<Fault>,
+) -> Outcome {
+    match output {
+        Output::Human { .. } => tables(ctx, args, output, parts, fault).await,
+        _ => objects(ctx, args, output, parts, is_single, fault).await,
     }
 }
 
@@ -144,6 +180,16 @@ fn check(args: &Get) -> Outcome {
                 quoted(path)
             )));
         }
+        if let Some(escape) = wrong_escape(path) {
+            return Err(Fault::refused(format!(
+                "--raw must be a valid URL path: parse {}: invalid URL escape {}",
+                quoted(path),
+                quoted(escape)
+            )));
+        }
+    }
+    if args.subresource.is_some() && matches!(&*args.words, [word] if !word.contains('/')) {
+        return Err(Fault::refused("subresource cannot be used when bulk resources are specified"));
     }
     let form = args.output.as_deref().unwrap_or_default();
     if args.show_labels && !matches!(form, "" | "wide") {
@@ -157,6 +203,17 @@ fn check(args: &Get) -> Outcome {
         ));
     }
     Ok(())
+}
+
+/// The first percent sign of a path that two digits do not follow, with what follows it.
+fn wrong_escape(path: &str) -> Option<&str> {
+    let mut escapes = path.match_indices('%').map(|(at, _)| &path[at..]);
+    let is_right = |escape: &str| {
+        let digits = escape.as_bytes().get(1..3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let wrong = escapes.find(|escape| !is_right(escape))?;
+    Some(wrong.char_indices().nth(3).map_or(wrong, |(end, _)| &wrong[..end]))
 }
 
 /// What the arguments ask for.
@@ -218,7 +275,11 @@ async fn parts(ctx: &Ctx, args: &Get, is_table: bool) -> Result<Asked, Fault> {
             continue;
         }
         if args.selector.is_some() || args.field_selector.is_some() {
-            return Err(Fault::refused("name cannot be provided when a selector is specified"));
+            return Err(Fault::refused(if args.words.iter().any(|word| word.contains('/')) {
+                "selectors and the all flag cannot be used when passing resource/name arguments"
+            } else {
+                "name cannot be provided when a selector is specified"
+            }));
         }
         if args.all_namespaces && resource.is_namespaced {
             return Err(Fault::refused(
@@ -408,7 +469,8 @@ fn print_tables(
     parts: &[Part],
     shown: &[(usize, Value)],
 ) -> Result<bool, Fault> {
-    let kinds: BTreeSet<String> = parts.iter().map(|part| part.resource.qualified()).collect();
+    let found = shown.iter().map(|(index, _)| parts[*index].resource.qualified());
+    let kinds: BTreeSet<String> = found.collect();
     let is_mixed = kinds.len() > 1;
     let mut tabs = Tabs::table();
     let mut last: Option<String> = None;

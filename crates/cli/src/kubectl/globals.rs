@@ -39,8 +39,8 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) client_key: Option<String>,
     /// Believe any server certificate
-    #[arg(long, global = true)]
-    pub(crate) insecure_skip_tls_verify: bool,
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) insecure_skip_tls_verify: Option<bool>,
     /// The name to verify in the server's certificate
     #[arg(long, global = true)]
     pub(crate) tls_server_name: Option<String>,
@@ -53,12 +53,21 @@ pub(crate) struct Globals {
     /// A UID to act with
     #[arg(long, global = true)]
     pub(crate) as_uid: Option<String>,
+    /// KEY=VALUE that the user to act as is said to have; repeat for more
+    #[arg(long, global = true)]
+    pub(crate) as_user_extra: Vec<String>,
     /// How long one request may take; 0 is for ever
     #[arg(long, global = true)]
     pub(crate) request_timeout: Option<String>,
     /// How much to log; taken for compatibility
     #[arg(short = 'v', long = "v", global = true, hide = true)]
     pub(crate) verbosity: Option<String>,
+    /// Taken for compatibility
+    #[arg(long, global = true, hide = true)]
+    pub(crate) vmodule: Option<String>,
+    /// Taken for compatibility
+    #[arg(long, global = true, hide = true)]
+    pub(crate) log_flush_frequency: Option<String>,
     /// Taken for compatibility
     #[arg(long, global = true, hide = true)]
     pub(crate) cache_dir: Option<String>,

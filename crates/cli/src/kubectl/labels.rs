@@ -31,6 +31,29 @@ pub(crate) fn pairs(text: &str) -> Option<Map<String, Value>> {
     text.split(',').filter(|part| !part.is_empty()).map(pair).collect()
 }
 
+/// What is to be set, and what is to be taken away.
+pub(crate) type SignedPairs = (Vec<(String, String)>, Vec<String>);
+
+/// `a=b` to set and `c-` to take away, as flags that may be repeated give them; what is wrong with them in kubectl's words.
+pub(crate) fn signed_pairs(given: &[String], flag: &str) -> Result<SignedPairs, String> {
+    let (mut set, mut unset, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
+    for text in given {
+        match (text.split_once('='), text.strip_suffix('-')) {
+            (Some((key, value)), _) if !key.is_empty() => {
+                set.retain(|(known, _)| known != key);
+                set.push((key.to_owned(), value.to_owned()));
+            }
+            (None, Some(key)) if !key.is_empty() => unset.push(key.to_owned()),
+            _ => wrong.push(text.as_str()),
+        }
+    }
+    if wrong.is_empty() {
+        set.sort();
+        return Ok((set, unset));
+    }
+    Err(format!("invalid {flag} format: {}", wrong.join(", ")))
+}
+
 /// A selector's text as a `LabelSelector`.
 pub(crate) fn label_selector(text: &str) -> Result<Value, Fault> {
     let selector = Selector::parse(text).map_err(|error| {

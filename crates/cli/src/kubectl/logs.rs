@@ -17,6 +17,8 @@ use super::value::Look;
 
 /// How many lines are shown of several Pods when `--tail` does not say, as kubectl does.
 const TAIL_OF_SELECTOR: i64 = 10;
+/// What Go says when a log takes longer than a request may.
+const LATE: &str = "context deadline exceeded";
 /// Between attempts to follow a log that is not there yet, as kubectl does.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -112,6 +114,9 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Logs) -> Outcome {
 
 /// Refuses flags that contradict; the Pod or `TYPE/NAME`.
 fn check(args: &mut Logs) -> Result<Option<String>, Fault> {
+    if parse_duration(&args.pod_running_timeout).is_none_or(|limit| limit.is_zero()) {
+        return Err(Fault::refused("--pod-running-timeout must be higher than zero"));
+    }
     let mut words = std::mem::take(&mut args.words);
     if args.selector.is_some() {
         match words.len() {
@@ -234,7 +239,7 @@ fn source(args: &Logs, pod: &Value, container: &str) -> Result<Source, Fault> {
     let since = parse_duration(&args.since).ok_or_else(|| {
         Fault::refused(format!("invalid argument \"{}\" for \"--since\" flag", args.since))
     })?;
-    let seconds = since.as_secs_f64().ceil();
+    let seconds = since.as_secs_f64().round();
     let path = format!("/api/v1/namespaces/{}/pods/{}/log", pod.namespace(), pod.name());
     let call = Call::get(path)
         .accept("*/*")
@@ -246,7 +251,10 @@ fn source(args: &Logs, pod: &Value, container: &str) -> Result<Source, Fault> {
             if args.limit_bytes > 0 { args.limit_bytes.to_string() } else { String::new() },
         )
         .query("previous", flag(args.previous))
-        .query("sinceSeconds", if seconds > 0.0 { format!("{seconds:.0}") } else { String::new() })
+        .query(
+            "sinceSeconds",
+            if since.is_zero() { String::new() } else { format!("{seconds:.0}") },
+        )
         .query("sinceTime", args.since_time.clone().unwrap_or_default())
         .query("tailLines", if args.tail >= 0 { args.tail.to_string() } else { String::new() })
         .query("timestamps", flag(args.timestamps));
@@ -279,7 +287,17 @@ async fn consume(ctx: &Ctx, args: &Logs, source: &Source, limit: Duration) -> Ou
 
 async fn copy(ctx: &Ctx, args: &Logs, source: &Source) -> Outcome {
     let mut lines = ctx.lines(source.call.clone()).await?;
-    while let Some(Line { text, has_end }) = lines.next_raw().await?.map(Line::from) {
+    loop {
+        let line = match lines.next_raw().await {
+            Err(_) if lines.is_late() => {
+                ctx.note(LATE);
+                return Err(Fault::refused(LATE));
+            }
+            line => line?,
+        };
+        let Some(Line { text, has_end }) = line.map(Line::from) else {
+            return Ok(());
+        };
         ctx.out(&source.prefix)?;
         ctx.out(&text)?;
         if has_end {
@@ -289,7 +307,6 @@ async fn copy(ctx: &Ctx, args: &Logs, source: &Source) -> Outcome {
             ctx.flush()?;
         }
     }
-    Ok(())
 }
 
 /// A line as it came.

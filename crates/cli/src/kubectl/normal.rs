@@ -222,7 +222,8 @@ fn checked(flag: &Arg, long: &str, value: &OsStr) -> Result<OsString, String> {
     })
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
+/// A boolean as `strconv.ParseBool` reads it.
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

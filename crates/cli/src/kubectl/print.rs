@@ -39,7 +39,7 @@ pub(crate) enum Output {
 }
 
 /// What else decides how objects are shown.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct ShowArgs {
     /// Keep metadata.managedFields in JSON and YAML
     #[arg(long)]
@@ -47,6 +47,12 @@ pub(crate) struct ShowArgs {
     /// Print nothing for missing fields of templates
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub(crate) allow_missing_template_keys: bool,
+}
+
+impl Default for ShowArgs {
+    fn default() -> Self {
+        Self { show_managed_fields: false, allow_missing_template_keys: true }
+    }
 }
 
 /// The forms of a command that shows tables as well.
@@ -110,8 +116,12 @@ impl Output {
         };
         let file = |path: String| read("--template", path);
         let whole = form.to_ascii_lowercase();
+        let is_bare = !text.contains('=');
         let form = match whole.as_str() {
-            "json" | "yaml" | "kyaml" | "name" if argument.is_none() => whole.as_str(),
+            "json" | "yaml" | "kyaml" | "name" if is_bare => whole.as_str(),
+            "json" | "yaml" | "kyaml" | "name" | "wide" if !is_bare => {
+                return Err(unknown_form(text, forms));
+            }
             _ => form,
         };
         Ok(match form {
@@ -203,10 +213,7 @@ impl Output {
             }
             Self::Kyaml => kyaml::print(&without_managed_fields(object, show)),
             Self::JsonPath(path) => path.text(object, show.allow_missing_template_keys)?,
-            Self::JsonPathAsJson(path) => {
-                let found = path.results(object, show.allow_missing_template_keys)?;
-                json::pretty(&Value::Array(found)) + "\n"
-            }
+            Self::JsonPathAsJson(path) => path.json(object, show.allow_missing_template_keys)?,
             Self::Columns(columns) => columns.render(&[object], is_first)?,
             Self::Template(template) => {
                 template.execute(object, show.allow_missing_template_keys)?

@@ -118,9 +118,7 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
         let found = discovery.find(kind);
         let category = if found.is_none() { discovery.category(kind) } else { Vec::new() };
         if kind.is_empty() {
-            return Err(Fault::refused(
-                "arguments in resource/name form may not have more than one slash".to_owned(),
-            ));
+            return Err(Fault::refused("the server doesn't have a resource type \"\""));
         }
         if category.is_empty() {
             let resource = discovery.require(kind)?.clone();
@@ -132,6 +130,13 @@ pub(crate) async fn picks(ctx: &Ctx, words: &[String]) -> Result<Vec<Pick>, Faul
                 .map(|resource| Pick { resource: resource.clone(), names: names.to_vec() }),
         );
     }
+    // Several words may mean one kind.
+    let mut known = Vec::new();
+    picks.retain(|pick| {
+        let is_new = !known.contains(&pick.resource);
+        known.push(pick.resource.clone());
+        is_new
+    });
     Ok(picks)
 }
 

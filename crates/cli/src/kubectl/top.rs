@@ -83,6 +83,14 @@ impl Usage {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Top) -> Outcome {
+    let (Verb::Node(which) | Verb::Pod(which)) = &args.verb;
+    let selector = which.selector.as_deref().unwrap_or_default();
+    if which.name.is_some() && !selector.is_empty() {
+        return Err(Fault::refused("only one of NAME or selector can be provided"));
+    }
+    if !matches!(which.sort_by.as_deref(), None | Some("" | "cpu" | "memory")) {
+        return Err(Fault::refused("--sort-by accepts only cpu or memory"));
+    }
     let discovery = ctx.discovery().await?;
     let is_served = discovery.group_versions().iter().any(|one| one.starts_with("metrics.k8s.io/"));
     if !is_served {
@@ -103,14 +111,12 @@ async fn metrics(ctx: &Ctx, args: &Which, collection: String) -> Result<Vec<Valu
     Ok(ctx.call(call).await?.list("/items").to_vec())
 }
 
-fn sort(args: &Which, rows: &mut [(String, Usage)]) -> Outcome {
+fn sort(args: &Which, rows: &mut [(String, Usage)]) {
     match args.sort_by.as_deref() {
-        None => rows.sort_by(|(a, _), (b, _)| a.cmp(b)),
+        None | Some("") => rows.sort_by(|(a, _), (b, _)| a.cmp(b)),
         Some("cpu") => rows.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.milli_cpu)),
-        Some("memory") => rows.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.bytes)),
-        Some(_) => return Err(Fault::refused("--sort-by accepts only cpu or memory")),
+        Some(_) => rows.sort_by_key(|(_, usage)| std::cmp::Reverse(usage.bytes)),
     }
-    Ok(())
 }
 
 async fn nodes(ctx: &Ctx, args: Which) -> Outcome {
@@ -120,7 +126,7 @@ async fn nodes(ctx: &Ctx, args: Which) -> Outcome {
     if rows.is_empty() {
         return Err(Fault::refused("metrics not available yet"));
     }
-    sort(&args, &mut rows)?;
+    sort(&args, &mut rows);
     let mut tabs = Tabs::table();
     if !args.no_headers {
         tabs.push("NAME\tCPU(cores)\tCPU(%)\tMEMORY(bytes)\tMEMORY(%)\n");
@@ -179,7 +185,7 @@ async fn pods(ctx: &Ctx, args: Which) -> Outcome {
             rows.push((head, whole));
         }
     }
-    sort(&args, &mut rows)?;
+    sort(&args, &mut rows);
     let mut tabs = Tabs::table();
     if !args.no_headers {
         let namespace = if args.all_namespaces { "NAMESPACE\t" } else { "" };

@@ -12,16 +12,35 @@ use super::record;
 use super::suggest;
 
 /// Why there is nothing to run: help, or a mistake.
+#[derive(Default)]
 pub(super) struct Refusal {
-    pub(super) text: String,
+    /// For standard output.
+    pub(super) help: String,
+    /// For standard error.
+    pub(super) mistake: String,
     pub(super) exit_code: u8,
 }
 
 impl Refusal {
-    fn mistake(text: String) -> Self {
-        Self { text, exit_code: 1 }
+    fn mistake(mistake: String) -> Self {
+        Self { mistake, exit_code: 1, ..Self::default() }
+    }
+
+    fn help(help: String) -> Self {
+        Self { help, ..Self::default() }
     }
 }
+
+/// The commands that show their help as well when they get more words or fewer than they take.
+const WORDY: [&str; 7] = [
+    "kubectl config rename-context",
+    "kubectl config set",
+    "kubectl config set-cluster",
+    "kubectl config set-context",
+    "kubectl config set-credentials",
+    "kubectl config unset",
+    "kubectl config use-context",
+];
 
 /// Reads the command line. A word `kubectl` after the program's name is passed over.
 pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
@@ -33,9 +52,14 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Cli, Refusal> {
     match args.get(1).and_then(|first| first.to_str()) {
         Some("help") => {
             args.remove(1);
+            let topic = args.get(1).and_then(|topic| topic.to_str());
+            if let Some(topic) = topic.filter(|topic| command.find_subcommand(topic).is_none()) {
+                let mistake = format!("Unknown help topic [`{topic}`]\n{}", command.render_help());
+                return Err(Refusal { mistake, ..Refusal::default() });
+            }
             args.push("--help".into());
         }
-        Some("options") => return Err(Refusal { text: options(&command), exit_code: 0 }),
+        Some("options") => return Err(Refusal::help(options(&command))),
         _ => {}
     }
     let line = match normal::read(&command, normal::subjects(args)) {
@@ -78,7 +102,10 @@ fn options(command: &Command) -> String {
 fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
     let Line { command, path, words, .. } = line;
     let first = words.first()?;
-    if !command.has_subcommands() || line.args.iter().any(|arg| arg == "--help") {
+    if !command.has_subcommands()
+        || path == "kubectl cluster-info"
+        || line.args.iter().any(|arg| arg == "--help")
+    {
         return None;
     }
     let advice = format!("See '{path} -h' for help and examples");
@@ -98,12 +125,17 @@ fn unknown_command(line: &Line<'_>) -> Option<Refusal> {
 fn refusal(error: &clap::Error, line: &Line<'_>) -> Refusal {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            Refusal { text: error.render().to_string(), exit_code: 0 }
+            Refusal::help(error.render().to_string())
         }
         // Help is what `kubectl` alone asks for; a group of commands without one of them is a mistake.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            let exit_code = u8::from(line.path != "kubectl");
-            Refusal { text: error.render().to_string(), exit_code }
+            let text = error.render().to_string();
+            if line.path == "kubectl" { Refusal::help(text) } else { Refusal::mistake(text) }
+        }
+        ErrorKind::UnknownArgument | ErrorKind::MissingRequiredArgument
+            if line.path.starts_with("kubectl config ") =>
+        {
+            config_words(line)
         }
         ErrorKind::UnknownArgument => Refusal::mistake(surplus(line)),
         ErrorKind::MissingRequiredArgument => Refusal::mistake(lacking(error, line)),
@@ -115,15 +147,38 @@ fn refusal(error: &clap::Error, line: &Line<'_>) -> Refusal {
     }
 }
 
+/// More words or fewer than a command of `config` takes.
+fn config_words(line: &Line<'_>) -> Refusal {
+    let Line { command, path, words, .. } = line;
+    let help = || (*command).clone().render_help().to_string();
+    match path.as_str() {
+        path if WORDY.contains(&path) => Refusal {
+            help: help(),
+            mistake: format!(
+                "error: {} args: [{}]\n",
+                if path.ends_with("credentials") { "unexpected" } else { "Unexpected" },
+                words.join(" ")
+            ),
+            exit_code: 1,
+        },
+        // These two take it for a question.
+        "kubectl config delete-context" | "kubectl config delete-cluster" => Refusal::help(help()),
+        "kubectl config delete-user" => Refusal::mistake(format!(
+            "error: user to delete is required\nSee '{path} -h' for help and examples\n"
+        )),
+        _ => Refusal::mistake(surplus(line)),
+    }
+}
+
 /// More words than the command takes.
 fn surplus(line: &Line<'_>) -> String {
     let Line { command, path, words, .. } = line;
     let advice = format!("\nSee '{path} -h' for help and examples");
     let all = words.join(" ");
     let text = match path.as_str() {
-        "kubectl version" => format!("extra arguments: [{all}]"),
         "kubectl explain" => "We accept only this format: explain RESOURCE".to_owned(),
-        "kubectl config use-context" => format!("Unexpected args: [{all}]"),
+        "kubectl top node" => format!("node [NAME | -l label]{advice}"),
+        "kubectl top pod" => format!("pod [NAME | -l label]{advice}"),
         _ if takes_name(command) => {
             format!("exactly one NAME is required, got {}{advice}", words.len())
         }
@@ -150,11 +205,10 @@ fn lacking(error: &clap::Error, line: &Line<'_>) -> String {
     }
     let Line { command, path, words, .. } = line;
     match path.as_str() {
-        // These flags are looked for before the words are counted.
+        // This flag is looked for before the words are counted.
         "kubectl create clusterrolebinding" => {
             "error: required flag(s) \"clusterrole\" not set\n".to_owned()
         }
-        "kubectl config use-context" => format!("error: Unexpected args: [{}]\n", words.join(" ")),
         _ if takes_name(command) => format!(
             "error: exactly one NAME is required, got {}\nSee '{path} -h' for help and examples\n",
             words.len()

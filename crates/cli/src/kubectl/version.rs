@@ -24,6 +24,8 @@ pub(crate) struct Version {
     /// json or yaml
     #[arg(short, long)]
     output: Option<String>,
+    #[arg(hide = true)]
+    words: Vec<String>,
 }
 
 /// The machine's architecture as Go calls it.
@@ -56,6 +58,9 @@ const FIELDS: &[&str] = &[
 ];
 
 pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
+    if !args.client && !args.words.is_empty() {
+        return Err(Fault::refused(format!("extra arguments: [{}]", args.words.join(" "))));
+    }
     if !matches!(args.output.as_deref(), None | Some("" | "json" | "yaml")) {
         return Err(Fault::refused("--output must be 'yaml' or 'json'"));
     }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::Kubeconfig;
 
 /// What can be wrong with a kubeconfig.
@@ -84,7 +86,9 @@ impl Kubeconfig {
             return Ok(Self::default());
         }
         let value = podo_api::yaml::to_json(text.as_bytes()).map_err(|error| {
-            KubeconfigError::Syntax { path: path.to_owned(), message: error.to_string() }
+            let message = error.to_string();
+            let message = message.strip_prefix("yaml: ").unwrap_or(&message).to_owned();
+            KubeconfigError::Syntax { path: path.to_owned(), message }
         })?;
         serde_json::from_value(value)
             .map_err(|source| KubeconfigError::Shape { path: path.to_owned(), source })
@@ -110,7 +114,32 @@ impl Kubeconfig {
 
     /// The file as YAML, keys sorted.
     pub fn to_yaml(&self) -> String {
-        let value = serde_json::to_value(self).unwrap_or_default();
-        podo_api::yaml::from_json(&value)
+        podo_api::yaml::from_json(&self.to_value())
+    }
+
+    /// The document as client-go writes it: entries sorted by name, lists without entries as `null`.
+    pub fn to_value(&self) -> Value {
+        let mut document = serde_json::to_value(self).unwrap_or_default();
+        for field in ["clusters", "contexts", "users"] {
+            if let Some(entries) = document[field].as_array_mut() {
+                entries.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+            }
+            empty_is_null(&mut document[field]);
+        }
+        for user in document["users"].as_array_mut().into_iter().flatten() {
+            let Some(Value::Object(exec)) = user["user"].get_mut("exec") else {
+                continue;
+            };
+            exec.values_mut().for_each(empty_is_null);
+            exec.retain(|field, value| field != "apiVersion" || value != "");
+            exec.entry("provideClusterInfo").or_insert(Value::Bool(false));
+        }
+        document
+    }
+}
+
+fn empty_is_null(value: &mut Value) {
+    if value.as_array().is_some_and(Vec::is_empty) {
+        *value = Value::Null;
     }
 }

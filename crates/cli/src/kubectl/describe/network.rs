@@ -63,6 +63,37 @@ pub(super) async fn service(subject: &Subject<'_>) -> Result<Page, Fault> {
     Ok(page)
 }
 
+pub(super) fn endpoints_object(subject: &Subject<'_>) -> Page {
+    let object = subject.object;
+    let mut page = subject.page();
+    page.pair(0, "Namespace", object.namespace());
+    page.labels(object);
+    page.annotations(object);
+    page.line(0, "Subsets:");
+    for subset in object.list("/subsets") {
+        for (label, field) in
+            [("Addresses", "/addresses"), ("NotReadyAddresses", "/notReadyAddresses")]
+        {
+            let addresses: Vec<&str> = subset.list(field).iter().map(|one| one.s("/ip")).collect();
+            let text = addresses.join(",");
+            page.pair(1, label, if text.is_empty() { "<none>" } else { &text });
+        }
+        let ports = subset.list("/ports");
+        if !ports.is_empty() {
+            page.line(1, "Ports:");
+            page.line(2, "Name\tPort\tProtocol");
+            page.line(2, "----\t----\t--------");
+        }
+        for port in ports {
+            let name = if port.s("/name").is_empty() { "<unset>" } else { port.s("/name") };
+            page.line(2, format!("{name}\t{}\t{}", port.i("/port"), port.s("/protocol")));
+        }
+        page.line(0, "");
+    }
+    subject.events(&mut page);
+    page
+}
+
 fn joined(values: &[Value]) -> String {
     values.iter().map(shown).collect::<Vec<_>>().join(",")
 }

@@ -13,13 +13,6 @@ const ENUM_SHOWN: usize = 4;
 /// The deepest nesting that is walked: no type of Kubernetes v1.36 goes deeper than about twenty.
 const DEPTH_MAX: usize = 64;
 
-/// How far below the field the list goes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Depth {
-    pub(super) is_recursive: bool,
-    pub(super) levels_max: usize,
-}
-
 /// A document.
 #[derive(Clone, Copy)]
 pub(super) struct Document<'a> {
@@ -37,36 +30,45 @@ impl<'a> Document<'a> {
             .find(|schema| schema.list("/x-kubernetes-group-version-kind").contains(&wanted))
     }
 
-    fn reference(schema: &'a Value) -> Option<&'a str> {
+    /// The schema that a reference names.
+    pub(super) fn named(self, reference: &str) -> Option<&'a Value> {
+        let name = reference.rsplit('/').next()?;
+        self.root["components"]["schemas"].get(name)
+    }
+
+    pub(super) fn reference(schema: &'a Value) -> Option<&'a str> {
         schema.get("$ref").and_then(Value::as_str)
     }
 
     fn resolve(self, schema: &'a Value) -> &'a Value {
-        let name = Self::reference(schema).and_then(|reference| reference.rsplit('/').next());
-        let found = name.and_then(|name| self.root["components"]["schemas"].get(name));
-        found.unwrap_or(schema)
+        Self::reference(schema).and_then(|name| self.named(name)).unwrap_or(schema)
     }
 
     /// The schema of a map's values.
-    fn values_of(schema: &'a Value) -> Option<&'a Value> {
+    pub(super) fn values_of(schema: &'a Value) -> Option<&'a Value> {
         schema.get("additionalProperties").filter(|values| values.is_object())
     }
 
     /// What is said of the field at the end of a path; `None` if there is no such field.
-    pub(super) fn explain(self, schema: &'a Value, path: &[&str], depth: Depth) -> Option<String> {
-        self.follow(schema, path, depth, &mut Vec::new())
+    pub(super) fn explain(
+        self,
+        schema: &'a Value,
+        path: &[&str],
+        is_recursive: bool,
+    ) -> Option<String> {
+        self.follow(schema, path, is_recursive, &mut Vec::new())
     }
 
     fn follow(
         self,
         schema: &'a Value,
         path: &[&str],
-        depth: Depth,
+        is_recursive: bool,
         seen: &mut Vec<&'a str>,
     ) -> Option<String> {
         let resolved = self.resolve(schema);
         let Some((field, rest)) = path.split_first() else {
-            return Some(self.whole(resolved, depth));
+            return Some(self.whole(resolved, is_recursive));
         };
         if let Some(reference) = Self::reference(schema) {
             if seen.contains(&reference) {
@@ -80,19 +82,19 @@ impl<'a> Document<'a> {
                 let kind = self.type_name(next);
                 text = format!("FIELD: {field} <{kind}>\n{}\n\n", enumerated(next));
             }
-            return self.follow(next, rest, depth, &mut Vec::new()).map(|more| text + &more);
+            return self.follow(next, rest, is_recursive, &mut Vec::new()).map(|more| text + &more);
         }
         if let Some(items) = resolved.get("items") {
-            return self.follow(items, path, depth, seen);
+            return self.follow(items, path, is_recursive, seen);
         }
         if let Some(values) = Self::values_of(resolved) {
-            return self.follow(values, path, depth, seen);
+            return self.follow(values, path, is_recursive, seen);
         }
         let mut alternatives = resolved.list("/allOf").iter();
-        alternatives.find_map(|alternative| self.follow(alternative, path, depth, seen))
+        alternatives.find_map(|alternative| self.follow(alternative, path, is_recursive, seen))
     }
 
-    fn whole(self, schema: &'a Value, depth: Depth) -> String {
+    fn whole(self, schema: &'a Value, is_recursive: bool) -> String {
         let mut description = String::new();
         self.description(schema, &mut description, 0);
         if description.is_empty() {
@@ -103,7 +105,7 @@ impl<'a> Document<'a> {
             text.push_str(&format!("\n{}", external(docs, 0, 76)));
         }
         let mut fields = String::new();
-        self.fields(schema, 1, depth, &mut Vec::new(), &mut fields);
+        self.fields(schema, 1, is_recursive, &mut Vec::new(), &mut fields);
         if !fields.is_empty() {
             text.push_str(&format!("FIELDS:\n{fields}"));
         }
@@ -132,7 +134,7 @@ impl<'a> Document<'a> {
         self,
         schema: &'a Value,
         level: usize,
-        depth: Depth,
+        is_recursive: bool,
         seen: &mut Vec<&'a str>,
         out: &mut String,
     ) {
@@ -146,17 +148,16 @@ impl<'a> Document<'a> {
         let resolved = self.resolve(schema);
         for (name, field) in resolved.entries("/properties") {
             let is_required = resolved.list("/required").iter().any(|one| one == name);
-            self.field(name, field, is_required, level, depth.is_recursive, out);
-            let goes_on = depth.levels_max == 0 || level < depth.levels_max;
-            if depth.is_recursive && goes_on && level < DEPTH_MAX {
-                self.fields(field, level + 1, depth, seen, out);
+            self.field(name, field, is_required, level, is_recursive, out);
+            if is_recursive && level < DEPTH_MAX {
+                self.fields(field, level + 1, is_recursive, seen, out);
             }
         }
         for part in resolved.list("/allOf") {
-            self.fields(part, level, depth, seen, out);
+            self.fields(part, level, is_recursive, seen, out);
         }
         for part in [resolved.get("items"), Self::values_of(resolved)].into_iter().flatten() {
-            self.fields(part, level, depth, seen, out);
+            self.fields(part, level, is_recursive, seen, out);
         }
         seen.truncate(count);
     }

@@ -4,18 +4,15 @@ use serde_json::Value;
 
 use super::super::call::{ACCEPT_TABLE, Call};
 use super::super::context::Ctx;
-use super::super::fault::{Fault, Outcome};
-use super::super::print::Output;
+use super::super::fault::{Outcome, quoted};
 use super::super::print::table::{TableOptions, as_table};
+use super::super::print::{Output, json};
 use super::super::select::items_of;
 use super::super::tabs::Tabs;
 use super::super::value::Look;
 use super::{Get, Part};
 
-pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, parts: &[Part]) -> Outcome {
-    let [part] = parts else {
-        return Err(Fault::refused("you may only specify a single resource type"));
-    };
+pub(super) async fn run(ctx: &Ctx, args: &Get, output: &Output, part: &Part) -> Outcome {
     let is_table = output.is_human();
     let mut printer = Printer {
         options: args.table_options(output, part, false),
@@ -97,7 +94,9 @@ impl Printer<'_> {
     }
 
     fn object(&mut self, ctx: &Ctx, kind: &str, object: &Value) -> Outcome {
-        let text = if self.args.output_watch_events && self.output.takes_lists() {
+        let text = if self.args.output_watch_events && matches!(self.output, Output::Json) {
+            format!("{{\"type\":{},\"object\":{}}}\n", quoted(kind), json::compact(object))
+        } else if self.args.output_watch_events && self.output.takes_lists() {
             let event = serde_json::json!({"object": object, "type": kind});
             self.output.object(&event, self.args.show, self.is_first)?
         } else {
@@ -119,13 +118,13 @@ impl Printer<'_> {
             return Ok(());
         }
         if !self.has_headers && !self.options.has_no_headers {
-            let event = if self.args.output_watch_events { "EVENT\t" } else { "" };
+            let event = if self.args.output_watch_events { "EVENT   \t" } else { "" };
             self.tabs.push(&format!("{event}{}", self.options.headers(&self.columns)));
             self.has_headers = true;
         }
         for row in rows {
             let event =
-                if self.args.output_watch_events { format!("{kind}\t") } else { String::new() };
+                if self.args.output_watch_events { format!("{kind:<8}\t") } else { String::new() };
             self.tabs.push(&format!("{event}{}", self.options.row(&self.columns, row)));
         }
         self.is_first = false;

@@ -6,10 +6,13 @@ use super::super::fault::Fault;
 use super::super::tabs::Tabs;
 use super::jsonpath::JsonPath;
 
+/// A header and its path; a path that cannot be read is told when the column is to be shown.
+type Column = (String, Result<JsonPath, String>);
+
 /// Columns with a path each.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
-    columns: Vec<(String, JsonPath)>,
+    columns: Vec<Column>,
     pub(crate) has_headers: bool,
 }
 
@@ -23,13 +26,12 @@ impl Columns {
             ));
         }
         for part in text.split(',') {
-            let Some((header, path)) = part.split_once(':').filter(|(_, path)| !path.is_empty())
-            else {
+            let Some((header, path)) = part.split_once(':') else {
                 return Err(Fault::refused(format!(
                     "unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"
                 )));
             };
-            columns.push((header.to_owned(), JsonPath::parse_relaxed(path)?));
+            columns.push(column(header, path)?);
         }
         Ok(Self { columns, has_headers: true })
     }
@@ -53,9 +55,7 @@ impl Columns {
                 paths.len()
             )));
         }
-        let columns = headers.iter().zip(paths).map(|(header, path)| {
-            JsonPath::parse_relaxed(path).map(|path| ((*header).to_owned(), path))
-        });
+        let columns = headers.iter().zip(paths).map(|(header, path)| column(header, path));
         Ok(Self { columns: columns.collect::<Result<_, _>>()?, has_headers: true })
     }
 
@@ -68,19 +68,27 @@ impl Columns {
             tabs.push(&format!("{}\n", headers.join("\t")));
         }
         for object in objects {
-            let cells: Vec<String> = self
-                .columns
-                .iter()
-                .map(|(_, path)| cell(path, object))
-                .collect::<Result<_, _>>()?;
-            tabs.push(&format!("{}\n", cells.join("\t")));
+            let cells = self.columns.iter().map(|(_, path)| cell(path.as_ref(), object));
+            match cells.collect::<Result<Vec<_>, _>>() {
+                Ok(cells) => tabs.push(&format!("{}\n", cells.join("\t"))),
+                Err(why) => return Err(Fault::Template { shown: tabs.finish(), why }),
+            }
         }
         Ok(tabs.finish())
     }
 }
 
-fn cell(path: &JsonPath, object: &Value) -> Result<String, Fault> {
-    let found = path.find(object, true).map_err(Fault::refused)?;
+fn column(header: &str, path: &str) -> Result<Column, Fault> {
+    let path = if path.is_empty() {
+        JsonPath::parse("").map_err(|fault| fault.to_string())
+    } else {
+        JsonPath::parse_relaxed_later(path)?
+    };
+    Ok((header.to_owned(), path))
+}
+
+fn cell(path: Result<&JsonPath, &String>, object: &Value) -> Result<String, String> {
+    let found = path.map_err(String::clone)?.find(object, true)?;
     if found.is_empty() {
         return Ok("<none>".into());
     }
@@ -92,16 +100,6 @@ fn cell(path: &JsonPath, object: &Value) -> Result<String, Fault> {
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "<none>".into(),
-        Value::String(text) => super::super::tabs::tame(text),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(shown).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Value::Object(map) => {
-            let pairs: Vec<String> =
-                map.iter().map(|(key, value)| format!("{key}:{}", shown(value))).collect();
-            format!("map[{}]", pairs.join(" "))
-        }
-        other => other.to_string(),
+        other => super::super::tabs::tame(&super::go::plain(other)),
     }
 }

@@ -1,73 +1,58 @@
-//! `-o go-template`: the part of Go's `text/template` that is used on objects.
+//! `-o go-template`: Go's `text/template` on objects, with its mistakes in its words.
 //!
-//! Has       fields, variables, pipelines, `if`, `range`, `with`, `else`, `break`, `continue`, comments, trimming, and the functions of `functions`.
-//! Not here: `define`, `template`, `block`, methods: those are refused by name when the template is read.
+//! Has       all of the language, and of its functions those that need nothing but data.
+//! Not here: methods and complex numbers, which no object has.
 
 mod execute;
 mod functions;
+mod lex;
+mod node;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
-use super::super::fault::Fault;
+pub(super) use self::lex::code_point;
 
-/// A part of a template.
-#[derive(Debug, Clone)]
-enum Node {
-    Text(String),
-    Print(Pipeline),
-    If(Vec<(Pipeline, Vec<Node>)>, Vec<Node>),
-    With(Pipeline, Vec<Node>, Vec<Node>),
-    Range(Pipeline, Vec<Node>, Vec<Node>),
-    Break,
-    Continue,
-}
+use super::super::fault::{Fault, quoted};
+use super::{go, json};
 
-/// Commands, each given the result of the one before; the result may go into variables.
-#[derive(Debug, Clone)]
-struct Pipeline {
-    declares: Vec<String>,
-    is_assignment: bool,
-    commands: Vec<Vec<Term>>,
-}
-
-/// An operand.
-#[derive(Debug, Clone)]
-enum Term {
-    Dot,
-    Literal(Value),
-    Function(String),
-    Variable(String),
-    /// Fields of an operand.
-    Fields(Box<Term>, Vec<String>),
-    Nested(Pipeline),
-}
+/// The name that kubectl gives the whole template.
+const MAIN: &str = "output";
 
 /// A parsed template.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
-    nodes: Vec<Node>,
+    source: String,
+    templates: parse::Templates,
 }
 
 impl Template {
     /// Parses a template.
     pub(crate) fn parse(source: &str) -> Result<Self, Fault> {
-        let nodes = parse::parse(source).map_err(|why| {
-            Fault::refused(format!("error parsing template {source}, template: output:1: {why}"))
-        })?;
-        Ok(Self { nodes })
-    }
-
-    /// The text that the template makes of an object.
-    pub(crate) fn execute(&self, object: &Value, allow_missing: bool) -> Result<String, Fault> {
-        let mut run = execute::Run::new(object, allow_missing);
-        run.nodes(&self.nodes, object).map_err(|why| {
+        let templates = parse::parse(source).map_err(|(line, why)| {
             Fault::refused(format!(
-                "error executing template: template: output: executing \"output\": {why}"
+                "error parsing template {source}, template: {MAIN}:{line}: {why}"
             ))
         })?;
-        Ok(run.out)
+        Ok(Self { source: source.to_owned(), templates })
+    }
+
+    /// The text that the template makes of an object. What was made before a mistake is shown, followed by what helps to find it.
+    pub(crate) fn execute(&self, object: &Value, allow_missing: bool) -> Result<String, Fault> {
+        let mut run = execute::Run::new(&self.templates, &self.source, object, allow_missing);
+        let Err(why) = run.whole() else {
+            return Ok(run.out);
+        };
+        let shown = format!(
+            "{}Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{}\n\traw data was:\n\t\t{}\n\tobject given to template engine was:\n\t\t{}\n\n",
+            run.out,
+            self.source,
+            json::compact(object),
+            go::plain(object),
+        );
+        let why = format!("error executing template {}: {why}", quoted(&self.source));
+        Err(Fault::Template { shown, why })
     }
 }

@@ -1,36 +1,36 @@
-//! Reads a JSONPath template.
+//! Reads a JSONPath template as client-go does, with its mistakes in its words.
 
 use serde_json::Value;
 
-use super::{Operand, Operator, Path, Piece, Step};
+use super::super::go::unquoted;
+use super::super::template::code_point;
+use super::{Node, Slice};
 
-/// The deepest nesting of ranges and filters.
+/// The deepest nesting of filters and unions.
 const DEPTH_MAX: usize = 64;
 
 /// Parses text with `{…}` in it.
-pub(super) fn template(source: &str) -> Result<Vec<Piece>, String> {
-    let mut open: Vec<(Option<Path>, Vec<Piece>)> = vec![(None, Vec::new())];
-    let mut rest = source;
-    while let Some(start) = rest.find('{') {
-        push(&mut open, Piece::Text(rest[..start].to_owned()));
-        let mut reader = Reader { rest: &rest[start + 1..], depth: 0 };
-        reader.actions(&mut open)?;
-        rest = reader.rest;
-    }
-    push(&mut open, Piece::Text(rest.to_owned()));
-    if open.len() > 1 {
-        return Err("unterminated range, expected end".into());
-    }
-    Ok(open.remove(0).1)
+pub(super) fn template(source: &str) -> Result<Vec<Node>, String> {
+    nodes(source, 0)
 }
 
-fn push(open: &mut [(Option<Path>, Vec<Piece>)], piece: Piece) {
-    if piece == Piece::Text(String::new()) {
-        return;
+fn nodes(source: &str, depth: usize) -> Result<Vec<Node>, String> {
+    if depth > DEPTH_MAX {
+        return Err("nesting is too deep".to_owned());
     }
-    if let Some((_, pieces)) = open.last_mut() {
-        pieces.push(piece);
+    let mut nodes = Vec::new();
+    let mut reader = Reader { rest: source, depth };
+    while let Some(start) = reader.rest.find('{') {
+        if start > 0 {
+            nodes.push(Node::Text(reader.rest[..start].to_owned()));
+        }
+        reader.skip(start + 1);
+        nodes.push(Node::List(reader.inside()?));
     }
+    if !reader.rest.is_empty() {
+        nodes.push(Node::Text(reader.rest.to_owned()));
+    }
+    Ok(nodes)
 }
 
 struct Reader<'a> {
@@ -38,264 +38,222 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl Reader<'_> {
-    /// What is between braces, up to and with the closing one.
-    fn actions(&mut self, open: &mut Vec<(Option<Path>, Vec<Piece>)>) -> Result<(), String> {
-        loop {
-            self.spaces();
-            match self.rest.chars().next() {
-                None => return Err("unclosed action".into()),
-                Some('}') => {
-                    self.bump(1);
-                    return Ok(());
-                }
-                Some(quote @ ('"' | '\'')) => {
-                    let text = self.quoted(quote)?;
-                    push(open, Piece::Text(text));
-                }
-                Some(_) if self.keyword("range") => {
-                    self.spaces();
-                    let path = self.path()?;
-                    if open.len() > DEPTH_MAX {
-                        return Err("too many nested ranges".into());
-                    }
-                    open.push((Some(path), Vec::new()));
-                }
-                Some(_) if self.keyword("end") => match open.pop() {
-                    Some((Some(path), pieces)) => push(open, Piece::Range(path, pieces)),
-                    _ => return Err("not in range, nothing to end".into()),
-                },
-                Some(_) => {
-                    let path = self.path()?;
-                    push(open, Piece::Path(path));
-                }
-            }
-        }
-    }
-
-    fn keyword(&mut self, word: &str) -> bool {
-        let Some(after) = self.rest.strip_prefix(word) else {
-            return false;
-        };
-        let ends = !after.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-        if ends {
-            self.rest = after;
-        }
-        ends
-    }
-
-    fn bump(&mut self, bytes: usize) {
+impl<'a> Reader<'a> {
+    fn skip(&mut self, bytes: usize) {
         self.rest = &self.rest[bytes..];
     }
 
-    fn spaces(&mut self) {
-        self.rest = self.rest.trim_start();
+    fn peek(&self) -> Option<char> {
+        self.rest.chars().next()
     }
 
-    fn quoted(&mut self, quote: char) -> Result<String, String> {
-        let mut text = String::new();
-        let mut chars = self.rest.char_indices().skip(1);
-        while let Some((at, c)) = chars.next() {
-            if c == quote {
-                self.bump(at + 1);
-                return Ok(text);
-            }
-            if c != '\\' {
-                text.push(c);
+    /// What is before a place, and goes on there.
+    fn take(&mut self, bytes: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        taken
+    }
+
+    /// The first node of text that stands for what is between braces.
+    fn action(&self, text: &str) -> Result<Vec<Node>, String> {
+        let mut nodes = nodes(&format!("{{{text}}}"), self.depth + 1)?;
+        match nodes.swap_remove(0) {
+            Node::List(nodes) => Ok(nodes),
+            other => Ok(vec![other]),
+        }
+    }
+
+    /// What is between braces, up to and with the closing one.
+    fn inside(&mut self) -> Result<Vec<Node>, String> {
+        let mut list = Vec::new();
+        loop {
+            if self.rest.starts_with("[?(") {
+                list.push(self.filter()?);
                 continue;
             }
-            match chars.next() {
-                Some((_, 'n')) => text.push('\n'),
-                Some((_, 't')) => text.push('\t'),
-                Some((_, 'r')) => text.push('\r'),
-                Some((_, other)) => text.push(other),
-                None => break,
-            }
-        }
-        Err("unterminated quoted string".into())
-    }
-
-    fn path(&mut self) -> Result<Path, String> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err("too deeply nested".into());
-        }
-        let mut path = Path { from_root: false, steps: Vec::new() };
-        match self.rest.chars().next() {
-            Some('$') => {
-                path.from_root = true;
-                self.bump(1);
-            }
-            Some('@') => self.bump(1),
-            Some('.' | '[') => {}
-            Some(c) if c.is_alphabetic() => {
-                let name = self.name();
-                return Err(format!("unrecognized identifier {name}"));
-            }
-            other => return Err(format!("unrecognized character in action: {other:?}")),
-        }
-        loop {
             if self.rest.starts_with("..") {
-                self.bump(2);
-                path.steps.push(Step::Recursive);
-                if self.rest.starts_with('*') {
-                    self.bump(1);
-                    path.steps.push(Step::Wildcard);
-                } else if !self.rest.starts_with('[') {
-                    path.steps.push(Step::Field(self.name()));
-                }
-            } else if self.rest.starts_with('.') {
-                self.bump(1);
-                if self.rest.starts_with('*') {
-                    self.bump(1);
-                    path.steps.push(Step::Wildcard);
-                } else if !self.rest.starts_with('[') {
-                    let name = self.name();
-                    if !name.is_empty() {
-                        path.steps.push(Step::Field(name));
-                    }
-                }
-            } else if self.rest.starts_with('[') {
-                self.bump(1);
-                path.steps.push(self.brackets()?);
-            } else {
-                self.depth -= 1;
-                return Ok(path);
-            }
-        }
-    }
-
-    /// A field's name; a backslash takes the next character as it is.
-    fn name(&mut self) -> String {
-        let mut name = String::new();
-        let mut chars = self.rest.char_indices();
-        let mut end = self.rest.len();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '\\' => name.extend(chars.next().map(|(_, c)| c)),
-                '.' | '[' | ']' | '}' | ' ' | '\t' | '\r' | '\n' | ',' | '(' | ')' | '<' | '>'
-                | '=' | '!' | '$' | '@' | '{' | '"' | '\'' => {
-                    end = at;
-                    break;
-                }
-                c => name.push(c),
-            }
-        }
-        self.bump(end);
-        name
-    }
-
-    fn brackets(&mut self) -> Result<Step, String> {
-        self.spaces();
-        if self.rest.starts_with("?(") {
-            self.bump(2);
-            let filter = self.filter()?;
-            self.spaces();
-            self.expect(']')?;
-            return Ok(filter);
-        }
-        let mut steps = Vec::new();
-        loop {
-            self.spaces();
-            steps.push(match self.rest.chars().next() {
-                Some('*') => {
-                    self.bump(1);
-                    Step::Wildcard
-                }
-                // Only single quotes: Go's parser takes a text in double ones for a wrong index.
-                Some('\'') => Step::Field(self.quoted('\'')?),
-                _ => self.slice()?,
-            });
-            self.spaces();
-            if self.rest.starts_with(',') {
-                self.bump(1);
+                self.recursive(&mut list)?;
                 continue;
             }
-            self.expect(']')?;
-            return Ok(if steps.len() == 1 { steps.remove(0) } else { Step::Union(steps) });
+            match self.peek() {
+                None | Some('\r' | '\n') => return Err("unclosed action".to_owned()),
+                Some('}') => {
+                    self.skip(1);
+                    return Ok(list);
+                }
+                Some(' ' | '@' | '$') => self.skip(1),
+                Some('[') => self.brackets(&mut list)?,
+                Some(quote @ ('"' | '\'')) => list.push(Node::Text(self.quoted(quote)?)),
+                Some('.') => {
+                    self.skip(1);
+                    list.push(self.field());
+                }
+                Some(c) if matches!(c, '+' | '-') || c.is_numeric() => list.push(self.number()?),
+                Some(c) if c == '_' || c.is_alphanumeric() => list.push(self.word()),
+                Some(c) => {
+                    return Err(format!(
+                        "unrecognized character in action: {}",
+                        code_point(Some(c))
+                    ));
+                }
+            }
         }
     }
 
-    fn expect(&mut self, c: char) -> Result<(), String> {
-        if self.rest.starts_with(c) {
-            self.bump(c.len_utf8());
+    fn recursive(&mut self, list: &mut Vec<Node>) -> Result<(), String> {
+        if list.last() == Some(&Node::Recursive) {
+            return Err("invalid multiple recursive descent".to_owned());
+        }
+        self.skip(2);
+        list.push(Node::Recursive);
+        if self.peek().is_some_and(|c| c == '_' || c.is_alphanumeric()) {
+            list.push(self.field());
+        }
+        Ok(())
+    }
+
+    /// Up to what ends a name; a backslash takes the next character as it is.
+    fn name(&mut self) -> &'a str {
+        let mut chars = self.rest.char_indices();
+        while let Some((at, c)) = chars.next() {
+            if c == '\\' {
+                chars.next();
+            } else if is_terminator(c) {
+                return self.take(at);
+            }
+        }
+        self.take(self.rest.len())
+    }
+
+    fn field(&mut self) -> Node {
+        match self.name() {
+            "*" => Node::Wildcard,
+            name => Node::Field(name.replace('\\', "")),
+        }
+    }
+
+    fn word(&mut self) -> Node {
+        let end = self.rest.find(is_terminator).unwrap_or(self.rest.len());
+        match self.take(end) {
+            "true" => Node::Literal(true.into()),
+            "false" => Node::Literal(false.into()),
+            word => Node::Word(word.to_owned()),
+        }
+    }
+
+    fn number(&mut self) -> Result<Node, String> {
+        let sign = usize::from(self.rest.starts_with(['+', '-']));
+        let digits = self.rest[sign..].find(|c: char| c != '.' && !c.is_numeric());
+        let text = self.take(digits.map_or(self.rest.len(), |end| sign + end));
+        let value = match text.parse::<i64>() {
+            Ok(whole) => Some(Value::from(whole)),
+            Err(_) => text.parse::<f64>().ok().map(Value::from),
+        };
+        value.map(Node::Literal).ok_or_else(|| format!("cannot parse number {text}"))
+    }
+
+    /// A text in quotes; a quote behind a backslash does not end it.
+    fn quoted(&mut self, quote: char) -> Result<String, String> {
+        let mut before = quote;
+        for (at, c) in self.rest.char_indices().skip(1) {
+            if c == '\n' {
+                break;
+            }
+            if c == quote && before != '\\' {
+                let literal = self.take(at + 1);
+                return unquoted(literal)
+                    .ok_or_else(|| format!("unquote string {literal} error invalid syntax"));
+            }
+            before = c;
+        }
+        Err("unterminated quoted string".to_owned())
+    }
+
+    fn brackets(&mut self, list: &mut Vec<Node>) -> Result<(), String> {
+        let end = self.rest.find([']', '\n']).filter(|end| self.rest[*end..].starts_with(']'));
+        let end = end.ok_or("unterminated array")?;
+        let text = &self.take(end + 1)[1..end];
+        let text = if text == "*" { ":" } else { text };
+        if text.contains(',') {
+            let parts =
+                text.split(',').map(|part| self.action(&format!("[{}]", part.trim_matches(' '))));
+            list.push(Node::Union(parts.collect::<Result<_, _>>()?));
             return Ok(());
         }
-        Err("unterminated array".into())
+        let key = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+        match key.filter(|key| !key.contains('\'')) {
+            Some(key) => list.extend(self.action(&format!(".{key}"))?),
+            None => list.push(Node::Slice(slice(text)?)),
+        }
+        Ok(())
     }
 
-    fn slice(&mut self) -> Result<Step, String> {
-        let end = self.rest.find([']', ',']).ok_or("unterminated array")?;
-        let text = self.rest[..end].trim();
-        let number = |part: &str| -> Result<Option<i64>, String> {
-            let part = part.trim();
-            if part.is_empty() {
-                return Ok(None);
-            }
-            part.parse().map(Some).map_err(|_not_a_number| format!("invalid array index {text}"))
+    fn filter(&mut self) -> Result<Node, String> {
+        self.skip("[?(".len());
+        let end = filter_end(self.rest).ok_or("unterminated filter")?;
+        let text = self.take(end);
+        self.skip(1);
+        if !self.rest.starts_with(']') {
+            return Err("unclosed array expect ]".to_owned());
+        }
+        self.skip(1);
+        let Some((left, operator, right)) = comparison(text) else {
+            let left = self.action(text)?;
+            return Ok(Node::Filter { left, operator: "exists".to_owned(), right: Vec::new() });
         };
-        let parts: Vec<&str> = text.split(':').collect();
-        let step = match parts.as_slice() {
-            [one] => {
-                let index = number(one)?.ok_or_else(|| format!("invalid array index {text}"))?;
-                Step::Slice { start: Some(index), end: None, step: 1, is_index: true }
-            }
-            [start, end, step @ ..] if step.len() < 2 => Step::Slice {
-                start: number(start)?,
-                end: number(end)?,
-                step: step.first().map_or(Ok(None), |step| number(step))?.unwrap_or(1),
-                is_index: false,
-            },
-            _ => return Err(format!("invalid array index {text}")),
-        };
-        self.bump(end);
-        Ok(step)
+        let (left, right) = (self.action(left)?, self.action(right)?);
+        Ok(Node::Filter { left, operator: operator.to_owned(), right })
     }
+}
 
-    fn filter(&mut self) -> Result<Step, String> {
-        self.spaces();
-        let left = self.operand()?;
-        self.spaces();
-        let operators = [
-            ("==", Operator::Equal),
-            ("!=", Operator::Unequal),
-            ("<=", Operator::LessOrEqual),
-            (">=", Operator::GreaterOrEqual),
-            ("<", Operator::Less),
-            (">", Operator::Greater),
-        ];
-        if self.rest.starts_with(')') {
-            self.bump(1);
-            return Ok(Step::Filter { left, operator: Operator::Exists, right: None });
+/// Where the parenthesis is that ends a filter: not inside of the one text in quotes that it may have.
+fn filter_end(text: &str) -> Option<usize> {
+    let (mut quote, mut is_closed, mut before) = (None, false, '(');
+    for (at, c) in text.char_indices() {
+        match (c, quote) {
+            ('\n', _) => return None,
+            ('"' | '\'', None) => quote = Some(c),
+            ('"' | '\'', Some(open)) => is_closed |= before != '\\' && c == open,
+            (')', _) if quote.is_some() == is_closed => return Some(at),
+            _ => {}
         }
-        let found = operators.iter().find(|(text, _)| self.rest.starts_with(text));
-        let Some((text, operator)) = found else {
-            return Err("unrecognized filter operator".into());
-        };
-        self.bump(text.len());
-        self.spaces();
-        let right = Some(self.operand()?);
-        self.spaces();
-        if !self.rest.starts_with(')') {
-            return Err("unterminated filter".into());
-        }
-        self.bump(1);
-        Ok(Step::Filter { left, operator: *operator, right })
+        before = c;
     }
+    None
+}
 
-    fn operand(&mut self) -> Result<Operand, String> {
-        match self.rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => Ok(Operand::Value(self.quoted(quote)?.into())),
-            Some('@' | '$' | '.' | '[') => Ok(Operand::Path(self.path()?)),
-            _ => {
-                let end =
-                    self.rest.find(|c: char| " )=<>!".contains(c)).ok_or("unterminated filter")?;
-                let word = &self.rest[..end];
-                let value: Value = serde_json::from_str(word)
-                    .map_err(|_other| format!("unrecognized identifier {word}"))?;
-                self.bump(end);
-                Ok(Operand::Value(value))
-            }
-        }
+/// The sides of a comparison and its sign.
+fn comparison(text: &str) -> Option<(&str, &str, &str)> {
+    const SIGNS: [char; 4] = ['!', '<', '>', '='];
+    let start = text.find(SIGNS).filter(|start| *start > 0)?;
+    let length = text[start..].find(|c| !SIGNS.contains(&c));
+    let end = match length {
+        Some(length) => start + length,
+        // Something has to be left for the right side.
+        None => text.len() - 1,
+    };
+    let (left, right) = (&text[..start], &text[end..]);
+    (end > start && !right.contains('\n')).then_some((left, &text[start..end], right))
+}
+
+fn slice(text: &str) -> Result<Slice, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let is_number = |part: &&str| {
+        part.strip_prefix('-').unwrap_or(part).bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.len() > 3 || !parts.iter().all(is_number) {
+        return Err(format!("invalid array index {text}"));
     }
+    let number = |at: usize| match parts.get(at) {
+        None | Some(&"") => Ok(None),
+        Some(part) => {
+            part.parse().map(Some).map_err(|_| format!("array index {part} is not a number"))
+        }
+    };
+    let is_index = parts.len() == 1;
+    Ok(Slice { start: number(0)?, end: number(1)?, step: number(2)?, is_index })
+}
+
+fn is_terminator(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n' | '.' | ',' | '[' | ']' | '$' | '@' | '{' | '}')
 }

@@ -39,6 +39,10 @@ fn templates_find_what_kubectl_finds() {
     check("{.items[0].nothing}", "");
     check("{$.items[1].metadata.name}", "b");
     check("{.items[1,2].n}", "2 3");
+    check("{.items[*]['metadata.name', 'n']}", "a b c 1 2 3");
+    check("{.items[0].metadata.labels['app\\.kubernetes\\.io/name']}", "x");
+    check("{range .items[*]}{range .list[*]}{.type}{end};{end}", ";Ready;;");
+    check("{.items[].n} {.items[-1].n}", "1 3");
 }
 
 #[test]
@@ -50,8 +54,26 @@ fn a_missing_key_is_an_error_when_asked_to_be() {
 
 #[test]
 fn templates_that_make_no_sense_are_refused() {
-    for template in ["{.a", "{range .items[*]}{.x}", "{end}", "{.a[}", "{.a[?(@.x==)]}", "{foo}"] {
-        assert!(JsonPath::parse(template).is_err(), "{template}");
+    for (template, why) in [
+        ("{.a", "unclosed action"),
+        ("{.a[}", "unterminated array"),
+        ("{.a[\"b\"]}", "invalid array index \"b\""),
+        ("{.a[?(@.x]}", "unterminated filter"),
+        ("{....a}", "invalid multiple recursive descent"),
+        ("{#}", "unrecognized character in action: U+0023 '#'"),
+        ("{\"a}", "unterminated quoted string"),
+    ] {
+        let error = JsonPath::parse(template).unwrap_err().to_string();
+        assert_eq!(error, format!("error parsing jsonpath {template}, {why}"));
+    }
+    for (template, why) in [
+        ("{end}", "not in range, nothing to end"),
+        ("{foo}", "unrecognized identifier foo"),
+        ("{.items[9]}", "array index out of bounds: index 9, length 3"),
+        ("{.kind[0]}", "string is not array or slice"),
+        ("{.items[?(@.n==1.5)]}", "incompatible types for comparison"),
+    ] {
+        assert_eq!(JsonPath::parse(template).unwrap().find(&document(), true).unwrap_err(), why);
     }
 }
 

@@ -1,130 +1,186 @@
 //! The functions that templates call.
 
-use std::cmp::Ordering;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::super::super::fault::quoted;
-use super::super::json;
+use super::super::super::call::escaped;
+use super::execute::Datum;
+use super::go::{self, Typed, compare};
 
-const NAMES: [&str; 21] = [
-    "and",
-    "or",
-    "not",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "index",
-    "slice",
-    "len",
-    "print",
-    "printf",
-    "println",
-    "base64decode",
-    "base64encode",
-    "exists",
-    "js",
-    "html",
-    "urlquery",
+/// What a function takes as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    Any,
+    Text,
+}
+
+/// How many arguments a function takes, and which.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signature {
+    count: usize,
+    /// Whether it takes more.
+    is_open: bool,
+    first: Parameter,
+}
+
+const fn takes(count: usize, is_open: bool, first: Parameter) -> Signature {
+    Signature { count, is_open, first }
+}
+
+/// By name; those of Go come first, then those of kubectl.
+const SIGNATURES: [(&str, Signature); 21] = [
+    ("and", takes(1, true, Parameter::Any)),
+    ("call", takes(1, true, Parameter::Any)),
+    ("html", takes(0, true, Parameter::Any)),
+    ("index", takes(1, true, Parameter::Any)),
+    ("js", takes(0, true, Parameter::Any)),
+    ("len", takes(1, false, Parameter::Any)),
+    ("not", takes(1, false, Parameter::Any)),
+    ("or", takes(1, true, Parameter::Any)),
+    ("print", takes(0, true, Parameter::Any)),
+    ("printf", takes(1, true, Parameter::Text)),
+    ("println", takes(0, true, Parameter::Any)),
+    ("slice", takes(1, true, Parameter::Any)),
+    ("urlquery", takes(0, true, Parameter::Any)),
+    ("eq", takes(1, true, Parameter::Any)),
+    ("ge", takes(2, false, Parameter::Any)),
+    ("gt", takes(2, false, Parameter::Any)),
+    ("le", takes(2, false, Parameter::Any)),
+    ("lt", takes(2, false, Parameter::Any)),
+    ("ne", takes(2, false, Parameter::Any)),
+    ("base64decode", takes(1, false, Parameter::Text)),
+    ("exists", takes(1, true, Parameter::Any)),
 ];
 
 pub(super) fn is_known(name: &str) -> bool {
-    NAMES.contains(&name)
+    SIGNATURES.iter().any(|(known, _)| *known == name)
 }
 
-/// Calls a function; an argument that is `None` is a field that is not there.
-pub(super) fn call(name: &str, given: Vec<Option<Value>>) -> Result<Option<Value>, String> {
-    let first = given.first().cloned().flatten();
-    let wrong = || format!("wrong number of args for {name}: got {}", given.len());
-    Ok(Some(match name {
-        "and" => {
-            let decisive = given.iter().find(|value| !is_true(value.as_ref()));
-            return Ok(decisive.or(given.last()).ok_or_else(wrong)?.clone());
+/// What a function that is known takes.
+pub(super) fn signature(name: &str) -> Signature {
+    let found = SIGNATURES.iter().find(|(known, _)| *known == name);
+    found.map_or(takes(0, true, Parameter::Any), |(_, signature)| *signature)
+}
+
+impl Signature {
+    /// Whether it can be called with so many arguments, of which so many stand beside its name.
+    pub(super) fn fits(self, count: usize, beside: usize) -> Result<(), String> {
+        let wanted = self.count;
+        match self.is_open {
+            true if count < wanted => Err(format!("want at least {wanted} got {beside}")),
+            false if count != wanted => Err(format!("want {wanted} got {count}")),
+            _ => Ok(()),
         }
-        "or" => {
-            let decisive = given.iter().find(|value| is_true(value.as_ref()));
-            return Ok(decisive.or(given.last()).ok_or_else(wrong)?.clone());
-        }
-        "not" => (!is_true(given.first().ok_or_else(wrong)?.as_ref())).into(),
-        "eq" => {
-            let (first, others) = given.split_first().ok_or_else(wrong)?;
-            others.iter().any(|other| is_equal(first.as_ref(), other.as_ref())).into()
-        }
-        "ne" | "lt" | "le" | "gt" | "ge" => {
-            let [left, right] = given.as_slice() else { return Err(wrong()) };
-            if name == "ne" {
-                return Ok(Some((!is_equal(left.as_ref(), right.as_ref())).into()));
-            }
-            let order = order(left.as_ref(), right.as_ref())?;
-            let holds = match name {
-                "lt" => order == Ordering::Less,
-                "le" => order != Ordering::Greater,
-                "gt" => order == Ordering::Greater,
-                _ => order != Ordering::Less,
-            };
-            holds.into()
-        }
-        "index" => return index(first, &given[1.min(given.len())..]),
-        "exists" => index(first, &given[1.min(given.len())..])?.is_some().into(),
-        "slice" => slice(first.ok_or_else(wrong)?, &given[1..])?,
-        "len" => match first.ok_or_else(wrong)? {
-            Value::String(text) => text.len().into(),
-            Value::Array(items) => items.len().into(),
-            Value::Object(map) => map.len().into(),
-            other => return Err(format!("error calling len: len of type {other}")),
-        },
-        name => texts(name, &given)?,
+    }
+
+    pub(super) fn parameter(self, index: usize) -> Parameter {
+        if index == 0 { self.first } else { Parameter::Any }
+    }
+}
+
+/// Calls a function; `callee` is how its first argument is written.
+pub(super) fn call(name: &str, given: &[Datum], callee: Option<&str>) -> Result<Datum, String> {
+    let (first, others) = match given.split_first() {
+        Some((first, others)) => (first, others),
+        None => (&Datum::Missing, given),
+    };
+    Ok(Datum::Plain(match name {
+        "not" => (!is_true(first)).into(),
+        "eq" => is_one_of(first, others)?.into(),
+        "ne" => (!is_one_of(first, others)?).into(),
+        "lt" => compare::less(first.typed(), second(others))?.into(),
+        "le" => compare::less_or_equal(first.typed(), second(others))?.into(),
+        "gt" => (!compare::less_or_equal(first.typed(), second(others))?).into(),
+        "ge" => (!compare::less(first.typed(), second(others))?).into(),
+        "index" => return index(first, others),
+        "exists" => exists(first, others).into(),
+        "slice" => slice(first, others)?,
+        "len" => return length(first),
+        "call" => return Err(not_a_function(first, callee)),
+        name => texts(name, given)?.into(),
     }))
 }
 
+fn second(others: &[Datum]) -> Option<Typed<'_>> {
+    others.first().and_then(Datum::typed)
+}
+
+/// Whether a value is equal to one of others.
+fn is_one_of(first: &Datum, others: &[Datum]) -> Result<bool, String> {
+    if others.is_empty() {
+        return Err("missing argument for comparison".to_owned());
+    }
+    for other in others {
+        if compare::equal(first.typed(), other.typed())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn not_a_function(first: &Datum, callee: Option<&str>) -> String {
+    first.typed().map_or_else(
+        || "call of nil".to_owned(),
+        |typed| {
+            let callee = callee.map_or_else(|| go::plain(typed.value), str::to_owned);
+            format!("non-function {callee} of type {}", typed.name)
+        },
+    )
+}
+
 /// The functions whose result is text.
-fn texts(name: &str, given: &[Option<Value>]) -> Result<Value, String> {
-    let first = given.first().cloned().flatten();
+fn texts(name: &str, given: &[Datum]) -> Result<String, String> {
+    let values: Vec<Value> =
+        given.iter().map(|datum| datum.value().cloned().unwrap_or_default()).collect();
+    let whole = || {
+        let shown: Vec<Value> = values
+            .iter()
+            .map(|value| if value.is_null() { "<no value>".into() } else { value.clone() })
+            .collect();
+        go::sprint(&shown)
+    };
     Ok(match name {
-        "print" => {
-            given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ").into()
-        }
-        "println" => {
-            (given.iter().map(|value| printed(value.as_ref())).collect::<Vec<_>>().join(" ") + "\n")
-                .into()
-        }
+        "print" => go::sprint(&values),
+        "println" => values.iter().map(go::plain).collect::<Vec<_>>().join(" ") + "\n",
         "printf" => {
-            let Some(Value::String(format)) = first else {
-                return Err("printf wants a format".into());
-            };
-            printf(&format, &given[1..]).into()
+            let nothing = Typed::from(&Value::Null);
+            let given: Vec<_> =
+                given.iter().skip(1).map(|datum| datum.typed().unwrap_or(nothing)).collect();
+            go::sprintf(values.first().and_then(Value::as_str).unwrap_or_default(), &given)
         }
         "base64decode" => {
-            let text = printed(first.as_ref());
-            let bytes =
-                STANDARD.decode(text).map_err(|error| format!("base64 decode failed: {error}"))?;
-            String::from_utf8_lossy(&bytes).into_owned().into()
+            let bytes = go::base64_decoded(&go::sprint(&values))
+                .map_err(|why| format!("base64 decode failed: {why}"))?;
+            String::from_utf8_lossy(&bytes).into_owned()
         }
-        "base64encode" => STANDARD.encode(printed(first.as_ref())).into(),
-        "urlquery" => super::super::super::call::escaped(&printed(first.as_ref())).into(),
-        "html" => printed(first.as_ref())
+        "urlquery" => escaped(&whole()).replace("%20", "+"),
+        "html" => whole()
+            .replace('\0', "\u{fffd}")
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;")
             .replace('"', "&#34;")
-            .replace('\'', "&#39;")
-            .into(),
-        "js" => printed(first.as_ref())
-            .replace('\\', "\\\\")
-            .replace('\'', "\\'")
-            .replace('"', "\\\"")
-            .into(),
-        other => return Err(format!("function {other:?} not defined")),
+            .replace('\'', "&#39;"),
+        "js" => whole().chars().map(script).collect(),
+        _ => String::new(),
     })
 }
 
-pub(super) fn is_true(value: Option<&Value>) -> bool {
-    match value {
+/// A character as it may stand in a text of JavaScript.
+fn script(c: char) -> String {
+    match c {
+        '\\' => "\\\\".to_owned(),
+        '\'' => "\\'".to_owned(),
+        '"' => "\\\"".to_owned(),
+        '<' | '>' | '&' | '=' => format!("\\u{:04X}", u32::from(c)),
+        c if c.is_control() || (!c.is_ascii() && c.is_whitespace()) => {
+            format!("\\u{:04X}", u32::from(c))
+        }
+        c => c.to_string(),
+    }
+}
+
+pub(super) fn is_true(datum: &Datum) -> bool {
+    match datum.value() {
         None | Some(Value::Null) => false,
         Some(Value::Bool(is)) => *is,
         Some(Value::Number(number)) => number.as_f64() != Some(0.0),
@@ -134,163 +190,100 @@ pub(super) fn is_true(value: Option<&Value>) -> bool {
     }
 }
 
-fn is_equal(left: Option<&Value>, right: Option<&Value>) -> bool {
-    match (left, right) {
-        (Some(Value::Number(left)), Some(Value::Number(right))) => left.as_f64() == right.as_f64(),
-        (left, right) => left.unwrap_or(&Value::Null) == right.unwrap_or(&Value::Null),
-    }
-}
-
-fn order(left: Option<&Value>, right: Option<&Value>) -> Result<Ordering, String> {
-    let found = match (left, right) {
-        (Some(Value::Number(left)), Some(Value::Number(right))) => {
-            left.as_f64().and_then(|left| left.partial_cmp(&right.as_f64()?))
-        }
-        (Some(Value::String(left)), Some(Value::String(right))) => Some(left.cmp(right)),
-        _ => None,
+fn length(of: &Datum) -> Result<Datum, String> {
+    let Some(typed) = of.typed() else {
+        return Err(match of {
+            Datum::Missing => "reflect: call of reflect.Value.Type on zero Value".to_owned(),
+            _ => "len of nil pointer".to_owned(),
+        });
     };
-    found.ok_or_else(|| "incompatible types for comparison".into())
+    let count = match typed.value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        _ => return Err(format!("len of type {}", typed.name)),
+    };
+    Ok(Datum::Own(i64::try_from(count).unwrap_or(i64::MAX).into()))
 }
 
-fn index(value: Option<Value>, keys: &[Option<Value>]) -> Result<Option<Value>, String> {
-    let mut value = value;
+/// A position in something of a length; the length itself is one, as for Go.
+fn position(index: &Datum, length: usize) -> Result<usize, String> {
+    let typed = index.typed().ok_or("cannot index slice/array with nil")?;
+    let number = typed
+        .value
+        .as_i64()
+        .ok_or_else(|| format!("cannot index slice/array with type {}", typed.name))?;
+    let position = usize::try_from(number).ok().filter(|at| *at <= length);
+    position.ok_or_else(|| format!("index out of range: {number}"))
+}
+
+fn index(item: &Datum, keys: &[Datum]) -> Result<Datum, String> {
+    if item.value().is_none() {
+        return Err("index of untyped nil".to_owned());
+    }
+    let mut item = item.clone();
     for key in keys {
-        value = match (value, key) {
-            (Some(Value::Object(mut map)), Some(Value::String(key))) => map.remove(key),
-            (Some(Value::Array(items)), Some(Value::Number(at))) => {
-                let at = at.as_u64().and_then(|at| usize::try_from(at).ok());
-                let found = at.and_then(|at| items.get(at)).cloned();
-                if found.is_none() {
-                    return Err(format!(
-                        "error calling index: index out of range: {}",
-                        printed(key.as_ref())
-                    ));
+        let Some(Typed { value, name }) = item.typed() else {
+            return Err("index of nil pointer".to_owned());
+        };
+        let outside = |what: &str| format!("reflect: {what} index out of range");
+        item = match value {
+            Value::Array(items) => {
+                let found = items.get(position(key, items.len())?).cloned();
+                Datum::Boxed(found.ok_or_else(|| outside("slice"))?)
+            }
+            Value::String(text) => {
+                let found = text.as_bytes().get(position(key, text.len())?).copied();
+                Datum::Own(found.ok_or_else(|| outside("string"))?.into())
+            }
+            Value::Object(map) => match key.value() {
+                Some(Value::String(key)) => Datum::Boxed(map.get(key).cloned().unwrap_or_default()),
+                None => return Err("value is nil; should be of type string".to_owned()),
+                Some(other) => {
+                    let name = go::type_name(other);
+                    return Err(format!("value has type {name}; should be string"));
                 }
-                found
-            }
-            (None | Some(Value::Null), _) => {
-                return Err("error calling index: index of untyped nil".into());
-            }
-            (Some(other), _) => {
-                return Err(format!("error calling index: can't index item of type {other}"));
-            }
+            },
+            _ => return Err(format!("can't index item of type {name}")),
         };
     }
-    Ok(value)
+    Ok(item)
 }
 
-fn slice(value: Value, bounds: &[Option<Value>]) -> Result<Value, String> {
-    let bound = |at: usize, default: usize| {
-        let given = bounds.get(at).and_then(Option::as_ref).and_then(Value::as_u64);
-        given.and_then(|given| usize::try_from(given).ok()).unwrap_or(default)
+/// Whether there is something at an index.
+fn exists(item: &Datum, keys: &[Datum]) -> bool {
+    index(item, keys).is_ok_and(|found| found.value().is_some())
+}
+
+fn slice(item: &Datum, bounds: &[Datum]) -> Result<Value, String> {
+    let Typed { value, name } = item.typed().ok_or("slice of untyped nil")?;
+    if bounds.len() > 3 {
+        return Err(format!("too many slice indexes: {}", bounds.len()));
+    }
+    let length = match value {
+        Value::String(_) if bounds.len() == 3 => {
+            return Err("cannot 3-index slice a string".to_owned());
+        }
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        _ => return Err(format!("can't slice item of type {name}")),
     };
-    let outside = || "error calling slice: index out of range".to_owned();
-    match value {
+    let mut range = [0, length, length];
+    for (slot, bound) in range.iter_mut().zip(bounds) {
+        *slot = position(bound, length)?;
+    }
+    let [start, end, capacity] = range;
+    if start > end {
+        return Err(format!("invalid slice index: {start} > {end}"));
+    }
+    if end > capacity {
+        return Err(format!("invalid slice index: {end} > {capacity}"));
+    }
+    Ok(match value {
         Value::String(text) => {
-            let range = bound(0, 0)..bound(1, text.len());
-            text.get(range).map(Into::into).ok_or_else(outside)
+            String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned().into()
         }
-        Value::Array(items) => {
-            let range = bound(0, 0)..bound(1, items.len());
-            items.get(range).map(|items| items.to_vec().into()).ok_or_else(outside)
-        }
-        other => Err(format!("error calling slice: can't slice item of type {other}")),
-    }
-}
-
-/// A value as Go's `%v` writes it.
-pub(super) fn printed(value: Option<&Value>) -> String {
-    match value {
-        None => "<no value>".into(),
-        Some(Value::Null) => "<nil>".into(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => {
-            let items: Vec<String> = items.iter().map(|item| printed(Some(item))).collect();
-            format!("[{}]", items.join(" "))
-        }
-        Some(Value::Object(map)) => {
-            let pairs: Vec<String> =
-                map.iter().map(|(key, value)| format!("{key}:{}", printed(Some(value)))).collect();
-            format!("map[{}]", pairs.join(" "))
-        }
-        Some(other) => other.to_string(),
-    }
-}
-
-/// The widths and precisions that Go takes; what is larger counts as none.
-const PAD_MAX: usize = 1_000_000;
-
-/// Go's `Sprintf` with the verbs that make sense for JSON.
-fn printf(format: &str, given: &[Option<Value>]) -> String {
-    let mut out = String::new();
-    let mut given = given.iter();
-    let mut chars = format.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut flags = String::new();
-        while let Some(flag) = chars.next_if(|c| "-+# 0123456789.".contains(*c)) {
-            flags.push(flag);
-        }
-        let Some(verb) = chars.next() else {
-            out.push_str("%!(NOVERB)");
-            break;
-        };
-        if verb == '%' {
-            out.push('%');
-            continue;
-        }
-        let Some(value) = given.next() else {
-            out.push_str(&format!("%!{verb}(MISSING)"));
-            continue;
-        };
-        let number = |text: &str| text.parse().ok().filter(|number| *number <= PAD_MAX);
-        let sizes = flags.trim_start_matches(['-', '+', '#', ' ']);
-        let (width, precision) = match sizes.split_once('.') {
-            Some((width, precision)) => (number(width).unwrap_or(0), number(precision)),
-            None => (number(sizes).unwrap_or(0), None),
-        };
-        let text = formatted(verb, value.as_ref(), precision);
-        let pad: String =
-            std::iter::repeat_n(' ', usize::saturating_sub(width, text.chars().count())).collect();
-        if flags.starts_with('-') {
-            out.push_str(&text);
-            out.push_str(&pad);
-        } else {
-            out.push_str(&pad);
-            out.push_str(&text);
-        }
-    }
-    out
-}
-
-fn formatted(verb: char, value: Option<&Value>, precision: Option<usize>) -> String {
-    match (verb, value) {
-        ('q', Some(Value::String(text))) => quoted(text),
-        ('s' | 'v', Some(Value::String(text))) => match precision {
-            Some(count) => text.chars().take(count).collect(),
-            None => text.clone(),
-        },
-        ('f' | 'g' | 'e', Some(Value::Number(number))) => {
-            let number = number.as_f64().unwrap_or(0.0);
-            // Rust writes no more digits behind the point than this.
-            format!("{number:.*}", precision.unwrap_or(6).min(usize::from(u16::MAX)))
-        }
-        ('t' | 'd' | 'v' | 's', value) => printed(value),
-        ('x', Some(Value::String(text))) => {
-            text.bytes().map(|byte| format!("{byte:02x}")).collect()
-        }
-        ('T', Some(value)) => match value {
-            Value::String(_) => "string".into(),
-            Value::Number(_) => "float64".into(),
-            Value::Bool(_) => "bool".into(),
-            Value::Array(_) => "[]interface {}".into(),
-            Value::Object(_) => "map[string]interface {}".into(),
-            Value::Null => "<nil>".into(),
-        },
-        (verb, Some(value)) => format!("%!{verb}({})", json::compact(value)),
-        (verb, None) => format!("%!{verb}(<nil>)"),
-    }
+        Value::Array(items) => items[start..end].to_vec().into(),
+        other => other.clone(),
+    })
 }
