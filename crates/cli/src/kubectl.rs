@@ -65,6 +65,7 @@ pub use context::{Defaults, Streams};
 use context::Ctx;
 use fault::{Fault, Outcome};
 use globals::Globals;
+use terminal::until_interrupted;
 
 /// Controls a Kubernetes cluster.
 #[derive(Debug, Parser)]
@@ -202,7 +203,7 @@ impl Verb {
             Self::Get(args) => get::run(ctx, args).await,
             Self::Kustomize(args) => args.run(ctx),
             Self::Label(args) => metadata::run(ctx, metadata::Which::Labels, args).await,
-            Self::Logs(args) => logs::run(ctx, args).await,
+            Self::Logs(args) => until_interrupted(Box::pin(logs::run(ctx, args))).await,
             Self::Patch(args) => patch::run(ctx, args).await,
             Self::PortForward(args) => port_forward::run(ctx, args).await,
             Self::Replace(args) => replace::run(ctx, args).await,
@@ -214,7 +215,7 @@ impl Verb {
             Self::Top(args) => top::run(ctx, args).await,
             Self::Uncordon(args) => nodes::cordon(ctx, args, false).await,
             Self::Version(args) => version::run(ctx, args).await,
-            Self::Wait(args) => wait::run(ctx, args).await,
+            Self::Wait(args) => until_interrupted(Box::pin(wait::run(ctx, args))).await,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
 use super::select::{Item, Reading};
 use super::time::parse_duration;
-use super::value::{Look, at_mut, object_mut};
+use super::value::{Look, object_mut};
 use super::wait::until_gone;
 
 /// How often a patch is computed anew when somebody else changed the object meanwhile, as kubectl does.
@@ -301,7 +301,7 @@ impl Applier<'_> {
             return Ok(Change::Created(object));
         }
         let path = item.resource.collection(Some(&item.namespace));
-        let created = self.ctx.call(self.call(Call::post(path, &object))).await;
+        let created = self.ctx.call(self.call(Call::create(path, &object))).await;
         created.map(Change::Created).map_err(|fault| {
             fault.context(&format!("error when creating {}", quoted(&item.source)))
         })
@@ -409,13 +409,11 @@ impl Applier<'_> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         until_gone(self.ctx, &item.resource, &item.namespace, &item.name, None, deadline).await?;
         let path = item.resource.collection(Some(&item.namespace));
-        let sent = self.ctx.call(self.call(Call::post(&path, &item.object))).await;
+        let sent = self.ctx.call(self.call(Call::create(&path, &item.object))).await;
         match sent {
             Ok(object) => Ok(Change::Configured(object)),
             Err(fault) => {
-                let mut old = old;
-                object_mut(at_mut(&mut old, &["metadata"])).remove("resourceVersion");
-                let restored = self.ctx.call(self.call(Call::post(&path, &old))).await;
+                let restored = self.ctx.call(self.call(Call::create(&path, &old))).await;
                 Err(match restored {
                     Ok(_object) => fault,
                     Err(second) => Fault::refused(format!(

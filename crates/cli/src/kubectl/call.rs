@@ -53,6 +53,15 @@ impl Call {
         Self::new(Method::POST, path).json(body)
     }
 
+    /// A new object. It has no version yet: that of an old one is left out (kubectl v1.36 `resource.Helper.Create`).
+    pub(crate) fn create(path: impl Into<String>, object: &Value) -> Self {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        Self::post(path, &object)
+    }
+
     pub(crate) fn put(path: impl Into<String>, body: &Value) -> Self {
         Self::new(Method::PUT, path).json(body)
     }

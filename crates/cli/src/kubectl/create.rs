@@ -277,7 +277,7 @@ impl Common {
             return Ok(item.object);
         }
         let path = item.resource.collection(Some(&item.namespace));
-        let call = self.query(Call::post(path, &item.object), dry_run)?;
+        let call = self.query(Call::create(path, &item.object), dry_run)?;
         let sent = ctx.call(call).await;
         sent.map_err(|fault| {
             fault.context(&format!("error when creating {}", quoted(&item.source)))

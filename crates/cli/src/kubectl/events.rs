@@ -11,6 +11,7 @@ use super::fault::{Fault, Outcome};
 use super::print::{Output, ShowArgs, list_of};
 use super::select::{CHUNK, Select, list_all};
 use super::tabs::{Tabs, tame};
+use super::terminal::until_interrupted;
 use super::value::Look;
 
 /// Show events
@@ -72,7 +73,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Events) -> Outcome {
         let call = Call::get(resource.collection(namespace.as_deref()))
             .query("fieldSelector", fields.clone())
             .query("watch", "true");
-        return watch(ctx, &args, &output, call, fits).await;
+        return until_interrupted(watch(ctx, &args, &output, call, fits)).await;
     }
     let mut events = list_all(ctx, resource, namespace.as_deref(), &select).await?;
     events.retain(fits);

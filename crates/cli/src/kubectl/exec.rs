@@ -137,11 +137,9 @@ pub(crate) async fn attach_to(
         ctx.note("If you don't see a command prompt, try pressing enter.");
     }
     session(ctx, &call(pod, "attach", name, stdin, is_raw), stdin, is_raw).await?;
-    if stdin && is_raw && container.b("/stdin") && pod.s("/spec/restartPolicy") == "Always" {
-        let place = format!("{} -c {name} -i -t", pod.name());
-        ctx.line(format!(
-            "Session ended, resume using 'kubectl attach {place}' command when the pod is running"
-        ))?;
+    if stdin && is_raw && container.b("/stdin") {
+        let place = format!("{} -c {name} -n {}", pod.name(), pod.s("/metadata/namespace"));
+        ctx.line(format!("Session ended, resume using 'kubectl attach {place} -i -t' command"))?;
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Explain) -> Outcome {
     if !matches!(args.output.as_str(), "plaintext" | OLDER) {
         return Err(Fault::refused(format!("unrecognized format: {}", args.output)));
     }
-    if path.starts_with('.') {
+    if path.starts_with('.') || path.contains("..") {
         return Err(Fault::refused("invalid jsonpath syntax, first node must be field node"));
     }
     JsonPath::parse_relaxed(path.trim_end_matches('.'))?;

@@ -18,6 +18,7 @@ use super::print::table::{TableOptions, as_table};
 use super::print::{Output, ShowArgs, list_of, name_of};
 use super::select::{CHUNK, Latest, Pick, Reading, items_of, listing, picks};
 use super::tabs::Tabs;
+use super::terminal::until_interrupted;
 use super::value::Look;
 
 /// Show one or many resources
@@ -132,7 +133,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Get) -> Outcome {
             );
         }
         if let [part] = parts.as_slice() {
-            return watch::run(ctx, &args, &output, part).await;
+            return until_interrupted(watch::run(ctx, &args, &output, part)).await;
         }
         if parts.iter().any(|part| part.resource != parts[0].resource) {
             return Err(Fault::refused("you may only specify a single resource type"));

@@ -16,7 +16,7 @@ use super::record::RecordArgs;
 use super::report::{DryRun, DryRunArgs, Report, ReportArgs, ValidateArgs};
 use super::select::{Item, Reading};
 use super::time::parse_duration;
-use super::value::{Look, at_mut, object_mut};
+use super::value::{Look, at_mut};
 use super::wait::until_gone;
 
 /// What is said of an object without a name.
@@ -218,8 +218,7 @@ async fn delete(ctx: &Ctx, args: &Replace, item: &Item, policy: &str) -> Outcome
     ctx.line(format!("{kind} {} deleted{place}", quoted(&item.name)))
 }
 
-async fn create(ctx: &Ctx, args: &Replace, mut item: Item) -> Result<Value, Fault> {
-    object_mut(at_mut(&mut item.object, &["metadata"])).remove("resourceVersion");
+async fn create(ctx: &Ctx, args: &Replace, item: Item) -> Result<Value, Fault> {
     let path = item.resource.collection(Some(&item.namespace));
-    ctx.call(query(args, Call::post(path, &item.object), DryRun::None)?).await
+    ctx.call(query(args, Call::create(path, &item.object), DryRun::None)?).await
 }

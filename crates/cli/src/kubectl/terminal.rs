@@ -7,6 +7,8 @@ use std::io;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::{Value, json};
 
+use super::fault::{Fault, Outcome};
+
 /// Whether standard input is a terminal.
 pub(crate) fn is_input() -> bool {
     isatty(io::stdin())
@@ -22,6 +24,14 @@ pub(crate) fn size() -> Option<Value> {
 /// Whether standard output is a terminal.
 pub(crate) fn is_output() -> bool {
     isatty(io::stdout())
+}
+
+/// Does what goes on until the user ends it with ctrl-c, which kubectl v1.36 takes for a failure.
+pub(crate) async fn until_interrupted(work: impl Future<Output = Outcome>) -> Outcome {
+    tokio::select! {
+        outcome = work => outcome,
+        _interrupted = tokio::signal::ctrl_c() => Err(Fault::exit(1)),
+    }
 }
 
 /// The terminal in raw mode (termios(3)): keys go to the remote side as they are.

@@ -60,7 +60,7 @@ pub(crate) fn rfc1123z(stamp: &str) -> String {
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.abs() / 60;
     format!(
-        "{weekday}, {day:02} {} {year} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+        "{weekday}, {day:02} {} {year:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
         MONTHS[month - 1],
         clock / 3600,
         clock / 60 % 60,

@@ -138,6 +138,9 @@ fn s60_create_without_a_file() {
         ] {
             same_on_own(it, &args, "");
         }
+        // What `get -o yaml` printed can be created again.
+        let copy = "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: '{}', resourceVersion: '12'}\n";
+        same_on_own(it, &["create", "-f", "-"], copy);
         let data = it.api.get("/api/v1/namespaces/default/configmaps/of-own").ok()["data"].clone();
         assert_eq!(data, json!({"a": "b", "c": "d"}));
     });

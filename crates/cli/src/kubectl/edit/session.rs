@@ -179,7 +179,7 @@ impl Session<'_> {
 
     async fn create(&self, item: &Item) -> Outcome {
         let path = item.resource.collection(Some(&item.namespace));
-        let call = self.call(Call::post(path, &item.object));
+        let call = self.call(Call::create(path, &item.object));
         let object = self.ctx.call(call).await?;
         self.report.done(self.ctx, &object, "created")
     }

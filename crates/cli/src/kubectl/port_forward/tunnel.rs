@@ -253,7 +253,8 @@ impl Actor {
                         String::from_utf8_lossy(&bytes)
                     );
                     let _user_gone = self.messages.send(message).await;
-                    self.tell(id + 2, News::End).await;
+                    // One that fails ends all (client-go v1.36 `handleConnection`).
+                    return false;
                 }
                 true
             }

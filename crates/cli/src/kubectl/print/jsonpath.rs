@@ -106,7 +106,7 @@ impl JsonPath {
 
     fn failed(&self, object: &Value, why: &str) -> Fault {
         Fault::refused(format!(
-            "error executing jsonpath {}: Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n",
+            "error executing jsonpath {}: Error executing template: {why}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n\n",
             quoted(&self.source),
             self.source,
             go::syntax(object),
