@@ -172,7 +172,7 @@ pub(super) fn json_kind(value: &Value) -> &'static str {
 }
 
 /// The Go type of a decoded JSON value (`%T`).
-pub(crate) fn go_type(value: &Value) -> &'static str {
+pub fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "<nil>",
         Value::Bool(_) => "bool",

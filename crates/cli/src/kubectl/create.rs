@@ -4,7 +4,7 @@ mod basic;
 mod data;
 mod hash;
 mod ingress;
-mod rbac;
+pub(crate) mod rbac;
 mod service;
 mod workload;
 

@@ -71,16 +71,16 @@ pub(super) struct ClusterRole {
 
 /// Who is bound.
 #[derive(Debug, Args)]
-struct Subjects {
+pub(crate) struct Subjects {
     /// A user; repeat for more
     #[arg(long = "subject-user", value_name = "USER")]
-    users: Vec<String>,
+    pub(crate) users: Vec<String>,
     /// A group; repeat for more
     #[arg(long = "group")]
-    groups: Vec<String>,
+    pub(crate) groups: Vec<String>,
     /// NAMESPACE:NAME of a service account; repeat for more
     #[arg(long = "serviceaccount")]
-    accounts: Vec<String>,
+    pub(crate) accounts: Vec<String>,
 }
 
 /// Create a role binding

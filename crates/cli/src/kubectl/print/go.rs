@@ -10,6 +10,7 @@ mod tests;
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+pub(super) use podo_api::patch::go::go_type;
 use serde_json::Value;
 
 use super::super::fault::quoted;
@@ -25,20 +26,7 @@ pub(super) struct Typed<'a> {
 
 impl<'a> From<&'a Value> for Typed<'a> {
     fn from(value: &'a Value) -> Self {
-        Self { value, name: type_name(value) }
-    }
-}
-
-/// The type of a value of an object.
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        Self { value, name: go_type(value) }
     }
 }
 

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::context::Ctx;
+use super::super::create::rbac::Subjects;
 use super::super::fault::{Fault, Outcome};
 use super::super::select::Item;
 use super::super::value::Look;
@@ -21,15 +22,8 @@ pub(super) struct Subject {
     /// Only those with these labels
     #[arg(short = 'l', long)]
     selector: Option<String>,
-    /// A user; repeat for more
-    #[arg(long = "subject-user", value_name = "USER")]
-    users: Vec<String>,
-    /// A group; repeat for more
-    #[arg(long = "group")]
-    groups: Vec<String>,
-    /// NAMESPACE:NAME of a service account; repeat for more
-    #[arg(long = "serviceaccount")]
-    accounts: Vec<String>,
+    #[command(flatten)]
+    subjects: Subjects,
     #[command(flatten)]
     common: Common,
 }
@@ -64,7 +58,8 @@ impl Subject {
         if self.common.all && self.selector.is_some() {
             return Err(Fault::refused(ALL_AND_SELECTOR));
         }
-        if self.users.is_empty() && self.groups.is_empty() && self.accounts.is_empty() {
+        let Subjects { users, groups, accounts } = &self.subjects;
+        if users.is_empty() && groups.is_empty() && accounts.is_empty() {
             return Err(Fault::refused(
                 "you must specify at least one value of user, group or serviceaccount",
             ));
@@ -74,10 +69,10 @@ impl Subject {
             let subject = |name| json!({"apiGroup": GROUP, "kind": kind, "name": name});
             names.into_iter().map(subject).collect()
         };
-        let mut subjects = named("User", &self.users);
-        subjects.extend(named("Group", &self.groups));
+        let mut subjects = named("User", users);
+        subjects.extend(named("Group", groups));
         let is_cluster = items.iter().any(|item| item.object.s("/kind") == "ClusterRoleBinding");
-        for account in self.accounts.iter().collect::<BTreeSet<_>>() {
+        for account in accounts.iter().collect::<BTreeSet<_>>() {
             let (own, name) = account
                 .split_once(':')
                 .filter(|(_, name)| !name.is_empty() && !name.contains(':'))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::super::go::{Typed, compare, plain, type_name};
+use super::super::go::{Typed, compare, go_type, plain};
 use super::{Node, Slice};
 
 /// The deepest nesting of ranges.
@@ -199,7 +199,7 @@ fn items(slice: Slice, from: Vec<Found<'_>>) -> Step<'_> {
             continue;
         }
         if !value.is_array() {
-            return Err(format!("{} is not array or slice", type_name(&value)));
+            return Err(format!("{} is not array or slice", go_type(&value)));
         }
         let items = children(value);
         let (range, step) = bounds(slice, items.len())?;

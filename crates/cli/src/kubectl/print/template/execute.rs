@@ -39,7 +39,7 @@ impl Datum {
         match self {
             Self::Missing => "<nil>",
             Self::Own(value) if value.is_i64() => "int",
-            Self::Plain(value) | Self::Own(value) => go::type_name(value),
+            Self::Plain(value) | Self::Own(value) => go::go_type(value),
             Self::Boxed(_) => "interface {}",
         }
     }
@@ -47,7 +47,7 @@ impl Datum {
     /// The value itself and its own type; nothing if there is none.
     pub(super) fn typed(&self) -> Option<Typed<'_>> {
         let name = match self {
-            Self::Boxed(value) => go::type_name(value),
+            Self::Boxed(value) => go::go_type(value),
             other => other.type_name(),
         };
         self.value().map(|value| Typed { value, name })

@@ -240,7 +240,7 @@ fn index(item: &Datum, keys: &[Datum]) -> Result<Datum, String> {
                 Some(Value::String(key)) => Datum::Boxed(map.get(key).cloned().unwrap_or_default()),
                 None => return Err("value is nil; should be of type string".to_owned()),
                 Some(other) => {
-                    let name = go::type_name(other);
+                    let name = go::go_type(other);
                     return Err(format!("value has type {name}; should be string"));
                 }
             },
