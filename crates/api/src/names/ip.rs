@@ -227,7 +227,9 @@ pub fn interface_address(value: &str) -> Problems {
         let text = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
         return vec![text.into()];
     };
-    let bits = if is_v4_in_v6(&cidr.ip) && cidr.bits > 32 { cidr.bits - 96 } else { cidr.bits };
+    // Of IPv4 in IPv6 the length is counted from where IPv4 begins, which may be behind the end of the network.
+    let is_shifted = is_v4_in_v6(&cidr.ip) && cidr.bits > 32;
+    let bits = i64::from(cidr.bits) - if is_shifted { 96 } else { 0 };
     let canonical = format!("{}/{bits}", canonical(cidr.ip));
     super::when(value != canonical, || format!("must be in canonical form ({canonical:?})").into())
 }

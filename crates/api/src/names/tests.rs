@@ -253,4 +253,8 @@ fn networks() {
         interface_address("::ffff:192.168.0.1/120"),
         &["must be in canonical form (\"192.168.0.1/24\")"],
     );
+    problems(
+        interface_address("::ffff:192.168.0.1/48"),
+        &["must be in canonical form (\"192.168.0.1/-48\")"],
+    );
 }
