@@ -120,10 +120,22 @@ impl Context {
         resolver
     }
 
-    /// What the node offers to Pods.
+    /// What the node offers to Pods, as far as is known here.
     pub(crate) fn offer(&self) -> NodeOffer {
         let node = self.node.get("", &self.config.node_name);
-        let node: Option<k8s::Node> = node.and_then(|node| node.to().ok());
+        self.offer_of(node.and_then(|node| node.to().ok()))
+    }
+
+    /// What the node offers to Pods, asked of the API server: what is known here may be older than what a Pod was placed by
+    /// (Kubernetes v1.36 `predicateAdmitHandler`).
+    pub(crate) async fn newest_offer(&self) -> NodeOffer {
+        match self.client.find::<k8s::Node>("", &self.config.node_name).await {
+            Ok(Some(node)) => self.offer_of(node.to().ok()),
+            Ok(None) | Err(_) => self.offer(),
+        }
+    }
+
+    fn offer_of(&self, node: Option<k8s::Node>) -> NodeOffer {
         let labels = node.as_ref().and_then(|node| node.metadata.labels.clone());
         let taints = node.and_then(|node| node.spec).and_then(|spec| spec.taints);
         NodeOffer {

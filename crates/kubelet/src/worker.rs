@@ -199,7 +199,11 @@ impl Worker {
         // All Pods of the first list, and the node, have to be known to see what is left.
         ctx.pods.synced().await;
         ctx.node.synced().await;
-        if let Err(verdict) = ctx.registry.admit(&self.pod, &ctx.offer()) {
+        let mut admitted = ctx.registry.admit(&self.pod, &ctx.offer());
+        if admitted.is_err() {
+            admitted = ctx.registry.admit(&self.pod, &ctx.newest_offer().await);
+        }
+        if let Err(verdict) = admitted {
             let (reason, message) = (verdict.reason.as_str(), verdict.message.as_str());
             ctx.recorder.warning(Subject::pod(&self.pod), reason, message);
             self.machine = Machine::rejected();

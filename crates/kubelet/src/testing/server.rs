@@ -88,6 +88,14 @@ impl FakeServer {
         self.store(key, value, is_new);
     }
 
+    /// Changes an object before who watches it hears of it.
+    pub fn change_untold(&self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let key = (plural.to_owned(), String::new(), name.to_owned());
+        if let Some(value) = self.state.lock().objects.get_mut(&key) {
+            change(value);
+        }
+    }
+
     /// An object; null if there is none.
     pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Value {
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());

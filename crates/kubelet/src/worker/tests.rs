@@ -453,6 +453,17 @@ async fn a_pod_that_does_not_fit_is_refused_and_holds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_is_not_refused_for_a_label_that_only_the_scheduler_has_seen_yet() {
+    let node = node().await;
+    node.server.wait("nodes", "", "node-1", |node| !node.is_null()).await;
+    node.server.change_untold("nodes", "node-1", |node| {
+        node["metadata"]["labels"]["gpu"] = json!("true");
+    });
+    node.put(json!({"nodeSelector": {"gpu": "true"}, "containers": [container("a")]}));
+    node.running().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_nobody_asked_for_is_removed_and_counted() {
     let mut node = node().await;
     node.put(json!({"containers": [container("a")]}));
