@@ -68,7 +68,9 @@ fn s21_conditions_of_a_pod_that_is_not_ready_say_why() {
             "broken",
             json!({"containers": [shell("bad", "exit 1"), idle("good")]}),
         ));
-        let seen = it.until("broken", "backs off", |pod| waiting(pod, "bad") == "CrashLoopBackOff");
+        let seen = it.until("broken", "is half ready", |pod| {
+            waiting(pod, "bad") == "CrashLoopBackOff" && container(pod, "good")["ready"] == true
+        });
         let ready = condition(&seen, "Ready");
         assert_eq!(
             (&ready["status"], &ready["reason"]),
