@@ -352,7 +352,8 @@ fn up_without_what_it_needs_of_the_kernel_ends_with_69_and_says_what_is_lacking(
             (&format!("for at in {memory}; do umount -l $at; done"), "cgroup", "mount -t cgroup2"),
             (&read_only, "is mounted read-only", "remount,rw"),
             (
-                "mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys",
+                // A new network has what the machine has, and that may be set already.
+                "echo 0 >/proc/sys/net/ipv4/ip_forward && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys",
                 "/proc/sys/net/ipv4/ip_forward cannot be set",
                 "sysctl -w net.ipv4.ip_forward=1",
             ),
