@@ -24,6 +24,9 @@ use crate::runtime::Runtime;
 use crate::sources::Sources;
 use crate::volumes::Volumes;
 
+/// Between questions to an API server that does not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long a container waits for the first list of Services.
 const SERVICES_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -127,11 +130,16 @@ impl Context {
     }
 
     /// What the node offers to Pods, asked of the API server: what is known here may be older than what a Pod was placed by
-    /// (Kubernetes v1.36 `predicateAdmitHandler`).
+    /// (Kubernetes v1.36 `predicateAdmitHandler`). Waits until it answers; who stops the worker ends the wait.
     pub(crate) async fn newest_offer(&self) -> NodeOffer {
-        match self.client.find::<k8s::Node>("", &self.config.node_name).await {
-            Ok(Some(node)) => self.offer_of(node.to().ok()),
-            Ok(None) | Err(_) => self.offer(),
+        loop {
+            match self.client.find::<k8s::Node>("", &self.config.node_name).await {
+                Ok(node) => return self.offer_of(node.and_then(|node| node.to().ok())),
+                Err(error) => {
+                    tracing::debug!(%error, "the node is not known yet; it is asked for again");
+                }
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 
