@@ -25,6 +25,7 @@ mod files;
 mod get;
 mod globals;
 mod kinds;
+mod klog;
 mod labels;
 mod logs;
 mod metadata;

@@ -1,5 +1,6 @@
 //! Runs kubectl: the binary's own, and every real one that is found.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -147,15 +148,31 @@ pub fn of_our_version() -> Option<Kubectl> {
 /// Text without what differs between two runs a moment apart: ages become `<age>`, and where there are some, which move columns, runs
 /// of blanks become one.
 pub fn settled(text: &str) -> String {
+    let text: String = text.split_inclusive('\n').map(unstamped).collect();
     let has_ages = text.split_whitespace().any(|word| is_age(bare(word)));
     if !has_ages {
-        return text.to_owned();
+        return text;
     }
     let lines = text.lines().map(|line| {
         let words: Vec<String> = line.split_whitespace().map(settled_word).collect();
         words.join(" ")
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line of kubectl's log without its day, time and process: `W1129 19:34:51.994679   31016 helpers.go:719] TEXT`.
+fn unstamped(line: &str) -> Cow<'_, str> {
+    let mut words = line.split_whitespace();
+    let stamp = [words.next(), words.next(), words.next()].map(|word| word.unwrap_or(""));
+    let [day, time, process] = stamp;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_stamp = day.strip_prefix(['W', 'E']).is_some_and(is_number)
+        && time.split([':', '.']).all(is_number)
+        && is_number(process);
+    match line.split_once(&format!(" {process} ")) {
+        Some((_, rest)) if is_stamp => format!("{}<log> {rest}", &day[..1]).into(),
+        _ => line.into(),
+    }
 }
 
 /// A word without parentheses.

@@ -123,7 +123,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Apply) -> Outcome {
         Some(LastApplied::Set(set)) => return last::set(ctx, set).await,
         None => {}
     }
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let policy = args.cascade.policy(ctx)?;
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));

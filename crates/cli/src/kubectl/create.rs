@@ -140,7 +140,7 @@ impl Common {
         mut object: Value,
         failure: Option<&str>,
     ) -> Outcome {
-        let dry_run = self.dry_run.parse()?;
+        let dry_run = self.dry_run.parse(ctx)?;
         let report = Report::typed(&self.report, dry_run)?;
         let is_namespaced = !CLUSTER_KINDS.contains(&object.s("/kind"));
         if let Some(namespace) = ctx.explicit_namespace().filter(|_| is_namespaced) {
@@ -206,7 +206,7 @@ async fn from_files(ctx: &Ctx, args: Create) -> Outcome {
         }
         return super::files::raw(ctx, &args.files, http::Method::POST, path).await;
     }
-    let dry_run = args.common.dry_run.parse()?;
+    let dry_run = args.common.dry_run.parse(ctx)?;
     let report = Report::new(&args.common.report, dry_run)?;
     let reading = Reading {
         validation: args.common.validate.query()?,

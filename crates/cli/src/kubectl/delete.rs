@@ -11,6 +11,7 @@ use super::call::Call;
 use super::context::Ctx;
 use super::fault::{Fault, Outcome, quoted};
 use super::files::FileArgs;
+use super::normal::boolean;
 use super::report::{DryRun, DryRunArgs};
 use super::select::{Found, Item, Select};
 use super::time::parse_duration;
@@ -89,19 +90,19 @@ impl CascadeArgs {
                 self.cascade
             ));
         };
-        match self.cascade.as_str() {
-            "background" => Ok("Background"),
-            "foreground" => Ok("Foreground"),
-            "orphan" => Ok("Orphan"),
-            "1" | "t" | "T" | "true" | "TRUE" | "True" => {
+        match (self.cascade.as_str(), boolean(&self.cascade)) {
+            ("background", _) => Ok("Background"),
+            ("foreground", _) => Ok("Foreground"),
+            ("orphan", _) => Ok("Orphan"),
+            (_, Ok(true)) => {
                 deprecated("background");
                 Ok("Background")
             }
-            "0" | "f" | "F" | "false" | "FALSE" | "False" => {
+            (_, Ok(false)) => {
                 deprecated("orphan");
                 Ok("Orphan")
             }
-            other => Err(Fault::refused(format!(
+            (other, Err(_)) => Err(Fault::refused(format!(
                 "invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\""
             ))),
         }
@@ -116,7 +117,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Delete) -> Outcome {
     if let Some(path) = &args.raw {
         return raw(ctx, path).await;
     }
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let mut options = options(ctx, &mut args)?;
     options["propagationPolicy"] = policy.into();
     dry_run.mark(&mut options);

@@ -112,7 +112,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Expose) -> Outcome {
     if args.words.is_empty() && args.files.is_empty() {
         return Err(Fault::refused(NOTHING_NAMED));
     }
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::typed(&args.report, dry_run)?;
     let select = Select { words: &args.words, files: Some(&args.files), ..Select::default() };
     let mut visit = select.found(ctx).await?.visit();
@@ -323,7 +323,7 @@ pub(crate) async fn autoscale(ctx: &Ctx, args: Autoscale) -> Outcome {
         )));
     }
     let select = Select { words: &args.words, files: Some(&args.files), ..Select::default() };
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::new(&args.report, dry_run)?;
     for item in select.all_or_fault(ctx).await? {
         let resource = &item.resource;

@@ -172,7 +172,7 @@ impl Fault {
         match self {
             Self::Closed => String::new(),
             Self::Exit { text, .. } if text.is_empty() => String::new(),
-            Self::Exit { text, .. } => format!("{}\n", text.trim_end()),
+            Self::Exit { text, .. } => ended(text.clone()),
             Self::Many(faults) => match faults.as_slice() {
                 [Self::Many(faults)] => lines(faults),
                 [one] => one.report(),

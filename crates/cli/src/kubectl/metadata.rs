@@ -90,7 +90,7 @@ struct Changed {
 }
 
 pub(crate) async fn run(ctx: &Ctx, which: Which, args: Change) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let (words, changes) = split(&args.words, which.singular())?;
     let wanted = parse(which, changes)?;
     check(which, &args, words, &wanted, dry_run)?;

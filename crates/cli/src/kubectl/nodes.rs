@@ -30,7 +30,7 @@ pub(crate) struct Cordon {
 
 /// Sets or clears `spec.unschedulable`.
 pub(crate) async fn cordon(ctx: &Ctx, args: Cordon, is_closed: bool) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let verb = if is_closed { "cordon" } else { "uncordon" };
     refuse_both(verb, &args.words, args.selector.as_deref())?;
     if args.words.is_empty() && args.selector.is_none() {

@@ -47,7 +47,7 @@ pub(crate) struct Patch {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Patch) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let given = args.patch.as_ref().filter(|text| !text.is_empty());
     let text = match (given, &args.patch_file) {
         (Some(text), None) => text.clone(),

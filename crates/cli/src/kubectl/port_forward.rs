@@ -18,7 +18,8 @@ use self::ports::Pair;
 use self::tunnel::Tunnel;
 use super::call::Call;
 use super::context::Ctx;
-use super::fault::{Fault, Outcome, go_text};
+use super::fault::{Fault, Outcome, go_text, quoted};
+use super::klog::{self, Severity};
 use super::pods;
 use super::remote;
 use super::select::picks;
@@ -120,22 +121,23 @@ struct Listener {
 }
 
 async fn listen(ctx: &Ctx, addresses: &[String], pairs: &[Pair]) -> Result<Vec<Listener>, Fault> {
+    let addresses: Vec<Vec<IpAddr>> =
+        addresses.iter().map(|address| resolve(address)).collect::<Result<_, _>>()?;
+    let addresses = addresses.concat();
     let mut listeners = Vec::new();
     for pair in pairs {
         let mut errors = Vec::new();
         let mut port = pair.local;
-        for address in addresses {
-            for ip in resolve(address)? {
-                match TcpListener::bind(SocketAddr::new(ip, port)).await {
-                    Ok(socket) => {
-                        let local = socket.local_addr().map_err(Fault::io("listen"))?.port();
-                        port = local; // The same random port on all addresses.
-                        let shown = SocketAddr::new(ip, local);
-                        ctx.line(format!("Forwarding from {shown} -> {}", pair.remote))?;
-                        listeners.push(Listener { socket, local, remote: pair.remote });
-                    }
-                    Err(error) => errors.push((ip, port, error)),
+        for &ip in &addresses {
+            match TcpListener::bind(SocketAddr::new(ip, port)).await {
+                Ok(socket) => {
+                    let local = socket.local_addr().map_err(Fault::io("listen"))?.port();
+                    port = local; // The same random port on all addresses.
+                    let shown = SocketAddr::new(ip, local);
+                    ctx.line(format!("Forwarding from {shown} -> {}", pair.remote))?;
+                    listeners.push(Listener { socket, local, remote: pair.remote });
                 }
+                Err(error) => errors.push((ip, port, error)),
             }
         }
         if listeners.iter().all(|listener| listener.remote != pair.remote || listener.local != port)
@@ -191,7 +193,10 @@ async fn serve(ctx: &Ctx, listeners: &[Listener], tunnel: &Tunnel, tasks: &mut T
             biased;
             _interrupted = tokio::signal::ctrl_c() => return Ok(()),
             message = messages.recv() => match message {
-                Some(message) => ctx.note(format!("error: {message}")),
+                Some(message) => {
+                    let text = format!("\"Unhandled Error\" err={}", quoted(&message));
+                    klog::tell(ctx, Severity::Error, "portforward.go:522", &text);
+                }
                 None => return Err(Fault::refused("lost connection to pod")),
             },
             Some((listener, accepted)) = accepts.next() => {

@@ -69,7 +69,7 @@ pub(crate) struct Replace {
 
 pub(crate) async fn run(ctx: &Ctx, args: Replace) -> Outcome {
     let validation = args.validate.query()?;
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::new(&args.report, dry_run)?;
     let policy = args.cascade.policy(ctx)?;
     if args.files.is_empty() {

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::context::Ctx;
 use super::fault::{Fault, Outcome};
+use super::klog::{self, Severity};
+use super::normal::boolean;
 use super::print::{Output, ShowArgs, name_of};
 
 /// The flags of the output of a change.
@@ -22,11 +24,14 @@ pub(crate) struct ReportArgs {
     pub(crate) show: ShowArgs,
 }
 
+/// What `--dry-run` is without a value.
+const WITHOUT_VALUE: &str = "unchanged";
+
 /// The flag `--dry-run`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DryRunArgs {
     /// none; client: send nothing; server: change nothing
-    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = "unchanged")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "none", default_missing_value = WITHOUT_VALUE)]
     pub(crate) dry_run: String,
 }
 
@@ -39,16 +44,32 @@ pub(crate) enum DryRun {
 }
 
 impl DryRunArgs {
-    pub(crate) fn parse(&self) -> Result<DryRun, Fault> {
-        match self.dry_run.as_str() {
-            "none" => Ok(DryRun::None),
-            // The flag without a value, as it was before there was a server's dry run.
-            "client" | "unchanged" => Ok(DryRun::Client),
-            "server" => Ok(DryRun::Server),
-            other => Err(Fault::refused(format!(
-                "Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."
-            ))),
-        }
+    /// What the flag means; what it meant before there was a server's dry run is told of as deprecated.
+    pub(crate) fn parse(&self, ctx: &Ctx) -> Result<DryRun, Fault> {
+        let (meant, place, given) = match self.dry_run.as_str() {
+            "none" => return Ok(DryRun::None),
+            "client" => return Ok(DryRun::Client),
+            "server" => return Ok(DryRun::Server),
+            WITHOUT_VALUE => {
+                (DryRun::Client, "helpers.go:719", "--dry-run is deprecated".to_owned())
+            }
+            value => {
+                let (meant, place) = match boolean(value) {
+                    Ok(true) => (DryRun::Client, "helpers.go:733"),
+                    Ok(false) => (DryRun::None, "helpers.go:736"),
+                    Err(_) => {
+                        return Err(Fault::refused(format!(
+                            "Invalid dry-run value ({value}). Must be \"none\", \"server\", or \"client\"."
+                        )));
+                    }
+                };
+                (meant, place, format!("--dry-run={value} is deprecated (boolean value)"))
+            }
+        };
+        let now = if meant == DryRun::Client { "client" } else { "none" };
+        let text = format!("{given} and can be replaced with --dry-run={now}.");
+        klog::tell(ctx, Severity::Warning, place, &text);
+        Ok(meant)
     }
 }
 

@@ -149,7 +149,7 @@ pub(crate) async fn run(ctx: &Ctx, mut args: Run) -> Outcome {
         });
     }
     args.arguments.append(&mut args.rest);
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let is_attached = args.attach.unwrap_or(args.stdin);
     args.cascade.policy(ctx)?;
     check(&args, dry_run, is_attached)?;

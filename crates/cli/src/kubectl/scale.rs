@@ -60,7 +60,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Scale) -> Outcome {
         return Err(Fault::refused(NOTHING_NAMED));
     }
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::new(&args.report, dry_run)?;
     let select = Select {
         words: &args.words,

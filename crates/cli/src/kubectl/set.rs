@@ -91,7 +91,7 @@ struct Setter<'a> {
 
 impl<'a> Setter<'a> {
     fn new(ctx: &'a Ctx, common: &'a Common) -> Result<Self, Fault> {
-        let dry_run = common.dry_run.parse()?;
+        let dry_run = common.dry_run.parse(ctx)?;
         Ok(Self { ctx, common, dry_run, report: Report::typed(&common.report, dry_run)? })
     }
 

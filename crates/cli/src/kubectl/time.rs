@@ -51,23 +51,50 @@ pub(crate) fn rfc1123z(stamp: &str) -> String {
     let Some(moment) = Timestamp::parse(stamp) else {
         return stamp.to_owned();
     };
-    let offset = local_offset(moment.as_seconds());
-    let seconds = moment.as_seconds() + offset;
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let weekday =
-        WEEKDAYS[usize::try_from((seconds.div_euclid(86_400) + 4).rem_euclid(7)).unwrap_or(0)];
-    let clock = seconds.rem_euclid(86_400);
+    let Local { offset, weekday, year, month, day, clock: [hours, minutes, seconds] } =
+        Local::of(moment.as_seconds());
     let sign = if offset < 0 { '-' } else { '+' };
     let offset = offset.abs() / 60;
     format!(
-        "{weekday}, {day:02} {} {year:04} {:02}:{:02}:{:02} {sign}{:02}{:02}",
+        "{}, {day:02} {} {year:04} {hours:02}:{minutes:02}:{seconds:02} {sign}{:02}{:02}",
+        WEEKDAYS[weekday],
         MONTHS[month - 1],
-        clock / 3600,
-        clock / 60 % 60,
-        clock % 60,
         offset / 60,
         offset % 60
     )
+}
+
+/// A moment in the machine's time zone.
+pub(crate) struct Local {
+    /// What it is ahead of UTC, in seconds.
+    offset: i64,
+    /// 0 is Sunday.
+    weekday: usize,
+    year: i64,
+    /// 1 to 12.
+    pub(crate) month: usize,
+    pub(crate) day: i64,
+    /// Hours, minutes and seconds.
+    pub(crate) clock: [i64; 3],
+}
+
+impl Local {
+    /// The moment of so many seconds after 1970-01-01 in UTC.
+    pub(crate) fn of(at: i64) -> Self {
+        let offset = local_offset(at);
+        let (days, clock) = ((at + offset).div_euclid(86_400), (at + offset).rem_euclid(86_400));
+        let (year, month, day) = civil(days);
+        // 1970-01-01 was a Thursday.
+        let weekday = usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0);
+        Self {
+            offset,
+            weekday,
+            year,
+            month,
+            day,
+            clock: [clock / 3600, clock / 60 % 60, clock % 60],
+        }
+    }
 }
 
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];

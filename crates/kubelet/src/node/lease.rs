@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use podo_api::Status;
 use podo_api::k8s_openapi::api::coordination::v1 as coordination;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     MicroTime, ObjectMeta, OwnerReference,
 };
 use podo_api::k8s_openapi::jiff;
+use podo_api::{Status, meta};
 use podo_base::Stop;
 use podo_client::transport::PatchKind;
 use serde_json::json;
@@ -41,25 +41,18 @@ async fn renew_once(ctx: &Context) -> Result<(), Status> {
         "renewTime": now.to_rfc3339_micros()}});
     let kind = PatchKind::Merge;
     match ctx.client.patch::<coordination::Lease>(NAMESPACE, name, "", kind, patch).await {
+        Ok(lease) if meta::owners(&lease.view()).is_empty() => return adopt(ctx).await,
         Ok(_) => return Ok(()),
         Err(status) if status.is_not_found() => {}
         Err(status) => return Err(status),
     }
-    // It goes with its Node; without one it is made without an owner, which the next life corrects.
-    let node = ctx.client.find::<k8s::Node>("", name).await?;
-    let owner = node.map(|node| OwnerReference {
-        api_version: "v1".to_owned(),
-        kind: "Node".to_owned(),
-        name: name.clone(),
-        uid: node.uid.to_string(),
-        ..OwnerReference::default()
-    });
     let at = jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default();
     let lease = coordination::Lease {
         metadata: ObjectMeta {
             name: Some(name.clone()),
             namespace: Some(NAMESPACE.to_owned()),
-            owner_references: owner.map(|owner| vec![owner]),
+            // Without a Node, whose registration may come later, it is made without an owner and adopted when it is renewed.
+            owner_references: owner(ctx).await?.map(|owner| vec![owner]),
             ..ObjectMeta::default()
         },
         spec: Some(coordination::LeaseSpec {
@@ -70,4 +63,25 @@ async fn renew_once(ctx: &Context) -> Result<(), Status> {
         }),
     };
     ctx.client.create::<coordination::Lease>(NAMESPACE, &lease).await.map(|_| ())
+}
+
+/// Makes the Node the owner of the Lease, which goes with it.
+async fn adopt(ctx: &Context) -> Result<(), Status> {
+    let Some(owner) = owner(ctx).await? else { return Ok(()) };
+    let patch = json!({"metadata": {"ownerReferences": [owner]}});
+    let (name, kind) = (&ctx.config.node_name, PatchKind::Merge);
+    ctx.client.patch::<coordination::Lease>(NAMESPACE, name, "", kind, patch).await.map(|_| ())
+}
+
+/// The Node as an owner, if it is registered.
+async fn owner(ctx: &Context) -> Result<Option<OwnerReference>, Status> {
+    let name = &ctx.config.node_name;
+    let node = ctx.client.find::<k8s::Node>("", name).await?;
+    Ok(node.map(|node| OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Node".to_owned(),
+        name: name.clone(),
+        uid: node.uid.to_string(),
+        ..OwnerReference::default()
+    }))
 }

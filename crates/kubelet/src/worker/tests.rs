@@ -559,6 +559,22 @@ async fn the_node_is_registered_and_its_lease_is_renewed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_came_before_its_node_is_adopted() {
+    let node = node().await;
+    let wait = node.server.wait("leases", "kube-node-lease", "node-1", |lease| !lease.is_null());
+    tokio::time::timeout(PATIENCE, wait).await.expect("made");
+    let wait = node.server.wait("nodes", "", "node-1", |node| !node.is_null());
+    let found = tokio::time::timeout(PATIENCE, wait).await.expect("registered");
+    node.server.change_untold("leases", "node-1", |lease| {
+        lease["metadata"]["ownerReferences"] = json!([]);
+    });
+    let wait = node.server.wait("leases", "kube-node-lease", "node-1", |lease| {
+        lease["metadata"]["ownerReferences"][0]["uid"] == found["metadata"]["uid"]
+    });
+    tokio::time::timeout(Duration::from_secs(25), wait).await.expect("adopted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_log_is_refused_with_the_reason_while_its_container_waits() {
     let node = node().await;
     let mut a = container("a");

@@ -78,7 +78,7 @@ pub(super) async fn view(ctx: &Ctx, args: View) -> Outcome {
 }
 
 pub(super) async fn set(ctx: &Ctx, args: Set) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::new(&args.report, dry_run)?;
     // Words are taken and say nothing: as in kubectl, the files are then missed.
     let Set { words: _, .. } = &args;

@@ -7,10 +7,14 @@ use super::super::call::Call;
 use super::super::context::Ctx;
 use super::super::discovery::Resource;
 use super::super::fault::{Fault, Outcome};
+use super::super::klog::{self, Severity};
 use super::super::report::{DryRun, Report};
 use super::super::select::{Select, list_all};
 use super::super::value::Look;
 use super::{Applier, Apply};
+
+/// What is said when no allowlist is given.
+const NO_ALLOWLIST: &str = "Deprecated: kubectl apply will no longer prune non-namespaced resources by default when used with the --namespace flag in a future release. To preserve the current behaviour, list the resources you want to target explicitly in the --prune-allowlist flag.";
 
 /// The kinds that are pruned when no allowlist is given, as kubectl v1.36 has them: group, kind.
 const DEFAULT: [(&str, &str); 16] = [
@@ -40,7 +44,12 @@ pub(super) async fn run(
     visited: &[(Resource, String, String)],
 ) -> Outcome {
     let Applier { ctx, args, dry_run, policy, .. } = *applier;
-    let kinds = if allowed.is_empty() { usual(ctx).await? } else { allowed };
+    let kinds = if allowed.is_empty() {
+        klog::tell(ctx, Severity::Warning, "prune.go:71", NO_ALLOWLIST);
+        usual(ctx).await?
+    } else {
+        allowed
+    };
     let mut namespaces: Vec<String> = visited
         .iter()
         .filter(|(resource, _, _)| resource.is_namespaced)

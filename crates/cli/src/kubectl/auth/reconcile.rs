@@ -48,7 +48,7 @@ pub(super) async fn run(ctx: &Ctx, args: Reconcile) -> Outcome {
     if args.files.is_empty() {
         return Err(Fault::refused("must specify one of -f and -k"));
     }
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::typed(&args.report, dry_run)?;
     let mut visit = args.files.declared(ctx, Reading::default()).await?.visit();
     while let Some(item) = visit.next() {

@@ -68,7 +68,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Drain) -> Outcome {
     if args.pod_selector.as_deref().is_some_and(|text| parse_selector(text).is_err()) {
         return Err(Fault::refused("--pod-selector=<pod_selector> must be a valid label selector"));
     }
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let limit = parse_duration(&args.timeout).unwrap_or(Duration::ZERO);
     let deadline = (!limit.is_zero()).then(|| Instant::now() + limit);
     let found = nodes(ctx, &args.words, args.selector.as_deref(), false).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Drain) -> Outcome {
         ctx.note("There are pending nodes to be drained:");
         pending.iter().for_each(|name| ctx.note(format!(" {name}")));
     }
-    Fault::all(faults)
+    if faults.is_empty() { Ok(()) } else { Err(Fault::Many(vec![Fault::Many(faults)])) }
 }
 
 /// What is done with a Pod of the node.

@@ -52,7 +52,7 @@ struct Changes {
 }
 
 pub(crate) async fn run(ctx: &Ctx, args: Taint) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     args.validate.query()?;
     let (words, changes) = split(&args.words)?;
     let Some((kind, names)) = words.split_first() else {

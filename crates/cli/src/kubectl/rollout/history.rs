@@ -86,7 +86,7 @@ pub(super) async fn run(ctx: &Ctx, args: History) -> Outcome {
 }
 
 pub(super) async fn undo(ctx: &Ctx, args: Undo) -> Outcome {
-    let dry_run = args.dry_run.parse()?;
+    let dry_run = args.dry_run.parse(ctx)?;
     let report = Report::new(&args.report, dry_run)?;
     for item in args.targets.items(ctx).await? {
         let kind = item.resource.kind.as_str();
