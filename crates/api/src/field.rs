@@ -2,6 +2,7 @@
 //!
 //! The texts are part of the wire: clients and people match them. All errors of an object are collected, none hides another.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use serde_json::Value;
@@ -128,6 +129,11 @@ pub struct FieldError {
 }
 
 impl FieldError {
+    /// How much text it holds.
+    fn bytes(&self) -> usize {
+        self.field.0.len() + self.value.as_ref().map_or(0, String::len) + self.detail.len()
+    }
+
     /// The text without the field, as a cause's `message` holds it.
     pub fn body(&self) -> String {
         let mut text = self.kind.text().to_owned();
@@ -182,9 +188,16 @@ fn push_quoted(out: &mut String, letter: char) {
     };
 }
 
+/// How much text is kept of what is wrong with one object; what is found beyond it is left unsaid.
+const ERRORS_BYTES_MAX: usize = 4 << 20;
+
 /// The findings of one validation, in the order in which they were made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Errors(Vec<FieldError>);
+pub struct Errors {
+    found: Vec<FieldError>,
+    /// The text in them.
+    bytes: usize,
+}
 
 impl Errors {
     /// No findings.
@@ -194,22 +207,30 @@ impl Errors {
 
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
+    }
+
+    /// Whether no more of them are kept: what makes the text of one long need not be put together then.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= ERRORS_BYTES_MAX
     }
 
     /// The findings.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
-        self.0.iter()
+        self.found.iter()
     }
 
     /// Adds a finding.
     pub fn push(&mut self, error: FieldError) {
-        self.0.push(error);
+        if !self.is_full() {
+            self.bytes += error.bytes();
+            self.found.push(error);
+        }
     }
 
     /// Adds the findings of another validation.
     pub fn append(&mut self, other: Errors) {
-        self.0.extend(other.0);
+        other.into_iter().for_each(|error| self.push(error));
     }
 
     /// The value must be set.
@@ -307,7 +328,7 @@ impl Errors {
         value: Option<String>,
         detail: impl Into<String>,
     ) {
-        self.0.push(FieldError { kind, field: field.clone(), value, detail: detail.into() });
+        self.push(FieldError { kind, field: field.clone(), value, detail: detail.into() });
     }
 }
 
@@ -325,19 +346,16 @@ impl IntoIterator for Errors {
     type IntoIter = std::vec::IntoIter<FieldError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.found.into_iter()
     }
 }
 
 impl fmt::Display for Errors {
     /// One error as it is; several, without repetitions, in brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut texts: Vec<String> = Vec::with_capacity(self.0.len());
-        for text in self.0.iter().map(ToString::to_string) {
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
+        let mut seen = HashSet::with_capacity(self.found.len());
+        let texts = self.found.iter().map(ToString::to_string);
+        let texts: Vec<String> = texts.filter(|text| seen.insert(text.clone())).collect();
         match texts.as_slice() {
             [one] => f.write_str(one),
             many => write!(f, "[{}]", many.join(", ")),

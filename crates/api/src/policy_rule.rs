@@ -1,6 +1,8 @@
 //! [`PolicyRule`]: one rule of a role: what it allows, and which rules it covers (Kubernetes v1.36
 //! `k8s.io/component-helpers/auth/rbac`).
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::field::quoted;
@@ -67,13 +69,36 @@ impl PolicyRule {
 
     /// The parts of `wanted` that `held` together do not cover, each with one verb of one resource or URL.
     pub fn missing(held: &[Self], wanted: &[Self]) -> Vec<Self> {
-        let parts = wanted.iter().flat_map(Self::parts);
-        parts.filter(|part| !held.iter().any(|rule| rule.covers(part))).collect()
+        let parts = Self::uncovered(held, wanted).flat_map(Self::parts);
+        parts.filter(|part| !part.is_covered(held)).collect()
+    }
+
+    /// How many parts [`Self::missing`] has to look at: a number that a few kilobytes of rules make astronomical, being the product
+    /// of the lengths of a rule's lists.
+    pub fn parts_to_ask(held: &[Self], wanted: &[Self]) -> usize {
+        Self::uncovered(held, wanted).fold(0, |sum, rule| sum.saturating_add(rule.count()))
+    }
+
+    /// The rules that no single one covers as a whole: only those have to be taken apart.
+    fn uncovered<'a>(held: &'a [Self], wanted: &'a [Self]) -> impl Iterator<Item = &'a Self> {
+        wanted.iter().filter(|rule| !rule.is_covered(held))
+    }
+
+    fn is_covered(&self, held: &[Self]) -> bool {
+        held.iter().any(|held| held.covers(self))
+    }
+
+    /// How many parts it has.
+    fn count(&self) -> usize {
+        let of_resources = [&self.api_groups, &self.resources, &self.verbs].map(Vec::len);
+        let of_resources =
+            of_resources.into_iter().fold(self.resource_names.len().max(1), usize::saturating_mul);
+        of_resources.saturating_add(self.non_resource_urls.len().saturating_mul(self.verbs.len()))
     }
 
     /// The rule taken apart into rules with one verb of one object of one resource, or of one URL.
     fn parts(&self) -> Vec<Self> {
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(self.count());
         let names: Vec<&[Box<str>]> = match self.resource_names.as_slice() {
             [] => vec![&[]],
             names => names.chunks(1).collect(),
@@ -131,17 +156,16 @@ impl PolicyRule {
     /// The rules in the words of an escalation error, one a line, those of one resource joined and all in order.
     pub fn describe(rules: &[Self]) -> String {
         let mut joined: Vec<Self> = Vec::new();
+        let mut places: HashMap<(&[Box<str>], &[Box<str>]), usize> = HashMap::new();
         for rule in rules {
             let is_simple = rule.resource_names.is_empty() && rule.non_resource_urls.is_empty();
-            let same = joined.iter_mut().find(|known| {
-                is_simple
-                    && known.resource_names.is_empty()
-                    && known.non_resource_urls.is_empty()
-                    && known.api_groups == rule.api_groups
-                    && known.resources == rule.resources
-            });
-            match same {
+            let place = places.entry((&rule.api_groups, &rule.resources)).or_insert(usize::MAX);
+            match joined.get_mut(*place).filter(|_| is_simple) {
                 Some(known) => known.verbs.extend(rule.verbs.iter().cloned()),
+                None if is_simple => {
+                    *place = joined.len();
+                    joined.push(rule.clone());
+                }
                 None => joined.push(rule.clone()),
             }
         }
@@ -231,5 +255,29 @@ mod tests {
             &json!({"verbs": ["*"], "nonResourceURLs": ["/a/*"]}),
             &[r#"{NonResourceURLs:["/c"], Verbs:["get"]}"#],
         );
+    }
+
+    #[test]
+    fn what_is_covered_as_a_whole_is_not_taken_apart() {
+        let many = || (0..400).map(|number| number.to_string().into()).collect::<Vec<Box<str>>>();
+        let wanted = PolicyRule {
+            verbs: many(),
+            api_groups: many(),
+            resources: many(),
+            resource_names: many(),
+            ..PolicyRule::default()
+        };
+        let all = || vec![ALL.into()];
+        let held = PolicyRule {
+            verbs: all(),
+            api_groups: all(),
+            resources: all(),
+            ..PolicyRule::default()
+        };
+        let wanted = [wanted];
+        assert_eq!(PolicyRule::missing(std::slice::from_ref(&held), &wanted), []);
+        assert_eq!(PolicyRule::parts_to_ask(std::slice::from_ref(&held), &wanted), 0);
+        let held = PolicyRule { verbs: vec!["get".into()], ..held };
+        assert_eq!(PolicyRule::parts_to_ask(&[held], &wanted), 400_usize.pow(4));
     }
 }

@@ -5,6 +5,7 @@
 //! after the write.
 
 mod default_tolerations;
+mod mountable_secrets;
 mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
@@ -12,6 +13,12 @@ mod rbac_escalation;
 mod runtime_class;
 mod service_account;
 mod taint_nodes;
+mod topology_labels;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use service_account::await_default as await_service_account;
 
 use podo_api::{Status, Value, meta};
 use podo_registry::Definition;
@@ -117,6 +124,7 @@ pub(crate) fn mutate(
     priority::admit(request, value, old)?;
     default_tolerations::admit(request, value);
     runtime_class::admit(request, value)?;
+    topology_labels::admit(request, value)?;
     crate::service::reserve(request, value, old)
 }
 
@@ -127,6 +135,9 @@ pub(crate) fn validate(
     old: Option<&Value>,
 ) -> Result<(), Status> {
     namespace_lifecycle::validate(request)?;
+    service_account::validate(request, value)?;
+    priority::validate(request, value)?;
+    runtime_class::validate(request, value)?;
     rbac_escalation::validate(request, value, old)?;
     node_restriction::validate(request, value, old)
 }

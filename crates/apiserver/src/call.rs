@@ -1,5 +1,6 @@
 //! [`Call`]: one request to a resource, and [`Outcome`], what it comes to. Neither knows HTTP.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -57,25 +58,42 @@ pub enum Body {
 impl Body {
     /// Nothing.
     pub const EMPTY: Self = Self::Bytes(Encoding::Json, Bytes::new());
+
+    /// Its bytes on the wire; 0 for a tree.
+    pub(crate) fn wire_len(&self) -> usize {
+        match self {
+            Self::Bytes(_, bytes) | Self::Patch(_, bytes) => bytes.len(),
+            Self::Tree(_) => 0,
+        }
+    }
 }
+
+/// As many warnings as are kept: an answer has no room for more.
+const WARNINGS_MAX: usize = 4096;
 
 /// Warnings for the client, collected while its call is worked on.
 #[derive(Debug, Clone, Default)]
-pub struct Warnings(Arc<Mutex<Vec<String>>>);
+pub struct Warnings(Arc<Mutex<Collected>>);
+
+#[derive(Debug, Default)]
+struct Collected {
+    told: HashSet<String>,
+    in_order: Vec<String>,
+}
 
 impl Warnings {
     /// Adds a warning; one that is there already is not repeated.
     pub fn add(&self, warning: impl Into<String>) {
         let warning = warning.into();
         let mut warnings = self.0.lock();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
+        if warnings.in_order.len() < WARNINGS_MAX && warnings.told.insert(warning.clone()) {
+            warnings.in_order.push(warning);
         }
     }
 
     /// The warnings, which are gone then.
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut *self.0.lock()).in_order
     }
 }
 

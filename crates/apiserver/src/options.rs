@@ -76,6 +76,11 @@ fn invalid(kind: &'static str, errors: Errors) -> Result<(), Status> {
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(options_kind(kind), "", errors)) }
 }
 
+/// Whether the value of a boolean option means yes: all but `0` and `false` do, nothing at all included.
+pub(crate) fn is_set(value: &str) -> bool {
+    value != "0" && !value.eq_ignore_ascii_case("false")
+}
+
 impl Options {
     /// Options of these pairs.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
@@ -110,8 +115,7 @@ impl Options {
     }
 
     fn optional_flag(&self, name: &str) -> Option<bool> {
-        self.get(name)
-            .map(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | ""))
+        self.get(name).map(is_set)
     }
 
     /// An integer; an empty value is none.

@@ -15,7 +15,7 @@ use crate::api::Api;
 use crate::authz::Rule;
 use crate::call::{Call, Outcome};
 use crate::user::User;
-use crate::verbs::decode_object;
+use crate::verbs::{check_namespace, decode_object};
 
 pub(crate) use token_request::create as create_token;
 
@@ -24,6 +24,7 @@ pub(crate) use token_request::create as create_token;
 pub(crate) async fn review(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let write = call.options.write("CreateOptions")?;
     let mut value = decode_object(call, write.field_validation)?;
+    check_namespace(call, &mut value)?;
     track(api, call, &write.manager, &mut value);
     let status = match call.target.definition.names.kind {
         "TokenReview" => token_review(api, &value)?,

@@ -103,7 +103,10 @@ fn terms(definition: &'static Definition, selector: &field::Selector) -> Result<
 fn source(definition: &'static Definition, label: &str) -> Option<Source> {
     match label {
         "metadata.name" => Some(Source::Name),
-        "metadata.namespace" if definition.is_namespaced() => Some(Source::Namespace),
+        // A kind of the cluster without fields of its own may be asked for it, in vain.
+        "metadata.namespace" if definition.is_namespaced() || definition.selectable.is_empty() => {
+            Some(Source::Namespace)
+        }
         _ => {
             let at = definition.selectable.iter().position(|field| field.label == label)?;
             // Another view of the same objects lists its labels in the order of the stored kind's.

@@ -10,7 +10,7 @@ use crate::authn::{Authenticator, Peer};
 use crate::custom_kinds;
 use crate::discovery;
 use crate::health::Health;
-use crate::http::{InFlight, Response};
+use crate::http::{Heavy, InFlight, Response};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
@@ -26,6 +26,7 @@ pub struct Server {
     pub(crate) nodes: Nodes,
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: InFlight,
+    pub(crate) heavy: Heavy,
 }
 
 impl std::fmt::Debug for Server {

@@ -16,7 +16,7 @@ use crate::authn::{Authenticator, StaticTokens};
 use crate::bootstrap;
 use crate::expiry;
 use crate::health::Health;
-use crate::http::{Front, FrontConfig, InFlight};
+use crate::http::{Front, FrontConfig, Heavy, InFlight};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::pki::{Pki, PkiConfig, PkiError};
@@ -151,6 +151,7 @@ pub async fn start(
         nodes: Nodes::new(&pki).map_err(StartError::Pki)?,
         metrics: Metrics::default(),
         in_flight: InFlight::default(),
+        heavy: Heavy::default(),
     });
     let front = FrontConfig {
         listener,

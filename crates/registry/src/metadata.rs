@@ -89,6 +89,7 @@ fn owners(owners: &[Value], errors: &mut Errors) {
         }
         let name = format!("{}/{}", tree::str_at(owner, &["kind"]), tree::str_at(owner, &["name"]));
         match &controller {
+            Some(_) if errors.is_full() => {}
             Some(first) => errors.invalid_text(
                 &list,
                 owners_text(owners),

@@ -5,6 +5,9 @@ use podo_api::{Status, Value, tree};
 use super::{Operation, Request};
 use crate::verbs::all_of;
 
+const GROUP: &str = "scheduling.k8s.io";
+const PLURAL: &str = "priorityclasses";
+
 /// What a Pod gets when it is created.
 struct Priority {
     class: String,
@@ -70,14 +73,34 @@ fn keep(value: &mut Value, old: &Value) {
     }
 }
 
+/// There is one class for Pods that name none.
+pub(super) fn validate(request: &Request<'_>, value: &Value) -> Result<(), Status> {
+    let names = &request.definition().names;
+    let is_write = matches!(request.operation, Operation::Create | Operation::Update);
+    let is_class = (names.group, names.plural) == (GROUP, PLURAL);
+    if !is_class || !is_write || !tree::is_true(value, &["globalDefault"]) {
+        return Ok(());
+    }
+    let present = default_class(request)?;
+    let Some(name) = present.as_ref().map(podo_api::meta::name) else { return Ok(()) };
+    if request.operation == Operation::Update && name == podo_api::meta::name(value) {
+        return Ok(());
+    }
+    let why =
+        format!("PriorityClass {name} is already marked as default. Only one default can exist");
+    Err(request.forbidden(value, why))
+}
+
+/// The class of Pods that name none; of several the least.
+fn default_class(request: &Request<'_>) -> Result<Option<Value>, Status> {
+    let classes = classes(request)?.into_iter();
+    let marked = classes.filter(|class| tree::is_true(class, &["globalDefault"]));
+    Ok(marked.min_by_key(|class| tree::int_at(class, &["value"]).unwrap_or(0)))
+}
+
 fn default(request: &Request<'_>) -> Result<Priority, Status> {
-    let classes = classes(request)?;
-    let chosen = classes
-        .iter()
-        .filter(|class| tree::is_true(class, &["globalDefault"]))
-        .min_by_key(|class| tree::int_at(class, &["value"]).unwrap_or(0));
-    Ok(match chosen {
-        Some(class) => of_class(class),
+    Ok(match default_class(request)? {
+        Some(class) => of_class(&class),
         None => Priority {
             class: String::new(),
             value: 0,
@@ -103,7 +126,7 @@ fn of_class(class: &Value) -> Priority {
 }
 
 fn classes(request: &Request<'_>) -> Result<Vec<Value>, Status> {
-    let definition = podo_registry::find("scheduling.k8s.io", "v1", "priorityclasses")
+    let definition = podo_registry::find(GROUP, "v1", PLURAL)
         .ok_or_else(|| Status::internal("priority classes are not served"))?;
     Ok(all_of(request.api, definition, "")?.iter().map(|entry| entry.value.view()).collect())
 }

@@ -13,6 +13,9 @@ use super::{Operation, Request};
 use crate::authz::{Attributes, GROUP, MASTERS, RoleRef, Rule, go_list};
 use crate::storage;
 
+/// How many single things (one verb of one resource or URL) a role may allow that have to be compared one by one.
+const PARTS_MAX: usize = 100_000;
+
 pub(super) fn validate(
     request: &Request<'_>,
     value: &Value,
@@ -118,6 +121,13 @@ fn check_held(request: &Request<'_>, value: &Value, rules: Vec<Rule>) -> Result<
     let (api, user) = (request.api, request.user);
     let held = api.authorizer.rules_for(&api.store, user, &request.target.namespace);
     let held = held.map_err(|error| storage::read_failed(&error))?;
+    if Rule::parts_to_ask(&held.rules, &rules) > PARTS_MAX {
+        let why = format!(
+            "its rules allow more than {PARTS_MAX} single things, which is more than is compared with what user {} may do: write fewer of them, or \"*\"",
+            quoted(&user.name)
+        );
+        return Err(request.forbidden(value, why));
+    }
     let missing = Rule::missing(&held.rules, &rules);
     if missing.is_empty() {
         return Ok(());

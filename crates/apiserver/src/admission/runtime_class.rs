@@ -17,6 +17,17 @@ pub(super) fn admit(request: &Request<'_>, value: &Value) -> Result<(), Status> 
     Err(request.forbidden(value, format!("pod rejected: RuntimeClass {shown} not found")))
 }
 
+/// What a Pod costs beyond its containers is for a class to say; there is none here that does.
+pub(super) fn validate(request: &Request<'_>, value: &Value) -> Result<(), Status> {
+    let has_overhead =
+        tree::at(value, &["spec", "overhead"]).as_object().is_some_and(|list| !list.is_empty());
+    if !request.is_main("pods") || request.operation != Operation::Create || !has_overhead {
+        return Ok(());
+    }
+    let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+    Err(request.forbidden(value, why))
+}
+
 fn exists(request: &Request<'_>, name: &str) -> Result<bool, Status> {
     let Some(definition) = podo_registry::find("node.k8s.io", "v1", "runtimeclasses") else {
         return Ok(false);

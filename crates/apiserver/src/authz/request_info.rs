@@ -7,6 +7,7 @@ use podo_api::names;
 use podo_api::selector::field::Selector;
 
 use super::attributes::Attributes;
+use crate::options::is_set;
 use crate::user::User;
 
 /// What follows a namespace's name and is not a resource in it.
@@ -105,8 +106,7 @@ impl RequestInfo {
 
     fn read_options<'q>(&mut self, option: &dyn Fn(&str) -> Option<&'q str>) {
         if self.name.is_empty() && self.verb == "get" {
-            let is_watch =
-                option("watch").is_some_and(|value| !matches!(value, "0" | "false" | "False" | ""));
+            let is_watch = option("watch").is_some_and(is_set);
             (if is_watch { "watch" } else { "list" }).clone_into(&mut self.verb);
         }
         if self.name.is_empty() && self.verb == "delete" {

@@ -222,8 +222,8 @@ impl Exchange<'_> {
         let mut rendering =
             negotiate::negotiate(header_text(&self.parts.headers, "accept"), wanted)?;
         let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("");
-        rendering.is_pretty = match self.options.get("pretty") {
-            Some(_) => self.options.flag("pretty"),
+        rendering.is_pretty = match self.options.get("pretty").filter(|text| !text.is_empty()) {
+            Some(text) => matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True"),
             None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known)),
         };
         Ok(rendering)
@@ -240,7 +240,7 @@ impl Exchange<'_> {
         verbs::authorize(api, &call)?;
         let _place = self.server.in_flight.enter(&self.user, call.verb).await?;
         call.body = self.body(body).await?;
-        verbs::carry_out(api, call).await
+        self.server.heavy.carry_out(call.body.wire_len(), verbs::carry_out(api, call)).await
     }
 
     fn call(&self) -> Call {

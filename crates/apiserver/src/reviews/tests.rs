@@ -152,3 +152,50 @@ async fn a_user_learns_who_it_is_and_what_it_may_do() {
     let refused = world.create(&u, rules, json!({"spec": {}})).await.expect_err("refused");
     assert_eq!((refused.code, refused.message.as_str()), (400, "no namespace on request"));
 }
+
+#[tokio::test]
+async fn a_local_review_is_about_the_namespace_of_the_url() {
+    let world = started().await;
+    let ask = |metadata: Value, namespace: &str| {
+        let asked = json!({"namespace": namespace, "verb": "get", "resource": "pods"});
+        let review =
+            json!({"metadata": metadata, "spec": {"user": "u", "resourceAttributes": asked}});
+        let target = target(AUTHORIZATION, "localsubjectaccessreviews", "default", "");
+        let world = &world;
+        async move { world.create(&admin(), target, review).await }
+    };
+    ask(json!({}), "default").await.expect("answered");
+    let other = ask(json!({"namespace": "other"}), "other").await.expect_err("refused");
+    let why =
+        "the namespace of the provided object does not match the namespace sent on the request";
+    assert_eq!((other.code, other.message.as_str()), (400, why));
+    let beyond = ask(json!({}), "other").await.expect_err("refused");
+    assert!(beyond.message.contains("must match metadata.namespace"), "{beyond}");
+}
+
+#[tokio::test]
+async fn requirements_of_a_review_are_checked() {
+    let world = started().await;
+    let asked = json!({"verb": "get", "resource": "pods", "labelSelector": {"requirements": [{"key": "a b", "operator": "In"}]}});
+    let review = json!({"spec": {"user": "u", "resourceAttributes": asked}});
+    let target = target(AUTHORIZATION, "subjectaccessreviews", "", "");
+    let refused = world.create(&admin(), target, review).await.expect_err("refused");
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.contains("requirements[0].values: Required value"), "{refused}");
+    assert!(refused.message.contains("requirements[0].key: Invalid value: \"a b\""), "{refused}");
+}
+
+#[tokio::test]
+async fn a_token_is_for_the_life_of_the_account_that_is_meant() {
+    let world = started().await;
+    let ask = |uid: &str| {
+        let target = target("", "serviceaccounts/token", "default", "a");
+        let request = json!({"metadata": {"uid": uid}, "spec": {}});
+        let world = &world;
+        async move { world.create(&admin(), target, request).await }
+    };
+    ask("ua").await.expect("made");
+    let refused = ask("x").await.expect_err("refused");
+    let why = "Operation cannot be fulfilled on TokenRequest.authentication.k8s.io \"a\": the UID in the token request (x) does not match the UID of the service account (ua)";
+    assert_eq!((refused.code, refused.message.as_str()), (409, why));
+}

@@ -33,6 +33,7 @@ pub(crate) async fn create(api: &Api, call: &Call) -> Result<Outcome, Status> {
     tree::set_default(spec_of(&mut request), "expirationSeconds", DEFAULT_SECONDS);
     check_names(call, &request)?;
     let account = read(api, call, "serviceaccounts", &call.target.name)?;
+    check_uid(call, &account, &request)?;
     track(api, call, &write.manager, &mut request);
     let now = api.clock.now();
     complete(api, call, &account, &mut request);
@@ -83,6 +84,19 @@ fn check_names(call: &Call, request: &Value) -> Result<(), Status> {
         }
     }
     Ok(())
+}
+
+/// The body may say which life of the account it means.
+fn check_uid(call: &Call, account: &Object, request: &Value) -> Result<(), Status> {
+    let given = meta::uid(request);
+    if given.is_empty() || given == &*account.uid {
+        return Ok(());
+    }
+    let why = format!(
+        "the UID in the token request ({given}) does not match the UID of the service account ({})",
+        account.uid
+    );
+    Err(Status::conflict(KIND, &call.target.name, &why))
 }
 
 /// What a request need not say.

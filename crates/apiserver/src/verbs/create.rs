@@ -37,10 +37,11 @@ pub(super) async fn create_object(
 ) -> Result<Outcome, Status> {
     let definition = call.target.definition;
     produce::check_namespace(call, &mut value)?;
-    produce::dedup_owners(call, &mut value);
+    produce::dedup_owners(call, &mut value, "");
     let version = meta::str(&value, "resourceVersion").to_owned();
     wipe_system_fields(&mut value);
     tracking::create(api, call, write, &mut value);
+    admission::await_service_account(api, &call.target, &value).await?;
     let mut request = admission::Request::new(api, call, Operation::Create, write.is_dry_run);
     admission::mutate(&mut request, &mut value, None)?;
     meta::set(&mut value, "uid", podo_base::uid());
@@ -55,7 +56,7 @@ pub(super) async fn create_object(
         }
         finish(call, &mut value)?;
         admission::validate(&request, &value, None)?;
-        if !version.is_empty() && version != "0" {
+        if !write.is_dry_run && version.parse::<u64>().is_ok_and(|version| version != 0) {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(Status::failure(Reason::Unknown, message));
         }

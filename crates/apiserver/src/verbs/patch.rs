@@ -28,8 +28,10 @@ pub(super) async fn patch(api: &Api, call: &Call) -> Result<Outcome, Status> {
     let write = call.options.write("PatchOptions")?;
     let (patch, findings) = read(call, write.field_validation)?;
     let produced = |old: &Value| {
-        let result = apply(call, &patch, old, &findings, write.field_validation)?;
+        let mut result = apply(call, &patch, old, &findings, write.field_validation)?;
         check_identity(call, &result)?;
+        // Upstream looks for them after admission, and says so.
+        produce::dedup_owners(call, &mut result, " after mutating admission happens");
         Ok(result)
     };
     produce::rewrite(api, call, &write, &produced).await

@@ -5,6 +5,7 @@
 //!   that one.
 //! - An attempt that changes nothing writes nothing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use podo_api::field::{Errors, Path};
@@ -327,7 +328,7 @@ pub(crate) async fn amend(
 }
 
 /// 409: the object is another one of the same name.
-fn wrong_uid(target: &Target, given: &str, present: &str) -> Status {
+pub(super) fn wrong_uid(target: &Target, given: &str, present: &str) -> Status {
     let key = storage::key(target.definition, &target.namespace, &target.name);
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
@@ -356,25 +357,24 @@ pub(crate) fn check_namespace(call: &Call, value: &mut Value) -> Result<(), Stat
     Ok(())
 }
 
-/// An owner is referred to once; repetitions are dropped with a warning.
-pub(super) fn dedup_owners(call: &Call, value: &mut Value) {
+/// An owner is referred to once; repetitions are dropped with a warning. `moment` is when they were found, where that is told.
+pub(super) fn dedup_owners(call: &Call, value: &mut Value, moment: &str) {
     let Some(owners) = meta::of_mut(value).get_mut("ownerReferences").and_then(Value::as_array_mut)
     else {
         return;
     };
-    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut seen: HashSet<Value> = HashSet::with_capacity(owners.len());
     let mut repeated: Vec<String> = Vec::new();
-    for owner in owners.drain(..) {
-        if kept.contains(&owner) {
-            repeated.push(tree::str_at(&owner, &["uid"]).to_owned());
-        } else {
-            kept.push(owner);
+    owners.retain(|owner| {
+        let is_new = seen.insert(owner.clone());
+        if !is_new {
+            repeated.push(tree::str_at(owner, &["uid"]).to_owned());
         }
-    }
-    *owners = kept;
+        is_new
+    });
     if !repeated.is_empty() {
         call.warnings.add(format!(
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject \
+            ".metadata.ownerReferences contains duplicate entries{moment}; API server dedups owner references in 1.20+, and may reject \
              such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
             repeated.join(",")
         ));

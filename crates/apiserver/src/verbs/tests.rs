@@ -113,6 +113,35 @@ async fn updates_that_create_the_same_object_all_succeed() {
 }
 
 #[tokio::test]
+async fn an_update_that_names_a_life_makes_no_new_object() {
+    let world = started();
+    for (group, plural) in [("", "configmaps"), (RBAC, "roles")] {
+        let object = json!({"metadata": {"name": "p", "uid": "gone"}});
+        let call =
+            World::call(&admin(), Verb::Update, target(group, plural, "default", "p"), object);
+        let refused = world.api.execute(call).await.expect_err("refused");
+        assert_eq!(refused.code, 409, "{refused}");
+        assert!(
+            refused.message.ends_with("UID in precondition: gone, UID in object meta: "),
+            "{refused}"
+        );
+    }
+    let role = json!({"metadata": {"name": "p", "resourceVersion": "7"}});
+    let call = World::call(&admin(), Verb::Update, target(RBAC, "roles", "default", "p"), role);
+    world.api.execute(call).await.expect("made");
+}
+
+#[tokio::test]
+async fn a_patch_refers_to_an_owner_once() {
+    let world = started();
+    world.put("", "configmaps", &map());
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "u"});
+    let owners = json!({"metadata": {"ownerReferences": [owner, owner]}});
+    let seen = patch(&world, "configmaps", owners).await.expect("patched");
+    assert_eq!(seen["metadata"]["ownerReferences"], json!([owner]));
+}
+
+#[tokio::test]
 async fn a_deletion_wins_over_writers_and_finishes_what_a_stopped_server_left() {
     let world = started();
     world.put("", "pods", &pod(json!({})));

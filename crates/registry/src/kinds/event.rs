@@ -29,8 +29,8 @@ pub(crate) static EVENT: Definition = Definition {
         of_object("involvedObject.fieldPath", |event| of(event, "involvedObject", "fieldPath")),
         of_object("reason", |event| text(event, "reason").to_owned()),
         of_object("reportingComponent", |event| text(event, "reportingComponent").to_owned()),
-        of_object("source", source),
         of_object("type", |event| text(event, "type").to_owned()),
+        of_object("source", source),
     ],
     validate: validate::legacy,
     allows_create_on_update: true,
@@ -86,5 +86,22 @@ fn source(event: &Value) -> String {
     match text(at(event, "source"), "component") {
         "" => text(event, "reportingComponent").to_owned(),
         component => component.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_groups_select_by_the_same_fields_in_the_same_order() {
+        let of_core = |label: &str| {
+            label
+                .replace("regarding.", "involvedObject.")
+                .replace("reportingController", "reportingComponent")
+        };
+        for (own, stored) in EVENTS_EVENT.selectable.iter().zip(EVENT.selectable) {
+            assert_eq!(of_core(own.label), stored.label);
+        }
     }
 }

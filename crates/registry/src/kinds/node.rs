@@ -2,6 +2,8 @@
 
 mod table;
 
+use std::collections::HashSet;
+
 use podo_api::field::{ErrorKind, Errors, FieldError, Path};
 use podo_api::{Value, names, tree};
 use serde_json::json;
@@ -88,7 +90,7 @@ fn validate_whole(node: &Value, old: Option<&Value>, errors: &mut Errors) {
 fn taints(node: &Value, errors: &mut Errors) {
     // Kubernetes says `metadata` where it means `spec`.
     let path = Path::new("metadata").child("taints");
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, taint) in list(at(node, "spec"), "taints").iter().enumerate() {
         let path = path.index(index);
         let (key, effect) = (text(taint, "key"), text(taint, "effect"));
@@ -102,7 +104,7 @@ fn taints(node: &Value, errors: &mut Errors) {
         } else if !TAINT_EFFECTS.contains(&effect) {
             not_supported(errors, &path.child("effect"), effect, TAINT_EFFECTS);
         }
-        if seen.contains(&(key, effect)) {
+        if !seen.insert((key, effect)) {
             errors.push(FieldError {
                 kind: ErrorKind::Duplicate,
                 field: path,
@@ -110,7 +112,6 @@ fn taints(node: &Value, errors: &mut Errors) {
                 detail: "taints must be unique by key and effect pair".to_owned(),
             });
         }
-        seen.push((key, effect));
     }
 }
 
@@ -138,8 +139,9 @@ fn pod_cidrs(node: &Value, old: Option<&Value>, errors: &mut Errors) {
         let why = "may specify no more than one CIDR for each IP family";
         errors.invalid_value(&path, shown, why);
     }
+    let mut seen = HashSet::new();
     for (index, cidr) in cidrs.iter().enumerate() {
-        if cidrs[..index].contains(cidr) {
+        if !seen.insert(cidr) {
             errors.duplicate(&path.index(index), cidr);
         }
     }
@@ -178,8 +180,9 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
 
 fn addresses(node: &Value, errors: &mut Errors) {
     let all = list(at(node, "status"), "addresses");
+    let mut seen = HashSet::new();
     for (index, address) in all.iter().enumerate() {
-        if all[..index].contains(address) {
+        if !seen.insert(address) {
             errors.push(FieldError {
                 kind: ErrorKind::Duplicate,
                 field: Path::new("status").child("addresses").index(index),

@@ -182,6 +182,73 @@ fn deep_nesting_and_alias_bombs_cost_nothing() {
     });
 }
 
+/// Bodies of many small parts: what a check of each against each other would take minutes for.
+fn bodies_of_many(count: usize) -> Vec<(&'static str, Value)> {
+    let many = |part: Value| Value::Array(vec![part; count]);
+    let each = |part: &dyn Fn(usize) -> Value| Value::Array((0..count).map(part).collect());
+    let container = |name: &str, parts: Value| json!([{"name": "c", "image": "i", name: parts}]);
+    let pod = |field: &str, parts: Value| {
+        let mut pod = json!({"metadata": {"name": "m"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        pod["spec"][field] = parts;
+        ("/api/v1/namespaces/default/pods?dryRun=All", pod)
+    };
+    let files = json!([{"name": "v", "configMap": {"name": "m", "items": many(json!({"key": "a", "path": "a"}))}}]);
+    let spread = |index: usize| json!({"maxSkew": 1, "topologyKey": format!("k{index}"), "whenUnsatisfiable": "DoNotSchedule"});
+    let port = |index: usize| json!({"name": format!("p{index}"), "port": index + 1});
+    let owner = |index: usize| json!({"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": format!("u{index}")});
+    vec![
+        pod("containers", container("ports", many(json!({"containerPort": 80})))),
+        pod("containers", container("env", many(json!({"name": "A", "value": "x"})))),
+        pod("initContainers", many(json!({"name": "c", "image": "i"}))),
+        pod("volumes", files),
+        pod("volumes", many(json!({"name": "v", "emptyDir": {}}))),
+        pod("topologySpreadConstraints", each(&spread)),
+        pod("imagePullSecrets", many(json!({"name": "s"}))),
+        (
+            "/api/v1/namespaces/default/services?dryRun=All",
+            json!({"metadata": {"name": "m"}, "spec": {"ports": each(&port)}}),
+        ),
+        (
+            "/api/v1/namespaces/default/configmaps?dryRun=All",
+            json!({"metadata": {"name": "m", "ownerReferences": each(&owner)}}),
+        ),
+    ]
+}
+
+#[test]
+fn bodies_of_many_parts_hold_nobody_up() {
+    attacked(|it| {
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let health = scope.spawn(|| {
+                let mut longest = Duration::ZERO;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let began = Instant::now();
+                    assert_eq!(Api::of(&it.kubeconfig()).get("/healthz").text(), "ok");
+                    longest = longest.max(began.elapsed());
+                }
+                longest
+            });
+            let sent: Vec<_> = bodies_of_many(10_000)
+                .into_iter()
+                .map(|(path, body)| {
+                    scope.spawn(move || {
+                        let began = Instant::now();
+                        let status = it.api.again().post(path, &body).status;
+                        assert!(matches!(status, 201 | 403 | 422), "{path}: {status}");
+                        began.elapsed()
+                    })
+                })
+                .collect();
+            let took: Vec<Duration> = sent.into_iter().map(|one| one.join().unwrap()).collect();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            let longest = health.join().unwrap();
+            assert!(longest < REFUSAL_MAX, "others waited {longest:?}");
+            assert!(took.iter().all(|took| *took < PATIENCE), "{took:?}");
+        });
+    });
+}
+
 #[test]
 fn half_open_connections_hold_nobody_up() {
     attacked(|it| {

@@ -1,5 +1,7 @@
 //! Validation of EndpointSlices (Kubernetes v1.36 `pkg/apis/discovery/validation`).
 
+use std::collections::HashSet;
+
 use podo_api::Value;
 use podo_api::field::{Errors, Path};
 use podo_api::names;
@@ -62,17 +64,16 @@ fn ports(ports: &[Value], path: &Path, errors: &mut Errors) {
         errors.too_many(path, ports.len(), PORTS_MAX);
         return;
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
         let path = path.index(index);
         let name = text(port, "name");
         if !name.is_empty() {
             errors.invalid_all(&path.child("name"), name, names::dns1123_label(name));
         }
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             errors.duplicate(&path.child("name"), name);
         }
-        seen.push(name);
         match get(port, "protocol").and_then(Value::as_str) {
             None => errors.required(&path.child("protocol"), ""),
             Some(protocol) => {
@@ -144,14 +145,13 @@ fn hint_names(
         errors.too_many(&path, items.len(), HINTS_MAX);
         return;
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, item) in items.iter().enumerate() {
         let path = path.index(index).child("name");
         let name = text(item, "name");
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             errors.duplicate(&path, name);
         }
-        seen.push(name);
         errors.invalid_all(&path, name, rule(name));
     }
 }

@@ -18,6 +18,11 @@ const NOTE_BYTES_MAX: usize = 1024;
 
 /// The rules of the core group: an event without a time of its own is one of old, of which little is asked.
 pub(super) fn legacy(event: &Value, errors: &mut Errors) {
+    common(event, "reportingComponent", errors);
+}
+
+/// The rules that both groups share; `controller` is what the group calls who reports.
+fn common(event: &Value, controller: &str, errors: &mut Errors) {
     let namespace = meta::namespace(event);
     let object = text(at(event, "involvedObject"), "namespace");
     let path = Path::new("involvedObject").child("namespace");
@@ -34,16 +39,16 @@ pub(super) fn legacy(event: &Value, errors: &mut Errors) {
         if object.is_empty() && !matches!(namespace, "default" | "kube-system") {
             errors.invalid(&path, object, "does not match event.namespace");
         }
-        texts(event, errors);
+        texts(event, controller, errors);
     }
     let problems = names::dns1123_subdomain(namespace);
     errors.invalid_all(&Path::new("namespace"), namespace, problems);
 }
 
 /// Who reports what, why and how.
-fn texts(event: &Value, errors: &mut Errors) {
+fn texts(event: &Value, shown: &str, errors: &mut Errors) {
     let controller = text(event, "reportingComponent");
-    let path = Path::new("reportingController");
+    let path = Path::new(shown);
     if controller.is_empty() {
         errors.required(&path, "");
     }
@@ -70,7 +75,7 @@ pub(super) fn strict(event: &Value, errors: &mut Errors) {
         return;
     }
     let event = &stored(event);
-    legacy(event, errors);
+    common(event, "reportingController", errors);
     series(event, errors);
     if get(event, "eventTime").is_none() {
         errors.required(&Path::new("eventTime"), "");
@@ -129,7 +134,7 @@ const FIXED: &[(&str, &str)] = &[
 /// The rules of `events.k8s.io` for a change: only the series goes on.
 pub(super) fn strict_update(new: &Value, old: &Value, errors: &mut Errors) {
     let (new, old) = (&stored(new), &stored(old));
-    legacy(new, errors);
+    common(new, "reportingController", errors);
     if at(new, "series") != at(old, "series") {
         series(new, errors);
     }

@@ -1,6 +1,6 @@
 //! What may change in a Pod through its main endpoint: images, deadline, tolerations, and while it is gated where it may run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use podo_api::Value;
 use podo_api::field::{Errors, Path};
@@ -90,7 +90,7 @@ fn added_tolerations(new: &[Value], old: &[Value], path: &Path, errors: &mut Err
         tree::set(&mut toleration, "tolerationSeconds", Value::Null);
         toleration
     };
-    let kept: Vec<Value> = new.iter().map(bare).collect();
+    let kept: HashSet<Value> = new.iter().map(bare).collect();
     if old.iter().all(|toleration| kept.contains(&bare(toleration))) {
         tolerations::tolerations(new, path, errors);
     } else {

@@ -23,6 +23,8 @@ mod volumes_legacy;
 mod volumes_projected;
 mod windows;
 
+use std::collections::HashSet;
+
 use podo_api::Value;
 use podo_api::field::{Errors, Path};
 use podo_api::{meta, names};
@@ -156,15 +158,14 @@ fn gates(spec: &Value, path: &Path, errors: &mut Errors) {
         let path = path.child("readinessGates").index(index).child("conditionType");
         check(errors, &path, name, names::qualified_name(name));
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, gate) in list(spec, "schedulingGates").iter().enumerate() {
         let name = text(gate, "name");
         let path = path.child("schedulingGates").index(index);
         check(errors, &path, name, names::qualified_name(name));
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             errors.duplicate(&path, name);
         }
-        seen.push(name);
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod overlaps;
 
+use std::collections::HashSet;
+
 use podo_api::Value;
 use podo_api::field::{Path, quoted};
 use podo_api::names;
@@ -61,6 +63,10 @@ const OLD_VOLUMES: &[(&str, &str, &str)] = &[
     ("cephfs", "cephfs", "deprecated in v1.28, non-functional in v1.31+"),
     ("rbd", "rbd", "deprecated in v1.28, non-functional in v1.31+"),
 ];
+
+/// How many pairs of ports, or of files of a volume, are compared; what more than some hundreds of them get each other's way by is
+/// left unsaid, since the work grows with the square.
+const PAIRS_MAX: usize = 100_000;
 
 const NULL_SELECTOR: &str = "a null labelSelector results in matching no pod";
 
@@ -202,9 +208,10 @@ impl Warnings {
     }
 
     fn repeated(&mut self, items: &[Value], path: &Path, field: &str, why: &str) {
+        let mut seen = HashSet::new();
         for (index, item) in items.iter().enumerate() {
             let value = text(item, field);
-            if items[..index].iter().any(|item| text(item, field) == value) {
+            if !seen.insert(value) {
                 self.add(&path.index(index).child(field), format!("{why} {}", quoted(value)));
             }
         }
@@ -265,10 +272,10 @@ impl Warnings {
 
     /// A variable that is set twice and does not build on its first value.
     fn variables(&mut self, container: &Value, path: &Path) {
-        let variables = list(container, "env");
-        for (index, variable) in variables.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for (index, variable) in list(container, "env").iter().enumerate() {
             let name = text(variable, "name");
-            if !variables[..index].iter().any(|earlier| text(earlier, "name") == name) {
+            if seen.insert(name) {
                 continue;
             }
             let (value, reference) = (text(variable, "value"), format!("$({name})"));
@@ -284,11 +291,16 @@ impl Warnings {
 
     fn ports(&mut self, spec: &Value, path: &Path) {
         let mut earlier: Vec<(Path, &Value)> = Vec::new();
+        let mut pairs = 0;
         for (container, path) in containers(spec, path) {
             for (index, port) in list(container, "ports").iter().enumerate() {
                 let path = path.child("ports").index(index);
                 if !text(port, "hostIP").is_empty() && host_port(port) == 0 {
                     self.add(&path, format!("hostIP set without hostPort: {}", shown_port(port)));
+                }
+                pairs += earlier.len();
+                if pairs > PAIRS_MAX {
+                    return;
                 }
                 for (other_path, other) in &earlier {
                     if let Some(what) = collision(port, other) {

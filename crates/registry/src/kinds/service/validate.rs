@@ -1,5 +1,7 @@
 //! Validation of Services (Kubernetes v1.36 `pkg/apis/core/validation`).
 
+use std::collections::HashSet;
+
 use podo_api::field::{Errors, Path, quoted};
 use podo_api::{Value, meta, names};
 
@@ -88,16 +90,15 @@ fn by_type(service: &Value, errors: &mut Errors) {
 
 fn ports(service: &Value, errors: &mut Errors) {
     let ports = list(spec(service), "ports");
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: HashSet<&str> = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
         let path = path("ports").index(index);
         let name = text(port, "name");
         if !name.is_empty() {
             errors.invalid_all(&path.child("name"), name, names::dns1123_label(name));
-            if seen.contains(&name) {
+            if !seen.insert(name) {
                 errors.duplicate(&path.child("name"), name);
             }
-            seen.push(name);
         } else if ports.len() > 1 {
             errors.required(&path.child("name"), "");
         }
@@ -249,20 +250,20 @@ fn port_numbers(service: &Value, errors: &mut Errors) {
             errors.forbidden(&path.index(index).child("nodePort"), why);
         }
     }
-    let of = |port: &Value| (text(port, "protocol").to_owned(), int(port, "port").unwrap_or(0));
-    let of_node = |port: &Value| (text(port, "protocol").to_owned(), node_port(port));
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate().filter(|(_, port)| node_port(port) != 0) {
-        if ports[..index].iter().any(|other| of_node(other) == of_node(port)) {
+        if !seen.insert((text(port, "protocol"), node_port(port))) {
             errors.duplicate_value(&path.index(index).child("nodePort"), node_port(port));
         }
     }
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
-        if ports[..index].iter().any(|other| of(other) == of(port)) {
-            let (protocol, number) = of(port);
+        let (protocol, number) = (text(port, "protocol"), int(port, "port").unwrap_or(0));
+        if !seen.insert((protocol, number)) {
             errors.push(podo_api::field::FieldError {
                 kind: podo_api::field::ErrorKind::Duplicate,
                 field: path.index(index),
-                value: Some(shown_port(&protocol, number)),
+                value: Some(shown_port(protocol, number)),
                 detail: String::new(),
             });
         }

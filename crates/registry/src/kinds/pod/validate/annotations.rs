@@ -1,5 +1,7 @@
 //! Annotations that mean something to Kubernetes, and their agreement with the fields that took their place.
 
+use std::collections::HashSet;
+
 use podo_api::Value;
 use podo_api::field::{Errors, Path, quoted};
 use podo_api::meta;
@@ -50,8 +52,9 @@ pub(crate) fn annotations(pod: &Value, errors: &mut Errors) {
 pub(crate) fn update(new: &Value, old: &Value, errors: &mut Errors) {
     let path = Path::new("metadata").child("annotations");
     let (new, old) = (at(new, "metadata"), at(old, "metadata"));
-    let (new, old) = (entries(new, "annotations"), entries(old, "annotations"));
-    for (key, _) in old.iter().filter(|entry| !new.contains(entry)) {
+    let now = |key: &str| at(at(new, "annotations"), key);
+    let before = |key: &str| at(at(old, "annotations"), key);
+    for (key, _) in entries(old, "annotations").iter().filter(|(key, old)| now(key) != *old) {
         if key.starts_with(APP_ARMOR) {
             errors.forbidden(&path.key(key), "may not remove or update AppArmor annotations");
         }
@@ -59,7 +62,7 @@ pub(crate) fn update(new: &Value, old: &Value, errors: &mut Errors) {
             errors.forbidden(&path.key(key), "may not remove or update mirror pod annotation");
         }
     }
-    for (key, _) in new.iter().filter(|(key, _)| !old.iter().any(|(known, _)| known == key)) {
+    for (key, _) in entries(new, "annotations").iter().filter(|(key, _)| before(key).is_null()) {
         if key.starts_with(APP_ARMOR) {
             errors.forbidden(&path.key(key), "may not add AppArmor annotations");
         }
@@ -97,11 +100,13 @@ fn seccomp(all: &[(&str, &Value)], path: &Path, errors: &mut Errors) {
 }
 
 fn app_armor(all: &[(&str, &Value)], spec: &Value, path: &Path, errors: &mut Errors) {
+    let names: HashSet<&str> =
+        containers(spec, &Path::root()).map(|(container, _)| text(container, "name")).collect();
     for (key, value) in all {
         let Some(name) = key.strip_prefix(APP_ARMOR) else { continue };
         let profile = value.as_str().unwrap_or("");
         let path = path.key(key);
-        if !containers(spec, &Path::root()).any(|(container, _)| text(container, "name") == name) {
+        if !names.contains(name) {
             errors.invalid(&path, name, "container not found");
         }
         let is_known = matches!(profile, "" | "runtime/default" | "unconfined");

@@ -13,6 +13,7 @@ use super::paths;
 pub(super) fn mounts(container: &Value, scope: &Scope<'_>, path: &Path, errors: &mut Errors) {
     let path = path.child("volumeMounts");
     let devices = places(container, "volumeDevices", "devicePath");
+    let device_paths: HashSet<&str> = devices.values().copied().collect();
     let mut seen = HashSet::new();
     for (index, mount) in list(container, "volumeMounts").iter().enumerate() {
         let at_index = path.index(index);
@@ -36,7 +37,7 @@ pub(super) fn mounts(container: &Value, scope: &Scope<'_>, path: &Path, errors: 
                 "must not already exist in volumeDevices",
             );
         }
-        if devices.values().any(|device| *device == place) {
+        if device_paths.contains(place) {
             const WHY: &str = "must not already exist as a path in volumeDevices";
             errors.invalid(&at_index.child("mountPath"), place, WHY);
         }
@@ -84,6 +85,7 @@ fn recursive_read_only(mount: &Value, path: &Path, errors: &mut Errors) {
 pub(super) fn devices(container: &Value, scope: &Scope<'_>, path: &Path, errors: &mut Errors) {
     let path = path.child("volumeDevices");
     let mounts = places(container, "volumeMounts", "mountPath");
+    let mount_paths: HashSet<&str> = mounts.values().copied().collect();
     let (mut names, mut device_paths) = (HashSet::new(), HashSet::new());
     for (index, device) in list(container, "volumeDevices").iter().enumerate() {
         let path = path.index(index);
@@ -116,7 +118,7 @@ pub(super) fn devices(container: &Value, scope: &Scope<'_>, path: &Path, errors:
         if mounts.contains_key(name) {
             errors.invalid(&name_path, name, "must not already exist in volumeMounts");
         }
-        if mounts.values().any(|mount| *mount == place) {
+        if mount_paths.contains(place) {
             errors.invalid(&place_path, place, "must not already exist as a path in volumeMounts");
         }
     }

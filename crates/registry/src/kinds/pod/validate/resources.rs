@@ -131,8 +131,8 @@ fn check_requirements(requirements: &Value, name_rule: NameRule, path: &Path, er
         let path = requests_path.key(name);
         name_rule(name, &path, errors);
         quantity(name, amount, &path, errors);
-        match limits.iter().find(|(limited, _)| *limited == name) {
-            Some((_, limit)) => within(name, &parse(amount), &parse(limit), &requests_path, errors),
+        match get(at(requirements, "limits"), name) {
+            Some(limit) => within(name, &parse(amount), &parse(limit), &requests_path, errors),
             None if is_overcommittable(name) => {}
             None => {
                 errors.required(&limits_path, "Limit must be set for non overcommitable resources");
@@ -202,7 +202,7 @@ fn pod_level_name(name: &str, path: &Path, errors: &mut Errors) {
     }
 }
 
-/// The claims that a container uses are claims of its Pod, each used once.
+/// The claims that a container uses are claims of its Pod, whose names are in order, each used once.
 fn claim_names(requirements: &Value, claims: &[&str], path: &Path, errors: &mut Errors) {
     let mut used: HashSet<String> = HashSet::new();
     for (index, claim) in list(requirements, "claims").iter().enumerate() {
@@ -227,7 +227,7 @@ fn claim_names(requirements: &Value, claims: &[&str], path: &Path, errors: &mut 
                 errors.duplicate(&path, &key);
             }
         }
-        if !claims.contains(&name) {
+        if claims.binary_search(&name).is_err() && !errors.is_full() {
             unknown_claim(name, claims, &path, errors);
         }
     }

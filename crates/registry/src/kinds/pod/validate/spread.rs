@@ -1,6 +1,6 @@
 //! Topology spread constraints.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use podo_api::Value;
 use podo_api::field::{Errors, Path};
@@ -14,11 +14,12 @@ use super::optional_one_of;
 pub(super) fn constraints(spec: &Value, path: &Path, errors: &mut Errors) {
     let path = path.child("topologySpreadConstraints");
     let constraints = list(spec, "topologySpreadConstraints");
+    let last: HashMap<_, _> =
+        constraints.iter().enumerate().map(|(index, it)| (kind_of(it), index)).collect();
     for (index, constraint) in constraints.iter().enumerate() {
         let path = path.index(index);
         positive(errors, &path.child("maxSkew"), int(constraint, "maxSkew").unwrap_or(0));
-        let (key, action) =
-            (text(constraint, "topologyKey"), text(constraint, "whenUnsatisfiable"));
+        let (key, action) = kind_of(constraint);
         if key.is_empty() {
             errors.required(&path.child("topologyKey"), "can not be empty");
         }
@@ -28,10 +29,7 @@ pub(super) fn constraints(spec: &Value, path: &Path, errors: &mut Errors) {
             action,
             &["DoNotSchedule", "ScheduleAnyway"],
         );
-        let is_same = |other: &Value| {
-            text(other, "topologyKey") == key && text(other, "whenUnsatisfiable") == action
-        };
-        if constraints[index + 1..].iter().any(is_same) {
+        if last.get(&(key, action)).is_some_and(|&last| last > index) {
             let path = path.child("{topologyKey, whenUnsatisfiable}");
             errors.duplicate(&path, &format!("{{{key}, {action}}}"));
         }
@@ -42,6 +40,11 @@ pub(super) fn constraints(spec: &Value, path: &Path, errors: &mut Errors) {
         label_keys(constraint, &path, errors);
         selector(errors, constraint, "labelSelector", &path);
     }
+}
+
+/// What only one constraint may have: the key and what is done where it cannot be met.
+fn kind_of(constraint: &Value) -> (&str, &str) {
+    (text(constraint, "topologyKey"), text(constraint, "whenUnsatisfiable"))
 }
 
 fn min_domains(constraint: &Value, action: &str, path: &Path, errors: &mut Errors) {
@@ -70,8 +73,9 @@ pub(super) fn label_keys(owner: &Value, path: &Path, errors: &mut Errors) {
         }
     }
     repeated_keys(owner, path, errors);
+    let mismatched: HashSet<&str> = texts(owner, "mismatchLabelKeys").collect();
     for (index, key) in texts(owner, "matchLabelKeys").enumerate() {
-        if texts(owner, "mismatchLabelKeys").any(|other| other == key) {
+        if mismatched.contains(key) {
             let path = path.child("matchLabelKeys").index(index);
             errors.invalid(&path, key, "exists in both matchLabelKeys and mismatchLabelKeys");
         }
@@ -81,13 +85,13 @@ pub(super) fn label_keys(owner: &Value, path: &Path, errors: &mut Errors) {
 /// A key is found twice, since the selector has been extended by it already.
 fn repeated_keys(owner: &Value, path: &Path, errors: &mut Errors) {
     let Some(selector) = get(owner, "labelSelector") else { return };
-    let keys: Vec<&str> = texts(owner, "matchLabelKeys").collect();
+    let places: HashMap<&str, usize> =
+        texts(owner, "matchLabelKeys").enumerate().map(|(index, key)| (key, index)).collect();
     let mut seen: HashSet<&str> =
         entries(selector, "matchLabels").into_iter().map(|(key, _)| key).collect();
     for requirement in list(selector, "matchExpressions") {
         let key = at(requirement, "key").as_str().unwrap_or("");
-        let place = keys.iter().rposition(|known| *known == key);
-        if let Some(index) = place.filter(|_| seen.contains(key)) {
+        if let Some(&index) = places.get(key).filter(|_| seen.contains(key)) {
             errors.invalid(
                 &path.index(index),
                 key,

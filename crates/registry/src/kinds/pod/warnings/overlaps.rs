@@ -4,6 +4,7 @@ use podo_api::Value;
 use podo_api::field::quoted;
 
 use super::super::view::{at, get, has, list, text};
+use super::PAIRS_MAX;
 
 /// A file and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +103,12 @@ fn title(source: &str, name: &str) -> String {
 
 fn overlapping(volume: &Value, title: &str, files: Vec<File>, warnings: &mut Vec<String>) {
     let name = quoted(text(volume, "name"));
+    let mut pairs = 0;
     for (index, file) in files.iter().enumerate() {
+        pairs += index;
+        if pairs > PAIRS_MAX {
+            return;
+        }
         for earlier in files[..index].iter().filter(|earlier| file.overlaps(earlier)) {
             warnings.push(format!(
                 "volume {name} ({title}): overlapping paths: {} with {}",
