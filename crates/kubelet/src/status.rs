@@ -84,12 +84,15 @@ pub(crate) fn time(at: Timestamp) -> Time {
 /// The status of a Pod.
 pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
     let StatusInput { pod, old, .. } = input;
-    let container_statuses = containers::statuses(input, containers::Group::Main);
-    let init_container_statuses = containers::statuses(input, containers::Group::Init);
+    let mut container_statuses = containers::statuses(input, containers::Group::Main);
+    let mut init_container_statuses = containers::statuses(input, containers::Group::Init);
     let ephemeral = containers::statuses(input, containers::Group::Ephemeral);
     let all: Vec<k8s::ContainerStatus> =
         init_container_statuses.iter().chain(&container_statuses).cloned().collect();
     let phase = final_phase(input, &all);
+    if input.is_over && matches!(phase, "Succeeded" | "Failed") {
+        containers::end_all(pod, &mut init_container_statuses, &mut container_statuses);
+    }
     let (host_ips, pod_ips) = addresses(input);
     let mut status = k8s::PodStatus {
         phase: Some(phase.to_owned()),

@@ -2,6 +2,7 @@
 
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 
+use super::containers::has_begun;
 use super::{StatusInput, time};
 use crate::pod::{PodView, Role};
 
@@ -167,13 +168,6 @@ fn initialized(pod: &PodView, phase: &str, statuses: &[k8s::ContainerStatus]) ->
 fn has_main_begun(pod: &PodView, statuses: &[k8s::ContainerStatus]) -> bool {
     pod.spec.containers.iter().any(|container| {
         let status = statuses.iter().find(|status| status.name == container.name);
-        status.is_some_and(|status| {
-            let has_run = |state: &Option<k8s::ContainerState>| {
-                state
-                    .as_ref()
-                    .is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-            };
-            has_run(&status.state) || has_run(&status.last_state)
-        })
+        status.is_some_and(has_begun)
     })
 }

@@ -6,7 +6,7 @@ use podo_base::Timestamp;
 use super::{StatusInput, Waiting, time};
 use crate::container::termination;
 use crate::observed::{ObservedContainer, RunState};
-use crate::pod::Role;
+use crate::pod::{PodView, Role, init_role};
 
 /// Which list of statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +78,22 @@ fn status(
     };
     if newest.is_some() {
         let before = records.find(|record| record.state == RunState::Exited);
-        let kept = old.and_then(|old| old.last_state.clone());
+        // Of one that waited to be started again, the server knows the newest end as the last one.
+        let is_newest = |state: &k8s::ContainerState| {
+            let end = state.terminated.as_ref();
+            end.is_some_and(|end| end.container_id == status.container_id)
+        };
+        let kept = old.and_then(|old| old.last_state.clone()).filter(|last| !is_newest(last));
         status.last_state = before.map(|record| ended(input, record)).or(kept);
     }
     let is_final = newest.is_some_and(|record| {
         record.state == RunState::Exited && !input.pod.restarts(role, container, record.exit_code)
     });
-    if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final && !input.is_over) {
+    // What is deleted is not started again (Kubernetes v1.36 `ShouldContainerBeRestarted`), and an end that was told stays.
+    let has_ended = |state: &k8s::ContainerState| state.terminated.is_some();
+    let is_told = newest.is_none() && input.is_over && status.state.as_ref().is_some_and(has_ended);
+    let is_final = is_final || is_told || input.pod.is_deleting();
+    if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final) {
         wait(&mut status, waiting);
     }
     set_readiness(input, role, &mut status);
@@ -184,6 +193,51 @@ fn lost(id: &str, message: &str) -> k8s::ContainerState {
         }),
         ..k8s::ContainerState::default()
     }
+}
+
+/// Gives an end to what has none when a Pod is over (Kubernetes v1.36 `TerminatePod`): to all main containers once the init
+/// containers were through, and to the init containers up to the last one that ever ran, but at least to the first.
+pub(super) fn end_all(
+    pod: &PodView,
+    init: &mut [k8s::ContainerStatus],
+    main: &mut [k8s::ContainerStatus],
+) {
+    let end = |status: &mut k8s::ContainerStatus| {
+        if status.state.as_ref().is_none_or(|state| state.terminated.is_none()) {
+            status.state = Some(lost("", UNKNOWN));
+        }
+    };
+    if is_initialized(pod, init, main) {
+        main.iter_mut().for_each(end);
+    }
+    let count = init.iter().rposition(has_begun).map_or(1, |last| last + 1);
+    init.iter_mut().take(count).for_each(end);
+}
+
+/// Whether the init containers were through (Kubernetes v1.36 `hasPodInitialized`).
+fn is_initialized(
+    pod: &PodView,
+    init: &[k8s::ContainerStatus],
+    main: &[k8s::ContainerStatus],
+) -> bool {
+    if main.iter().any(has_begun) {
+        return true;
+    }
+    let Some((container, status)) = pod.init_containers().last().zip(init.last()) else {
+        return true;
+    };
+    if init_role(container) == Role::Sidecar {
+        // When the Pod is over it runs no more.
+        return has_begun(status);
+    }
+    let mut ends = status.state.iter().chain(&status.last_state);
+    ends.any(|state| state.terminated.as_ref().is_some_and(|end| end.exit_code == 0))
+}
+
+/// Whether a container has ever run.
+pub(super) fn has_begun(status: &k8s::ContainerStatus) -> bool {
+    let mut states = status.state.iter().chain(&status.last_state);
+    states.any(|state| state.running.is_some() || state.terminated.is_some())
 }
 
 fn default_waiting(input: StatusInput<'_>) -> k8s::ContainerState {
