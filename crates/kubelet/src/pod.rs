@@ -295,15 +295,24 @@ pub(crate) fn limit(container: &k8s::Container, name: &str) -> Option<Quantity> 
 /// overhead; what `spec.resources` says comes first.
 pub(crate) fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
     let pod_level = spec.resources.as_ref().and_then(|all| amount(all.requests.as_ref(), name));
-    let wanted =
-        pod_level.unwrap_or_else(|| sum_containers(spec, |container| request(container, name)));
+    let wanted = pod_level.unwrap_or_else(|| containers_request(spec, name));
     let overhead = amount(spec.overhead.as_ref(), name).unwrap_or(Quantity::ZERO);
     wanted.add(&overhead)
 }
 
+/// What a Pod's containers ask for in all.
+pub(crate) fn containers_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
+    sum_containers(spec, |container| request(container, name))
+}
+
+/// The limit that a Pod's own resources set.
+pub(crate) fn pod_level_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
+    amount(spec.resources.as_ref()?.limits.as_ref(), name)
+}
+
 /// A Pod's limit in all; `None` if a container has none.
 pub(crate) fn pod_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
-    let pod_level = spec.resources.as_ref().and_then(|all| amount(all.limits.as_ref(), name));
+    let pod_level = pod_level_limit(spec, name);
     if pod_level.is_some() {
         return pod_level;
     }

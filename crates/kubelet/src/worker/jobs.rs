@@ -306,7 +306,7 @@ async fn configure(
         image_ref: &images.own.reference,
         environment: &environment,
         mounts: &mounts,
-        node_memory_bytes: ctx.memory_bytes,
+        node: &ctx.facts,
         security: SecurityInput {
             image_user: &images.own.user,
             target_id: &start.target_id,
