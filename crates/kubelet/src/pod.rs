@@ -190,8 +190,8 @@ impl PodView {
             Role::Ephemeral => return false,
             Role::Init | Role::Main => {}
         }
-        if let Some(restarts) = rule_decides(container, exit_code) {
-            return restarts;
+        if let Some("Restart" | "RestartAllContainers") = ruled_action(container, exit_code) {
+            return true;
         }
         let policy = match container.restart_policy.as_deref() {
             Some(own) => RestartPolicy::parse(Some(own)),
@@ -220,24 +220,24 @@ impl PodView {
     }
 }
 
-fn rule_decides(container: &k8s::Container, exit_code: i32) -> Option<bool> {
-    let rules = container.restart_policy_rules.iter().flatten();
-    for rule in rules {
-        let Some(codes) = &rule.exit_codes else { continue };
+/// What the first rule says that an end matches.
+fn ruled_action(container: &k8s::Container, exit_code: i32) -> Option<&str> {
+    let matches = |rule: &&k8s::ContainerRestartRule| {
+        let Some(codes) = &rule.exit_codes else { return false };
         let is_listed = codes.values.iter().flatten().any(|code| *code == exit_code);
-        let matches = match codes.operator.as_str() {
+        match codes.operator.as_str() {
             "In" => is_listed,
             "NotIn" => !is_listed,
             _ => false,
-        };
-        if matches {
-            return match rule.action.as_str() {
-                "Restart" | "RestartAllContainers" => Some(true),
-                _ => None,
-            };
         }
-    }
-    None
+    };
+    let mut rules = container.restart_policy_rules.iter().flatten();
+    rules.find(matches).map(|rule| rule.action.as_str())
+}
+
+/// Whether a container that ended so wants all containers of its Pod to be started anew.
+pub(crate) fn asks_for_all(container: &k8s::Container, exit_code: i32) -> bool {
+    ruled_action(container, exit_code) == Some("RestartAllContainers")
 }
 
 /// The role of an init container.

@@ -21,6 +21,7 @@ use podo_base::Timestamp;
 
 use crate::observed::ObservedPod;
 use crate::pod::PodView;
+use crate::restart_all;
 
 /// Why a container does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,12 @@ pub(crate) struct StatusInput<'a> {
 /// The time as the API has it: whole seconds.
 pub(crate) fn time(at: Timestamp) -> Time {
     Time(jiff::Timestamp::from_second(at.as_seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+}
+
+/// Whether all containers are being started anew.
+fn restarts_all(input: StatusInput<'_>) -> bool {
+    let is_ending = input.is_over || input.verdict.is_some() || input.pod.is_deleting();
+    !is_ending && restart_all::is_due(input.pod, input.observed, input.old)
 }
 
 /// The status of a Pod.

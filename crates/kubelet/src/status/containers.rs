@@ -3,10 +3,11 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
-use super::{StatusInput, Waiting, time};
+use super::{StatusInput, Waiting, restarts_all, time};
 use crate::container::termination;
 use crate::observed::{ObservedContainer, RunState};
 use crate::pod::{PodView, Role, init_role};
+use crate::restart_all;
 
 /// Which list of statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +161,15 @@ fn without_record(
     };
     let Some(old) = old else { return status };
     let old_state = old.state.clone().unwrap_or_default();
+    let removed = restart_all::REASON;
+    let is_removed =
+        old_state.waiting.as_ref().is_none_or(|why| why.reason.as_deref() == Some(removed));
+    if is_removed && role != Role::Ephemeral && restarts_all(input) {
+        status.restart_count = old.restart_count + i32::from(old_state.waiting.is_none());
+        status.last_state = Some(unseen_end(removed, restart_all::MESSAGE, ""));
+        status.state = Some(waiting_state(removed, restart_all::MESSAGE));
+        return status;
+    }
     let is_final = matches!(input.old.phase.as_deref(), Some("Succeeded" | "Failed"));
     if old_state.terminated.is_some() && (role == Role::Init || is_final || input.is_over) {
         return old.clone();
@@ -183,9 +193,14 @@ fn without_record(
 
 /// A container whose end nobody saw.
 fn lost(id: &str, message: &str) -> k8s::ContainerState {
+    unseen_end("ContainerStatusUnknown", message, id)
+}
+
+/// An end that nobody saw, by its reason.
+fn unseen_end(reason: &str, message: &str, id: &str) -> k8s::ContainerState {
     k8s::ContainerState {
         terminated: Some(k8s::ContainerStateTerminated {
-            reason: Some("ContainerStatusUnknown".to_owned()),
+            reason: Some(reason.to_owned()),
             message: Some(message.to_owned()),
             exit_code: 137,
             container_id: Some(id.to_owned()).filter(|id| !id.is_empty()),

@@ -431,3 +431,48 @@ fn a_patch_says_only_what_has_changed_and_for_whom() {
     assert_eq!(patch["status"].get("hostIP"), None);
     assert_eq!(writer::patch("u", &new, &new), Ok(None));
 }
+
+#[test]
+fn containers_that_are_removed_to_be_made_anew_are_shown_so_and_counted_once() {
+    let mut trigger = container("a");
+    trigger["restartPolicyRules"] = json!([{"action": "RestartAllContainers",
+        "exitCodes": {"operator": "In", "values": [42]}}]);
+    let mut case = case(json!({"restartPolicy": "Never", "containers": [trigger, container("b")]}));
+    let told = |case: &mut Case, lines: &[&str]| {
+        let status = case.status(lines);
+        case.old = serde_json::to_value(&status).expect("JSON");
+        let condition = case.conditions(lines).pop().expect("one");
+        let phase = status.phase.clone().expect("one");
+        (phase, condition, mains(&status))
+    };
+    let none = "AllContainersRestarting False".to_owned();
+    let lines = ["sandbox 0 ready", "a running", "b running"];
+    assert_eq!(told(&mut case, &lines).1, none);
+    let lines = ["sandbox 0 ready", "a exited 42 at 9", "b running"];
+    let (phase, condition, _) = told(&mut case, &lines);
+    assert_eq!(
+        (phase.as_str(), condition.as_str()),
+        (
+            "Running",
+            "AllContainersRestarting True RestartAllContainersStarted container exited with restart policy rule"
+        )
+    );
+    let lines = ["sandbox 0 ready", "a exited 42 at 9"];
+    let line = |name: &str, reason: &str| {
+        format!(
+            "{name} {reason} last RestartingAllContainers(137) ready false started false restarts 1"
+        )
+    };
+    let removed = "RestartingAllContainers";
+    assert_eq!(told(&mut case, &lines).2[1], line("b", removed));
+    let all = |reason: &str| vec![line("a", reason), line("b", reason)];
+    let lines = ["sandbox 0 ready"];
+    assert_eq!(told(&mut case, &lines), ("Pending".to_owned(), none.clone(), all(removed)));
+    let creating = all("ContainerCreating");
+    assert_eq!(told(&mut case, &lines), ("Pending".to_owned(), none, creating));
+    let lines = ["sandbox 0 ready", "a#1 running", "b#1 running"];
+    assert_eq!(
+        told(&mut case, &lines).2[0],
+        "a running last RestartingAllContainers(137) ready true started true restarts 1"
+    );
+}
