@@ -66,7 +66,6 @@ pub(crate) struct Context {
     /// This node.
     pub(crate) node: Arc<Cache>,
     pub(crate) facts: Arc<NodeFacts>,
-    pub(crate) memory_bytes: i64,
     /// The labels that the node registered with.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) repairs: Repairs,

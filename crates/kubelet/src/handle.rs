@@ -10,7 +10,6 @@ use crate::blocking;
 use crate::context::{Context, Repairs};
 use crate::logs::{LogError, LogRequest, LogStream, Source};
 use crate::observed::{ObservedContainer, RunState};
-use crate::pod::Role;
 use crate::pods::Shown;
 
 /// A container that something can be done with.
@@ -175,59 +174,60 @@ impl KubeletHandle {
     }
 }
 
-/// Which container's log is meant, by the container's status (Kubernetes v1.36 `validateContainerLogStatus`).
+/// Which container's log is meant, by the container's status.
 fn wanted_record<'a>(
     shown: &'a Shown,
     request: &LogRequest,
 ) -> Result<&'a ObservedContainer, LogError> {
     let (container, pod) = (request.container.clone(), request.pod.clone());
-    let Some((role, _)) = shown.pod.container(&container) else {
+    if shown.pod.container(&container).is_none() {
         return Err(LogError::NoContainer { container, pod });
+    }
+    let status = &shown.status;
+    let lists = [
+        &status.container_statuses,
+        &status.init_container_statuses,
+        &status.ephemeral_container_statuses,
+    ];
+    let mut statuses = lists.into_iter().flatten().flatten();
+    let Some(status) = statuses.find(|status| status.name == container) else {
+        return Err(LogError::NotAvailable { container, pod });
     };
-    let list = match role {
-        Role::Init | Role::Sidecar => &shown.status.init_container_statuses,
-        Role::Main => &shown.status.container_statuses,
-        Role::Ephemeral => &shown.status.ephemeral_container_statuses,
-    };
-    let mut records = shown.observed.containers.iter().filter(|record| record.name == container);
-    let (newest, before) = (records.next(), records.next());
+    let full_id = wanted_id(status, request)?;
+    let id = full_id.split_once("://").map_or(full_id, |(_, id)| id);
+    let record = shown.observed.containers.iter().find(|record| record.id == id);
+    record.ok_or_else(|| LogError::Gone { id: full_id.to_owned() })
+}
+
+/// The id of the container whose log is meant (Kubernetes v1.36 `validateContainerLogStatus`).
+fn wanted_id<'a>(
+    status: &'a k8s::ContainerStatus,
+    request: &LogRequest,
+) -> Result<&'a str, LogError> {
+    let (container, pod) = (request.container.clone(), request.pod.clone());
+    let end_of = |state: &'a Option<k8s::ContainerState>| state.as_ref()?.terminated.as_ref();
+    let id_of = |end: Option<&'a k8s::ContainerStateTerminated>| end?.container_id.as_deref();
+    let (end, last_end) = (end_of(&status.state), end_of(&status.last_state));
     if request.previous {
-        // The one before what runs now; of one that waits for its next start, the one that ended last.
-        let is_waiting = newest.is_some_and(|record| record.state == RunState::Exited)
-            && waiting_reason(list.as_deref(), &container).is_some();
-        let previous = if is_waiting { newest } else { before };
-        return previous.ok_or(LogError::NoPrevious { container, pod });
+        return id_of(last_end).ok_or(LogError::NoPrevious { container, pod });
     }
-    if let Some(record) = newest.filter(|record| record.state != RunState::Created) {
-        return Ok(record);
+    if status.state.as_ref().is_some_and(|state| state.running.is_some()) {
+        let id = status.container_id.as_deref();
+        return id.ok_or(LogError::NoLogsYet { container, pod });
     }
-    Err(match waiting_reason(list.as_deref(), &container).as_deref() {
-        Some("ErrImagePull") => {
-            LogError::Waiting { container, pod, why: "image can't be pulled".to_owned() }
-        }
-        Some("ImagePullBackOff") => {
-            let why = "trying and failing to pull image".to_owned();
-            LogError::Waiting { container, pod, why }
-        }
-        Some(reason) => LogError::Waiting { container, pod, why: reason.to_owned() },
-        None if has_ended(list.as_deref(), &container) => LogError::Terminated { container, pod },
-        None => LogError::NoLogsYet { container, pod },
-    })
-}
-
-fn state<'a>(
-    list: Option<&'a [k8s::ContainerStatus]>,
-    name: &str,
-) -> Option<&'a k8s::ContainerState> {
-    list?.iter().find(|status| status.name == name)?.state.as_ref()
-}
-
-fn waiting_reason(list: Option<&[k8s::ContainerStatus]>, name: &str) -> Option<String> {
-    state(list, name)?.waiting.as_ref()?.reason.clone()
-}
-
-fn has_ended(list: Option<&[k8s::ContainerStatus]>, name: &str) -> bool {
-    state(list, name).is_some_and(|state| state.terminated.is_some())
+    if end.is_some() || last_end.is_some() {
+        let id = id_of(end).or_else(|| id_of(last_end));
+        return id.ok_or(LogError::Terminated { container, pod });
+    }
+    let Some(waiting) = status.state.as_ref().and_then(|state| state.waiting.as_ref()) else {
+        return Err(LogError::NoLogsYet { container, pod });
+    };
+    let why = match waiting.reason.as_deref().unwrap_or_default() {
+        "ErrImagePull" => "image can't be pulled",
+        "ImagePullBackOff" => "trying and failing to pull image",
+        reason => reason,
+    };
+    Err(LogError::Waiting { container, pod, why: why.to_owned() })
 }
 
 /// Resolves when a container does not run any more, or nobody watches it.
@@ -242,4 +242,75 @@ fn running(
         };
         let _gone_is_an_end_too = shown.wait_for(has_ended).await;
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::words::observed;
+    use crate::pod::PodView;
+    use serde_json::{Value, json};
+
+    /// Whose log is meant, or why there is none.
+    fn wanted(status: Value, previous: bool) -> String {
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}});
+        let shown = Shown {
+            pod: Arc::new(PodView::new(serde_json::from_value(pod).expect("a Pod"))),
+            status: serde_json::from_value(status).expect("a status"),
+            observed: observed(&["sandbox 0 ready", "c exited 1 at 5", "c#1 running"]),
+        };
+        let request = LogRequest {
+            pod: "p".to_owned(),
+            container: "c".to_owned(),
+            previous,
+            ..LogRequest::default()
+        };
+        match wanted_record(&shown, &request) {
+            Ok(record) => record.id.clone(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_status_says_whose_log_is_meant() {
+        let of = |state: Value, last: Value| {
+            json!({"containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false,
+                "restartCount": 0, "containerID": "podo://c-1", "state": state, "lastState": last}]})
+        };
+        let end = |id: &str| json!({"terminated": {"exitCode": 1, "containerID": id}});
+        let unseen = || json!({"terminated": {"exitCode": 137}});
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+        let running = || json!({"running": {}});
+        let none = || json!({});
+        let no_previous = "previous terminated container \"c\" in pod \"p\" not found";
+        let is_over = "container \"c\" in pod \"p\" is terminated";
+        let waits = "container \"c\" in pod \"p\" is waiting to start";
+        for (status, previous, expected) in [
+            (none(), false, "container \"c\" in pod \"p\" is not available".to_owned()),
+            (of(running(), end("podo://c-0")), false, "c-1".to_owned()),
+            (of(running(), end("podo://c-0")), true, "c-0".to_owned()),
+            (of(running(), none()), true, no_previous.to_owned()),
+            (of(running(), unseen()), true, no_previous.to_owned()),
+            (of(end("podo://c-0"), none()), false, "c-0".to_owned()),
+            (of(unseen(), end("podo://c-0")), false, "c-0".to_owned()),
+            (of(unseen(), none()), false, is_over.to_owned()),
+            (of(waiting("CrashLoopBackOff"), end("podo://c-0")), false, "c-0".to_owned()),
+            (of(waiting("CrashLoopBackOff"), unseen()), false, is_over.to_owned()),
+            (of(waiting("ErrImagePull"), none()), false, format!("{waits}: image can't be pulled")),
+            (
+                of(waiting("ImagePullBackOff"), none()),
+                false,
+                format!("{waits}: trying and failing to pull image"),
+            ),
+            (of(waiting("PodInitializing"), none()), false, format!("{waits}: PodInitializing")),
+            (of(none(), none()), false, format!("{waits} - no logs yet")),
+            (
+                of(end("podo://gone"), none()),
+                false,
+                "unable to retrieve container logs for podo://gone".to_owned(),
+            ),
+        ] {
+            assert_eq!(wanted(status.clone(), previous), expected, "{status} {previous}");
+        }
+    }
 }

@@ -108,6 +108,7 @@ impl Kubelet {
             name: config.node_name.clone(),
             ips: config.node_ips.iter().map(ToString::to_string).collect(),
             allocatable: machine.allocatable.clone(),
+            memory_bytes: machine.memory_bytes,
         };
         let tokens = Tokens::new(client.clone(), Arc::clone(&clock));
         let host_resolver = std::fs::read_to_string(&config.resolv_conf).unwrap_or_default();
@@ -136,7 +137,6 @@ impl Kubelet {
             services: Cache::new(),
             node: Cache::new(),
             facts: Arc::new(facts),
-            memory_bytes: machine.memory_bytes,
             labels: node::labels(&config),
             repairs: Repairs::default(),
             host_resolver: Resolver::parse(&host_resolver),

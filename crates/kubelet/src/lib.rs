@@ -23,6 +23,7 @@ mod node;
 mod observed;
 mod pod;
 mod pods;
+mod restart_all;
 mod runtime;
 mod serve;
 mod sources;

@@ -100,6 +100,20 @@ pub enum LogError {
         /// The Pod.
         pod: String,
     },
+    /// The Pod tells nothing of the container, as one that the node refused.
+    #[error("container {container:?} in pod {pod:?} is not available")]
+    NotAvailable {
+        /// The container.
+        container: String,
+        /// The Pod.
+        pod: String,
+    },
+    /// The runtime has forgotten the container.
+    #[error("unable to retrieve container logs for {id}")]
+    Gone {
+        /// The container's id.
+        id: String,
+    },
     /// There was none before.
     #[error("previous terminated container {container:?} in pod {pod:?} not found")]
     NoPrevious {

@@ -149,6 +149,18 @@ impl ObservedPod {
             .find(|container| container.name == name && container.sandbox_id == sandbox_id)
     }
 
+    /// How a container ended, whatever sandbox it was in; `None` if it did not. What the runtime has forgotten the server may know.
+    pub(crate) fn exit_of(&self, name: &str, told: &k8s::PodStatus) -> Option<i32> {
+        match self.latest(name) {
+            Some(record) => (record.state == RunState::Exited).then_some(record.exit_code),
+            None => {
+                let statuses = told.container_statuses.iter().chain(&told.init_container_statuses);
+                let status = statuses.flatten().find(|status| status.name == name)?;
+                Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+            }
+        }
+    }
+
     /// The containers that may have processes.
     pub(crate) fn alive(&self) -> impl Iterator<Item = &ObservedContainer> {
         self.containers

@@ -190,8 +190,8 @@ impl PodView {
             Role::Ephemeral => return false,
             Role::Init | Role::Main => {}
         }
-        if let Some(restarts) = rule_decides(container, exit_code) {
-            return restarts;
+        if let Some("Restart" | "RestartAllContainers") = ruled_action(container, exit_code) {
+            return true;
         }
         let policy = match container.restart_policy.as_deref() {
             Some(own) => RestartPolicy::parse(Some(own)),
@@ -220,24 +220,24 @@ impl PodView {
     }
 }
 
-fn rule_decides(container: &k8s::Container, exit_code: i32) -> Option<bool> {
-    let rules = container.restart_policy_rules.iter().flatten();
-    for rule in rules {
-        let Some(codes) = &rule.exit_codes else { continue };
+/// What the first rule says that an end matches.
+fn ruled_action(container: &k8s::Container, exit_code: i32) -> Option<&str> {
+    let matches = |rule: &&k8s::ContainerRestartRule| {
+        let Some(codes) = &rule.exit_codes else { return false };
         let is_listed = codes.values.iter().flatten().any(|code| *code == exit_code);
-        let matches = match codes.operator.as_str() {
+        match codes.operator.as_str() {
             "In" => is_listed,
             "NotIn" => !is_listed,
             _ => false,
-        };
-        if matches {
-            return match rule.action.as_str() {
-                "Restart" | "RestartAllContainers" => Some(true),
-                _ => None,
-            };
         }
-    }
-    None
+    };
+    let mut rules = container.restart_policy_rules.iter().flatten();
+    rules.find(matches).map(|rule| rule.action.as_str())
+}
+
+/// Whether a container that ended so wants all containers of its Pod to be started anew.
+pub(crate) fn asks_for_all(container: &k8s::Container, exit_code: i32) -> bool {
+    ruled_action(container, exit_code) == Some("RestartAllContainers")
 }
 
 /// The role of an init container.
@@ -295,15 +295,24 @@ pub(crate) fn limit(container: &k8s::Container, name: &str) -> Option<Quantity> 
 /// overhead; what `spec.resources` says comes first.
 pub(crate) fn pod_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
     let pod_level = spec.resources.as_ref().and_then(|all| amount(all.requests.as_ref(), name));
-    let wanted =
-        pod_level.unwrap_or_else(|| sum_containers(spec, |container| request(container, name)));
+    let wanted = pod_level.unwrap_or_else(|| containers_request(spec, name));
     let overhead = amount(spec.overhead.as_ref(), name).unwrap_or(Quantity::ZERO);
     wanted.add(&overhead)
 }
 
+/// What a Pod's containers ask for in all.
+pub(crate) fn containers_request(spec: &k8s::PodSpec, name: &str) -> Quantity {
+    sum_containers(spec, |container| request(container, name))
+}
+
+/// The limit that a Pod's own resources set.
+pub(crate) fn pod_level_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
+    amount(spec.resources.as_ref()?.limits.as_ref(), name)
+}
+
 /// A Pod's limit in all; `None` if a container has none.
 pub(crate) fn pod_limit(spec: &k8s::PodSpec, name: &str) -> Option<Quantity> {
-    let pod_level = spec.resources.as_ref().and_then(|all| amount(all.limits.as_ref(), name));
+    let pod_level = pod_level_limit(spec, name);
     if pod_level.is_some() {
         return pod_level;
     }

@@ -195,9 +195,7 @@ impl Runtime {
             let log = Path::new(&record.log_path);
             words = termination::read_log(&self.log_dir, log).unwrap_or_default();
         }
-        if !words.is_empty() {
-            record.message = words;
-        }
+        termination::add(&mut record.message, &words);
     }
 
     /// All Pods that the runtime knows, by UID.

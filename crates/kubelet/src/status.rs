@@ -21,6 +21,7 @@ use podo_base::Timestamp;
 
 use crate::observed::ObservedPod;
 use crate::pod::PodView;
+use crate::restart_all;
 
 /// Why a container does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,15 +82,24 @@ pub(crate) fn time(at: Timestamp) -> Time {
     Time(jiff::Timestamp::from_second(at.as_seconds()).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
 }
 
+/// Whether all containers are being started anew.
+fn restarts_all(input: StatusInput<'_>) -> bool {
+    let is_ending = input.is_over || input.verdict.is_some() || input.pod.is_deleting();
+    !is_ending && restart_all::is_due(input.pod, input.observed, input.old)
+}
+
 /// The status of a Pod.
 pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
     let StatusInput { pod, old, .. } = input;
-    let container_statuses = containers::statuses(input, containers::Group::Main);
-    let init_container_statuses = containers::statuses(input, containers::Group::Init);
+    let mut container_statuses = containers::statuses(input, containers::Group::Main);
+    let mut init_container_statuses = containers::statuses(input, containers::Group::Init);
     let ephemeral = containers::statuses(input, containers::Group::Ephemeral);
     let all: Vec<k8s::ContainerStatus> =
         init_container_statuses.iter().chain(&container_statuses).cloned().collect();
     let phase = final_phase(input, &all);
+    if input.is_over && matches!(phase, "Succeeded" | "Failed") {
+        containers::end_all(pod, &mut init_container_statuses, &mut container_statuses);
+    }
     let (host_ips, pod_ips) = addresses(input);
     let mut status = k8s::PodStatus {
         phase: Some(phase.to_owned()),

@@ -48,10 +48,10 @@ pub(crate) enum VolumeError {
     #[error("secret {0:?} not found")]
     Secret(String),
     /// The config map lacks a key.
-    #[error("references non-existent config key: {0}")]
+    #[error("configmap references non-existent config key: {0}")]
     ConfigMapKey(String),
     /// The secret lacks a key.
-    #[error("references non-existent secret key: {0}")]
+    #[error("secret references non-existent secret key: {0}")]
     SecretKey(String),
     /// A path that leaves the volume.
     #[error("invalid path {0:?}: must be relative and must not contain '..'")]
@@ -72,7 +72,7 @@ pub(crate) enum VolumeError {
     #[error(transparent)]
     Downward(#[from] DownwardError),
     /// `gitRepo` runs git as root on files that a Pod's author chose (CVE-2024-10220, CVE-2025-1767).
-    #[error("git repo volume plugin has been disabled")]
+    #[error("git-repo volume plugin has been disabled")]
     GitRepo,
     /// A kind of volume that this node cannot make.
     #[error("no volume plugin matched: {0} volumes are not supported by this node")]
@@ -291,7 +291,7 @@ fn set_up_one(
         return host_path::set_up(source);
     }
     if let Some(source) = &volume.empty_dir {
-        return empty_dir::set_up(mounter, &path, source, pod);
+        return empty_dir::set_up(mounter, &path, source, pod, node);
     }
     if volume.image.is_some() {
         return Ok(()); // The runtime mounts it.

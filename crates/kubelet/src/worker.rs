@@ -478,6 +478,7 @@ impl Worker {
                 let grace = job.pod.grace_seconds();
                 Box::pin(jobs::replace(job, role, id, name, message, grace))
             }
+            Action::RemoveAll(removals) => Box::pin(jobs::remove_all(job, removals)),
             Action::Finish => Box::pin(std::future::pending()),
         });
     }

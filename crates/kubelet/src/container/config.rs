@@ -5,6 +5,7 @@ use std::path::Path;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_cri::v1;
 
+use super::downward::NodeFacts;
 use super::env::Environment;
 use super::expand::expand;
 use super::security::{SecurityError, SecurityInput};
@@ -22,8 +23,8 @@ pub(crate) struct ContainerInput<'a> {
     pub(crate) environment: &'a Environment,
     /// The mounts, in the order in which they are made.
     pub(crate) mounts: &'a [v1::Mount],
-    /// The node's memory.
-    pub(crate) node_memory_bytes: i64,
+    /// The node.
+    pub(crate) node: &'a NodeFacts,
     /// What the security context is made from.
     pub(crate) security: SecurityInput<'a>,
 }
@@ -67,7 +68,7 @@ pub(crate) fn config(
         stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         linux: Some(v1::LinuxContainerConfig {
-            resources: Some(resources::of_container(pod, role, container, input.node_memory_bytes)),
+            resources: Some(resources::of_container(pod, role, container, input.node)),
             security_context: Some(security::of_container(pod, role, container, input.security)?),
         }),
         stop_signal: stop_signal(container).into(),

@@ -31,17 +31,25 @@ impl Resolver {
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("nameserver") => resolver.servers.extend(words.next().map(ToOwned::to_owned)),
-                // The last line of each of these counts.
+                // The last line of these counts.
                 Some("search") => {
                     resolver.searches = words
+                        .filter(|domain| *domain != ".")
                         .map(|domain| domain.strip_suffix('.').unwrap_or(domain).to_owned())
                         .collect();
                 }
-                Some("options") => resolver.options = words.map(ToOwned::to_owned).collect(),
+                Some("options") => words.for_each(|option| resolver.set(option.to_owned())),
                 _ => {}
             }
         }
         resolver
+    }
+
+    /// Adds an option in the place of one of the same name.
+    fn set(&mut self, option: String) {
+        let name = |option: &str| option.split(':').next().map(ToOwned::to_owned);
+        self.options.retain(|known| name(known) != name(&option));
+        self.options.push(option);
     }
 
     /// In the runtime's terms.
@@ -81,8 +89,7 @@ pub(crate) fn resolver(pod: &PodView, cluster: ClusterDns<'_>) -> (Resolver, Vec
         resolver.searches.extend(own.searches.iter().flatten().cloned());
         for option in own.options.iter().flatten() {
             let Some(name) = &option.name else { continue };
-            resolver.options.retain(|known| known.split(':').next() != Some(name));
-            resolver.options.push(match &option.value {
+            resolver.set(match &option.value {
                 Some(value) if !value.is_empty() => format!("{name}:{value}"),
                 _ => name.clone(),
             });
@@ -159,6 +166,16 @@ mod tests {
             found.options.join(" "),
             told.len()
         )
+    }
+
+    #[test]
+    fn lines_of_options_are_joined_and_the_root_is_not_searched() {
+        let found = Resolver::parse(
+            "search old\nsearch . a.example.\noptions ndots:2 edns0\noptions rotate ndots:3\n",
+        );
+        assert_eq!(found.searches, ["a.example"]);
+        assert_eq!(found.options, ["edns0", "rotate", "ndots:3"]);
+        assert_eq!(Resolver::parse("search .\n").searches, [""; 0]);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(crate) struct NodeFacts {
     pub(crate) ips: Vec<String>,
     /// What Pods may use of it, which stands in for missing limits.
     pub(crate) allocatable: BTreeMap<String, Quantity>,
+    /// All its memory.
+    pub(crate) memory_bytes: i64,
 }
 
 /// The value of a field for an environment variable.
@@ -179,6 +181,7 @@ mod tests {
             name: "node-1".to_owned(),
             ips: vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()],
             allocatable: allocatable.into(),
+            ..NodeFacts::default()
         }
     }
 

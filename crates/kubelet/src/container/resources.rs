@@ -3,8 +3,10 @@
 //! Source of the formulas: Kubernetes v1.36 `pkg/kubelet/cm` and `pkg/kubelet/qos`.
 
 use podo_api::k8s_openapi::api::core::v1 as k8s;
+use podo_api::quantity::Quantity;
 use podo_cri::v1;
 
+use crate::container::downward::NodeFacts;
 use crate::pod::{self, PodView, QosClass, Role};
 
 /// The kernel's bounds of `cpu.shares`.
@@ -17,8 +19,10 @@ const QUOTA_MIN: i64 = 1_000;
 const SCORE_GUARANTEED: i64 = -997;
 /// Score of containers that go first.
 const SCORE_BEST_EFFORT: i64 = 1_000;
-/// Priority from which a Pod is critical for its node (`system-cluster-critical`).
+/// Priority from which a Pod is critical.
 const CRITICAL_PRIORITY: i32 = 2_000_000_000;
+/// The priority class of Pods without which their node does not work.
+const NODE_CRITICAL: &str = "system-node-critical";
 
 /// CPU shares for so many thousandths of a CPU.
 pub(crate) fn cpu_shares(milli_cpu: i64) -> i64 {
@@ -38,23 +42,30 @@ pub(crate) fn of_container(
     pod: &PodView,
     role: Role,
     container: &k8s::Container,
-    node_memory_bytes: i64,
+    node: &NodeFacts,
 ) -> v1::LinuxContainerResources {
-    let cpu_limit = pod::limit(container, "cpu").map_or(0, |limit| limit.milli_value());
-    let memory_limit = pod::limit(container, "memory").map_or(0, |limit| limit.value());
+    let cpu_limit = limit(pod, container, "cpu").map_or(0, |limit| limit.milli_value());
+    let memory_limit = limit(pod, container, "memory").map_or(0, |limit| limit.value());
+    let requests = container.resources.as_ref().and_then(|all| all.requests.as_ref());
+    let cpu_request = pod::amount(requests, "cpu").map_or(cpu_limit, |asked| asked.milli_value());
     v1::LinuxContainerResources {
         cpu_period: QUOTA_PERIOD,
         cpu_quota: cpu_quota(cpu_limit),
-        cpu_shares: cpu_shares(pod::request(container, "cpu").milli_value()),
+        cpu_shares: cpu_shares(cpu_request),
         memory_limit_in_bytes: memory_limit,
         // `NoSwap`: memory and swap together are no more than memory.
         memory_swap_limit_in_bytes: memory_limit,
         // On v2 a container runs out of memory as a whole (`singleProcessOOMKill` off).
         unified: [("memory.oom.group".to_owned(), "1".to_owned())].into(),
-        oom_score_adj: oom_score(pod, role, container, node_memory_bytes),
-        hugepage_limits: hugepages(container),
+        oom_score_adj: oom_score(pod, role, container, node.memory_bytes),
+        hugepage_limits: hugepages(container, node),
         ..v1::LinuxContainerResources::default()
     }
+}
+
+/// A container's limit; the Pod's own where it has none (KEP-2837).
+fn limit(pod: &PodView, container: &k8s::Container, name: &str) -> Option<Quantity> {
+    pod::limit(container, name).or_else(|| pod::pod_level_limit(&pod.spec, name))
 }
 
 /// The settings of a Pod's cgroup.
@@ -70,15 +81,16 @@ pub(crate) fn of_pod(pod: &PodView) -> v1::LinuxContainerResources {
     }
 }
 
-/// Limits of huge pages, `2Mi` as `2MB`.
-fn hugepages(container: &k8s::Container) -> Vec<v1::HugepageLimit> {
-    let limits = container.resources.iter().flat_map(|all| all.limits.iter().flatten());
-    limits
-        .filter_map(|(name, text)| {
-            let size = name.strip_prefix("hugepages-")?;
-            let page_size = format!("{}B", size.strip_suffix('i').unwrap_or(size));
-            let limit = u64::try_from(pod::quantity(text).value()).ok()?;
-            Some(v1::HugepageLimit { page_size, limit })
+/// Limits of huge pages of each size that the node has, `2Mi` as `2MB`: who asks for none gets none.
+fn hugepages(container: &k8s::Container, node: &NodeFacts) -> Vec<v1::HugepageLimit> {
+    let names =
+        node.allocatable.keys().filter_map(|name| Some((name, name.strip_prefix("hugepages-")?)));
+    names
+        .map(|(name, size)| v1::HugepageLimit {
+            page_size: format!("{}B", size.strip_suffix('i').unwrap_or(size)),
+            limit: pod::limit(container, name)
+                .and_then(|limit| u64::try_from(limit.value()).ok())
+                .unwrap_or(0),
         })
         .collect()
 }
@@ -90,7 +102,7 @@ pub(crate) fn oom_score(
     container: &k8s::Container,
     node_memory_bytes: i64,
 ) -> i64 {
-    if pod.spec.priority.is_some_and(|priority| priority >= CRITICAL_PRIORITY) {
+    if is_node_critical(pod) {
         return SCORE_GUARANTEED;
     }
     match pod.qos_class() {
@@ -98,18 +110,36 @@ pub(crate) fn oom_score(
         QosClass::BestEffort => return SCORE_BEST_EFFORT,
         QosClass::Burstable => {}
     }
-    let own = burstable_score(container, node_memory_bytes);
+    let spare = spare_request(pod);
+    let score = |of: &k8s::Container| {
+        burstable_score(pod::request(of, "memory").value() + spare, node_memory_bytes)
+    };
+    let own = score(container);
     if role != Role::Sidecar {
         return own;
     }
     // A sidecar goes no sooner than the containers that it serves (KEP-753).
-    let mains = pod.spec.containers.iter();
-    let least = mains.map(|main| burstable_score(main, node_memory_bytes)).min();
+    let least = pod.spec.containers.iter().map(score).min();
     own.min(least.unwrap_or(own))
 }
 
-fn burstable_score(container: &k8s::Container, node_memory_bytes: i64) -> i64 {
-    let request = pod::request(container, "memory").value();
+fn is_node_critical(pod: &PodView) -> bool {
+    pod.spec.priority.is_some_and(|priority| priority >= CRITICAL_PRIORITY)
+        && pod.spec.priority_class_name.as_deref() == Some(NODE_CRITICAL)
+}
+
+/// The memory that a Pod asks for beyond what its containers do, for each of them (KEP-2837).
+fn spare_request(pod: &PodView) -> i64 {
+    let of_pod = pod.spec.resources.as_ref();
+    let Some(asked) = of_pod.and_then(|all| pod::amount(all.requests.as_ref(), "memory")) else {
+        return 0;
+    };
+    let spare = asked.value() - pod::containers_request(&pod.spec, "memory").value();
+    let count = pod.spec.containers.len() + pod.init_containers().len();
+    spare.max(0) / i64::try_from(count.max(1)).unwrap_or(i64::MAX)
+}
+
+fn burstable_score(request: i64, node_memory_bytes: i64) -> i64 {
     let share = i128::from(request) * 1000 / i128::from(node_memory_bytes.max(1));
     let score = 1000 - i64::try_from(share).unwrap_or(1000);
     // Stays between what is guaranteed and what goes first.
@@ -155,17 +185,52 @@ mod tests {
         }
     }
 
+    fn first(pod: &PodView) -> v1::LinuxContainerResources {
+        let amount = |name: &str| (name.to_owned(), "0".parse().expect("a quantity"));
+        let allocatable = [amount("memory"), amount("hugepages-1Gi"), amount("hugepages-2Mi")];
+        let node = NodeFacts {
+            allocatable: allocatable.into(),
+            memory_bytes: 1 << 30,
+            ..NodeFacts::default()
+        };
+        of_container(pod, Role::Main, &pod.spec.containers[0], &node)
+    }
+
+    /// Shares, quota and the limit of memory in MiB.
+    fn amounts(spec: Value) -> (i64, i64, i64) {
+        let found = first(&view(spec));
+        (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes >> 20)
+    }
+
     #[test]
     fn a_limit_stands_in_for_a_missing_request() {
-        let pod = main_container(
-            json!({"limits": {"cpu": "500m", "memory": "64Mi", "hugepages-2Mi": "4Mi"}}),
-        );
-        let found = of_container(&pod, Role::Main, &pod.spec.containers[0], 1 << 30);
+        let resources = json!({"limits": {"cpu": "500m", "memory": "64Mi"}});
+        let spec = json!({"containers": [{"name": "c", "resources": resources}]});
+        assert_eq!(amounts(spec), (512, 50_000, 64));
+    }
+
+    #[test]
+    fn the_pods_own_limits_stand_in_for_missing_ones() {
+        let of_pod = json!({"limits": {"cpu": "1", "memory": "128Mi"}});
+        let spec = |resources: Value| json!({"resources": of_pod, "containers": [{"name": "c", "resources": resources}]});
+        assert_eq!(amounts(spec(json!({}))), (1024, 100_000, 128));
+        assert_eq!(amounts(spec(json!({"requests": {"cpu": "250m"}}))), (256, 100_000, 128));
         assert_eq!(
-            (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes),
-            (512, 50_000, 64 << 20)
+            amounts(spec(json!({"limits": {"cpu": "500m", "memory": "64Mi"}}))),
+            (512, 50_000, 64)
         );
-        assert_eq!(found.hugepage_limits[0].page_size, "2MB");
+    }
+
+    #[test]
+    fn huge_pages_that_nobody_asks_for_are_none() {
+        let limits = |resources: Value| -> Vec<(String, u64)> {
+            let found = first(&main_container(resources)).hugepage_limits.into_iter();
+            found.map(|one| (one.page_size, one.limit)).collect()
+        };
+        let sizes = |large: u64, small: u64| [("1GB".to_owned(), large), ("2MB".to_owned(), small)];
+        assert_eq!(limits(json!({})), sizes(0, 0));
+        assert_eq!(limits(json!({"limits": {"hugepages-2Mi": "4Mi"}})), sizes(0, 4 << 20));
+        assert_eq!(limits(json!({"limits": {"hugepages-64Ki": "64Ki"}})), sizes(0, 0));
     }
 
     #[test]
@@ -179,6 +244,26 @@ mod tests {
         assert_eq!(score(json!({"requests": {"cpu": "1"}})), 999);
         assert_eq!(score(json!({"requests": {"memory": "2Gi"}})), 3);
         assert_eq!(score(json!({"limits": {"cpu": "1", "memory": "1Gi"}})), -997);
+    }
+
+    #[test]
+    fn only_what_its_node_needs_is_spared_whatever_it_asks_for() {
+        for (class, expected) in
+            [("system-node-critical", -997), ("system-cluster-critical", 1000), ("mine", 1000)]
+        {
+            let pod = view(json!({"priority": 2_000_001_000, "priorityClassName": class,
+                "containers": [{"name": "c"}]}));
+            let found = oom_score(&pod, Role::Main, &pod.spec.containers[0], 1 << 30);
+            assert_eq!(found, expected, "{class}");
+        }
+    }
+
+    #[test]
+    fn what_a_pod_asks_for_beyond_its_containers_counts_for_each_of_them() {
+        let pod = view(json!({"resources": {"requests": {"memory": "768Mi"}}, "containers": [
+            {"name": "c", "resources": {"requests": {"memory": "256Mi"}}}, {"name": "d"}]}));
+        let score = |at: usize| oom_score(&pod, Role::Main, &pod.spec.containers[at], 1 << 30);
+        assert_eq!((score(0), score(1)), (500, 750));
     }
 
     #[test]

@@ -44,6 +44,14 @@ pub(crate) fn read_log(log_dir: &Path, path: &Path) -> std::io::Result<String> {
     Ok(text[start..].to_owned())
 }
 
+/// Puts a container's last words behind what its runtime says of the end.
+pub(crate) fn add(message: &mut String, words: &str) {
+    if !message.is_empty() && !words.is_empty() {
+        message.push_str(": ");
+    }
+    message.push_str(words);
+}
+
 /// Cuts a message to a container's share of what is told of a Pod.
 pub(crate) fn share(message: &mut String, container_count: usize) {
     let mut end = POD_BYTES_MAX / container_count.max(1);
@@ -75,6 +83,17 @@ mod tests {
         let folder = dir.path().join("folder");
         std::os::unix::fs::symlink("/etc", &folder).expect("a link");
         assert!(read_file(dir.path(), &folder.join("passwd")).is_err());
+    }
+
+    #[test]
+    fn last_words_follow_what_the_runtime_says() {
+        for (message, words, expected) in
+            [("", "", ""), ("m", "", "m"), ("", "w", "w"), ("m", "w", "m: w")]
+        {
+            let mut message = message.to_owned();
+            add(&mut message, words);
+            assert_eq!(message, expected);
+        }
     }
 
     #[test]

@@ -2,12 +2,20 @@
 
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 
-use super::{StatusInput, time};
+use super::containers::has_begun;
+use super::{StatusInput, restarts_all, time};
 use crate::pod::{PodView, Role};
+use crate::restart_all;
 
 /// The conditions that only the kubelet writes, in the order in which it lists them.
-const OWN: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+const OWN: [&str; 6] = [
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+    restart_all::CONDITION,
+];
 
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +57,9 @@ pub(super) fn all(
         containers_ready,
         Says::yes(),
     ];
-    for (type_, says) in OWN.into_iter().zip(says) {
+    // The last only of those that it may ever be true of.
+    let restarting = restart_all::is_possible(input.pod).then(|| restarting(input, phase));
+    for (type_, says) in OWN.into_iter().zip(says.into_iter().chain(restarting)) {
         let before = old.iter().find(|condition| condition.type_ == type_);
         conditions.push(condition(type_, says, before, input));
     }
@@ -71,7 +81,8 @@ fn condition(
         status: status.to_owned(),
         reason: text(says.reason.to_owned()),
         message: text(says.message),
-        observed_generation: input.pod.generation(),
+        // Upstream tells none with this one.
+        observed_generation: input.pod.generation().filter(|_| type_ != restart_all::CONDITION),
         last_probe_time: None,
         last_transition_time: Some(since.unwrap_or_else(|| time(input.now))),
     }
@@ -92,6 +103,23 @@ fn unfinished(unknown: &[&str], others: &[&str], word: &str) -> String {
         parts.push(format!("containers with {word} status: {}", names(others)));
     }
     parts.join(", ")
+}
+
+/// Whether all containers are being removed to be made anew.
+fn restarting(input: StatusInput<'_>, phase: &str) -> Says {
+    match phase {
+        "Succeeded" => return Says::no("PodCompleted", String::new()),
+        "Failed" => return Says::no("PodFailed", String::new()),
+        _ => {}
+    }
+    if !restarts_all(input) || restart_all::left(input.pod, input.observed).is_empty() {
+        return Says::no("", String::new());
+    }
+    Says {
+        is_true: true,
+        reason: "RestartAllContainersStarted",
+        message: "container exited with restart policy rule".to_owned(),
+    }
 }
 
 fn containers_ready(pod: &PodView, phase: &str, statuses: &[k8s::ContainerStatus]) -> Says {
@@ -167,13 +195,6 @@ fn initialized(pod: &PodView, phase: &str, statuses: &[k8s::ContainerStatus]) ->
 fn has_main_begun(pod: &PodView, statuses: &[k8s::ContainerStatus]) -> bool {
     pod.spec.containers.iter().any(|container| {
         let status = statuses.iter().find(|status| status.name == container.name);
-        status.is_some_and(|status| {
-            let has_run = |state: &Option<k8s::ContainerState>| {
-                state
-                    .as_ref()
-                    .is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-            };
-            has_run(&status.state) || has_run(&status.last_state)
-        })
+        status.is_some_and(has_begun)
     })
 }

@@ -3,10 +3,11 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
-use super::{StatusInput, Waiting, time};
+use super::{StatusInput, Waiting, restarts_all, time};
 use crate::container::termination;
 use crate::observed::{ObservedContainer, RunState};
-use crate::pod::Role;
+use crate::pod::{PodView, Role, init_role};
+use crate::restart_all;
 
 /// Which list of statuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +79,22 @@ fn status(
     };
     if newest.is_some() {
         let before = records.find(|record| record.state == RunState::Exited);
-        let kept = old.and_then(|old| old.last_state.clone());
+        // Of one that waited to be started again, the server knows the newest end as the last one.
+        let is_newest = |state: &k8s::ContainerState| {
+            let end = state.terminated.as_ref();
+            end.is_some_and(|end| end.container_id == status.container_id)
+        };
+        let kept = old.and_then(|old| old.last_state.clone()).filter(|last| !is_newest(last));
         status.last_state = before.map(|record| ended(input, record)).or(kept);
     }
     let is_final = newest.is_some_and(|record| {
         record.state == RunState::Exited && !input.pod.restarts(role, container, record.exit_code)
     });
-    if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final && !input.is_over) {
+    // What is deleted is not started again (Kubernetes v1.36 `ShouldContainerBeRestarted`), and an end that was told stays.
+    let has_ended = |state: &k8s::ContainerState| state.terminated.is_some();
+    let is_told = newest.is_none() && input.is_over && status.state.as_ref().is_some_and(has_ended);
+    let is_final = is_final || is_told || input.pod.is_deleting();
+    if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final) {
         wait(&mut status, waiting);
     }
     set_readiness(input, role, &mut status);
@@ -151,6 +161,15 @@ fn without_record(
     };
     let Some(old) = old else { return status };
     let old_state = old.state.clone().unwrap_or_default();
+    let removed = restart_all::REASON;
+    let is_removed =
+        old_state.waiting.as_ref().is_none_or(|why| why.reason.as_deref() == Some(removed));
+    if is_removed && role != Role::Ephemeral && restarts_all(input) {
+        status.restart_count = old.restart_count + i32::from(old_state.waiting.is_none());
+        status.last_state = Some(unseen_end(removed, restart_all::MESSAGE, ""));
+        status.state = Some(waiting_state(removed, restart_all::MESSAGE));
+        return status;
+    }
     let is_final = matches!(input.old.phase.as_deref(), Some("Succeeded" | "Failed"));
     if old_state.terminated.is_some() && (role == Role::Init || is_final || input.is_over) {
         return old.clone();
@@ -174,9 +193,14 @@ fn without_record(
 
 /// A container whose end nobody saw.
 fn lost(id: &str, message: &str) -> k8s::ContainerState {
+    unseen_end("ContainerStatusUnknown", message, id)
+}
+
+/// An end that nobody saw, by its reason.
+fn unseen_end(reason: &str, message: &str, id: &str) -> k8s::ContainerState {
     k8s::ContainerState {
         terminated: Some(k8s::ContainerStateTerminated {
-            reason: Some("ContainerStatusUnknown".to_owned()),
+            reason: Some(reason.to_owned()),
             message: Some(message.to_owned()),
             exit_code: 137,
             container_id: Some(id.to_owned()).filter(|id| !id.is_empty()),
@@ -184,6 +208,51 @@ fn lost(id: &str, message: &str) -> k8s::ContainerState {
         }),
         ..k8s::ContainerState::default()
     }
+}
+
+/// Gives an end to what has none when a Pod is over (Kubernetes v1.36 `TerminatePod`): to all main containers once the init
+/// containers were through, and to the init containers up to the last one that ever ran, but at least to the first.
+pub(super) fn end_all(
+    pod: &PodView,
+    init: &mut [k8s::ContainerStatus],
+    main: &mut [k8s::ContainerStatus],
+) {
+    let end = |status: &mut k8s::ContainerStatus| {
+        if status.state.as_ref().is_none_or(|state| state.terminated.is_none()) {
+            status.state = Some(lost("", UNKNOWN));
+        }
+    };
+    if is_initialized(pod, init, main) {
+        main.iter_mut().for_each(end);
+    }
+    let count = init.iter().rposition(has_begun).map_or(1, |last| last + 1);
+    init.iter_mut().take(count).for_each(end);
+}
+
+/// Whether the init containers were through (Kubernetes v1.36 `hasPodInitialized`).
+fn is_initialized(
+    pod: &PodView,
+    init: &[k8s::ContainerStatus],
+    main: &[k8s::ContainerStatus],
+) -> bool {
+    if main.iter().any(has_begun) {
+        return true;
+    }
+    let Some((container, status)) = pod.init_containers().last().zip(init.last()) else {
+        return true;
+    };
+    if init_role(container) == Role::Sidecar {
+        // When the Pod is over it runs no more.
+        return has_begun(status);
+    }
+    let mut ends = status.state.iter().chain(&status.last_state);
+    ends.any(|state| state.terminated.as_ref().is_some_and(|end| end.exit_code == 0))
+}
+
+/// Whether a container has ever run.
+pub(super) fn has_begun(status: &k8s::ContainerStatus) -> bool {
+    let mut states = status.state.iter().chain(&status.last_state);
+    states.any(|state| state.running.is_some() || state.terminated.is_some())
 }
 
 fn default_waiting(input: StatusInput<'_>) -> k8s::ContainerState {

@@ -3,6 +3,7 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 
 use crate::pod::{PodView, Role};
+use crate::restart_all;
 
 /// What a container's status says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,7 @@ fn stand(all: &[k8s::ContainerStatus], name: &str) -> Stand {
         Some(k8s::ContainerState { terminated: Some(ended), .. }) => {
             Stand::Ended { exit_code: ended.exit_code }
         }
+        Some(_) if restart_all::is_removed(status) => Stand::Pending,
         Some(state) if state.waiting.is_some() => match ended(&status.last_state) {
             Some(exit_code) => Stand::Ended { exit_code },
             None => Stand::Pending,

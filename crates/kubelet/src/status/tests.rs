@@ -264,6 +264,71 @@ fn a_container_that_waits_for_its_next_start_shows_its_end_as_its_last_state() {
 }
 
 #[test]
+fn what_never_began_ends_with_its_pod() {
+    const NEVER: &str = "a ContainerStatusUnknown(137) last - ready false started false restarts 0";
+    let mut case = case(one("Always"));
+    let waiting = |reason: &str| Waiting { reason: reason.to_owned(), message: String::new() };
+    case.old = json!({"phase": "Pending"});
+    case.waiting.insert("a".to_owned(), waiting("ImagePullBackOff"));
+    (case.is_over, case.holds_node) = (true, true);
+    assert_eq!(
+        mains(&case.status(&["sandbox 0 lost"])),
+        ["a ImagePullBackOff last - ready false started false restarts 0"],
+        "it is not over yet"
+    );
+    case.holds_node = false;
+    let status = case.status(&["sandbox 0 lost"]);
+    assert_eq!((status.phase.as_deref(), mains(&status)), (Some("Failed"), vec![NEVER.to_owned()]));
+    let ended = status.container_statuses.clone().expect("some")[0].state.clone().expect("one");
+    assert_eq!(
+        ended.terminated.expect("ended").message.as_deref(),
+        Some("The container could not be located when the pod was terminated")
+    );
+    case.old = serde_json::to_value(&status).expect("JSON");
+    assert_eq!(case.status(&["sandbox 0 lost"]), status, "it stays so");
+}
+
+#[test]
+fn an_end_is_given_up_to_the_last_container_that_ever_began() {
+    let mut case = case(json!({"containers": [container("a")],
+        "initContainers": [container("i"), container("j")]}));
+    case.is_over = true;
+    let never = |name: &str, reason: &str| {
+        format!("{name} {reason} last - ready false started false restarts 0")
+    };
+    let initializing = "PodInitializing";
+    let unseen = "ContainerStatusUnknown(137)";
+    let status = case.status(&[]);
+    assert_eq!(inits(&status), [never("i", unseen), never("j", initializing)]);
+    assert_eq!(mains(&status), [never("a", initializing)]);
+    let lines = ["sandbox 0 lost", "i exited 0 at 9", "j exited 0 at 9"];
+    assert_eq!(mains(&case.status(&lines)), [never("a", unseen)]);
+    let status = case.status(&["sandbox 0 lost", "i exited 0 at 9", "j exited 1 at 9"]);
+    assert_eq!(mains(&status), [never("a", initializing)]);
+    case.spec["initContainers"][1]["restartPolicy"] = json!("Always");
+    assert_eq!(mains(&case.status(&lines)), [never("a", unseen)], "the sidecar has run");
+}
+
+#[test]
+fn a_container_that_waited_is_not_shown_twice_when_its_pod_is_deleted() {
+    let mut case = case(one("Always"));
+    let waiting = Waiting { reason: "CrashLoopBackOff".to_owned(), message: "m".to_owned() };
+    case.waiting.insert("a".to_owned(), waiting);
+    let lines = ["sandbox 0 ready", "a exited 1 at 5"];
+    case.old = serde_json::to_value(case.status(&lines)).expect("JSON");
+    case.is_deleting = true;
+    let ended = ["a Error(1) last - ready false started false restarts 0"];
+    assert_eq!(mains(&case.status(&lines)), ended);
+    case.is_over = true;
+    assert_eq!(mains(&case.status(&lines)), ended);
+    let lines = ["sandbox 0 ready", "a exited 1 at 5", "a#1 exited 2 at 9"];
+    assert_eq!(
+        mains(&case.status(&lines)),
+        ["a Error(2) last Error(1) ready false started false restarts 1"]
+    );
+}
+
+#[test]
 fn probes_hold_back_readiness() {
     let mut case = case(one("Always"));
     let lines = ["sandbox 0 ready", "a running"];
@@ -365,4 +430,49 @@ fn a_patch_says_only_what_has_changed_and_for_whom() {
     assert_eq!(patch["status"]["phase"], "Running");
     assert_eq!(patch["status"].get("hostIP"), None);
     assert_eq!(writer::patch("u", &new, &new), Ok(None));
+}
+
+#[test]
+fn containers_that_are_removed_to_be_made_anew_are_shown_so_and_counted_once() {
+    let mut trigger = container("a");
+    trigger["restartPolicyRules"] = json!([{"action": "RestartAllContainers",
+        "exitCodes": {"operator": "In", "values": [42]}}]);
+    let mut case = case(json!({"restartPolicy": "Never", "containers": [trigger, container("b")]}));
+    let told = |case: &mut Case, lines: &[&str]| {
+        let status = case.status(lines);
+        case.old = serde_json::to_value(&status).expect("JSON");
+        let condition = case.conditions(lines).pop().expect("one");
+        let phase = status.phase.clone().expect("one");
+        (phase, condition, mains(&status))
+    };
+    let none = "AllContainersRestarting False".to_owned();
+    let lines = ["sandbox 0 ready", "a running", "b running"];
+    assert_eq!(told(&mut case, &lines).1, none);
+    let lines = ["sandbox 0 ready", "a exited 42 at 9", "b running"];
+    let (phase, condition, _) = told(&mut case, &lines);
+    assert_eq!(
+        (phase.as_str(), condition.as_str()),
+        (
+            "Running",
+            "AllContainersRestarting True RestartAllContainersStarted container exited with restart policy rule"
+        )
+    );
+    let lines = ["sandbox 0 ready", "a exited 42 at 9"];
+    let line = |name: &str, reason: &str| {
+        format!(
+            "{name} {reason} last RestartingAllContainers(137) ready false started false restarts 1"
+        )
+    };
+    let removed = "RestartingAllContainers";
+    assert_eq!(told(&mut case, &lines).2[1], line("b", removed));
+    let all = |reason: &str| vec![line("a", reason), line("b", reason)];
+    let lines = ["sandbox 0 ready"];
+    assert_eq!(told(&mut case, &lines), ("Pending".to_owned(), none.clone(), all(removed)));
+    let creating = all("ContainerCreating");
+    assert_eq!(told(&mut case, &lines), ("Pending".to_owned(), none, creating));
+    let lines = ["sandbox 0 ready", "a#1 running", "b#1 running"];
+    assert_eq!(
+        told(&mut case, &lines).2[0],
+        "a running last RestartingAllContainers(137) ready true started true restarts 1"
+    );
 }

@@ -6,6 +6,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 
 use super::mounter::{self, Mounter};
 use super::{VolumeError, fs_group, ownership};
+use crate::container::downward::NodeFacts;
 use crate::pod::{self, PodView};
 
 /// Makes the folder, open to everybody (and to the Pod's group for good). One that is there is the containers': it stays as they
@@ -15,6 +16,7 @@ pub(super) fn set_up(
     path: &Path,
     source: &k8s::EmptyDirVolumeSource,
     pod: &PodView,
+    node: &NodeFacts,
 ) -> Result<(), VolumeError> {
     let medium = source.medium.as_deref().unwrap_or_default();
     match medium {
@@ -26,7 +28,7 @@ pub(super) fn set_up(
             return Ok(());
         }
         std::fs::create_dir_all(path).map_err(VolumeError::io("make", path))?;
-        let size = size_bytes(source, pod);
+        let size = size_bytes(source, pod, node);
         mounter.tmpfs(path, size).map_err(VolumeError::io("mount a tmpfs on", path))?;
         return open(path, pod);
     }
@@ -48,10 +50,38 @@ fn open(path: &Path, pod: &PodView) -> Result<(), VolumeError> {
     opened.map_err(VolumeError::io("give to the group", path))
 }
 
-/// How large a file system in memory may get: the least of its limit and of what the Pod may use.
-fn size_bytes(source: &k8s::EmptyDirVolumeSource, pod: &PodView) -> Option<u64> {
-    let own = source.size_limit.as_ref().map(pod::quantity).filter(|limit| !limit.is_zero());
-    let of_pod = pod::pod_limit(&pod.spec, "memory").filter(|limit| !limit.is_zero());
-    let least = own.into_iter().chain(of_pod).map(|limit| limit.value()).min()?;
+/// How large a file system in memory may get: the least of its limit, of what the Pod may use and of what all Pods may use
+/// (Kubernetes v1.36 `calculateEmptyDirMemorySize`).
+fn size_bytes(source: &k8s::EmptyDirVolumeSource, pod: &PodView, node: &NodeFacts) -> Option<u64> {
+    let own = source.size_limit.as_ref().map(pod::quantity);
+    let of_pod = pod::pod_limit(&pod.spec, "memory");
+    let of_node = node.allocatable.get("memory").cloned();
+    let bounds = own.into_iter().chain(of_pod).chain(of_node);
+    let least = bounds.map(|bound| bound.value()).filter(|bound| *bound > 0).min()?;
     u64::try_from(least).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn memory_is_bounded_by_the_volume_the_pod_and_the_node() {
+        let size = |own: Value, limits: Value, node: &NodeFacts| {
+            let spec = json!({"containers": [{"name": "c", "resources": {"limits": limits}}]});
+            let pod = serde_json::from_value(json!({"metadata": {}, "spec": spec})).expect("a Pod");
+            let source = serde_json::from_value(own).expect("a source");
+            size_bytes(&source, &PodView::new(pod), node).map(|bytes| bytes >> 20)
+        };
+        let memory = ("memory".to_owned(), "1Gi".parse().expect("a quantity"));
+        let node = NodeFacts { allocatable: [memory].into(), ..NodeFacts::default() };
+        let limited = || json!({"sizeLimit": "64Mi"});
+        assert_eq!(size(json!({}), json!({}), &node), Some(1024));
+        assert_eq!(size(json!({}), json!({"memory": "128Mi"}), &node), Some(128));
+        assert_eq!(size(json!({}), json!({"memory": "2Gi"}), &node), Some(1024));
+        assert_eq!(size(limited(), json!({"memory": "128Mi"}), &node), Some(64));
+        assert_eq!(size(json!({"sizeLimit": "0"}), json!({}), &node), Some(1024));
+        assert_eq!(size(json!({}), json!({}), &NodeFacts::default()), None);
+    }
 }

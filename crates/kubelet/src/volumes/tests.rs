@@ -100,14 +100,19 @@ async fn what_is_missing_is_told_as_upstream_does() {
     let none = Fetched::default;
     let prefix = "MountVolume.SetUp failed for volume \"v\" :";
     let keyed = |key: &str| json!({"name": "v", "configMap": {"name": "m", "items": [{"key": key, "path": "x"}]}});
+    let secret_key =
+        json!({"name": "v", "secret": {"secretName": "s", "items": [{"key": "k", "path": "x"}]}});
+    let empty = serde_json::from_value(json!({})).expect("a secret");
+    let secret = Fetched { secrets: [("s".to_owned(), Ok(Some(empty)))].into(), ..none() };
     for (volume, fetched, text) in [
         (json!({"name": "v", "configMap": {"name": "m"}}), none(), "configmap \"m\" not found"),
         (json!({"name": "v", "secret": {"secretName": "s"}}), none(), "secret \"s\" not found"),
-        (keyed("k"), config_map(json!({})), "references non-existent config key: k"),
+        (keyed("k"), config_map(json!({})), "configmap references non-existent config key: k"),
+        (secret_key, secret, "secret references non-existent secret key: k"),
         (
             json!({"name": "v", "gitRepo": {"repository": "x"}}),
             none(),
-            "git repo volume plugin has been disabled",
+            "git-repo volume plugin has been disabled",
         ),
         (
             json!({"name": "v", "persistentVolumeClaim": {"claimName": "x"}}),

@@ -14,6 +14,7 @@ use podo_cri::{CriError, Reason, v1};
 
 use super::machine::{Outcome, StartFailure};
 use super::mounts::{self, MountInput};
+use super::plan::Removal;
 use crate::blocking;
 use crate::container::config::{ContainerInput, config};
 use crate::container::env::{EnvInput, Fetched, environment};
@@ -306,7 +307,7 @@ async fn configure(
         image_ref: &images.own.reference,
         environment: &environment,
         mounts: &mounts,
-        node_memory_bytes: ctx.memory_bytes,
+        node: &ctx.facts,
         security: SecurityInput {
             image_user: &images.own.user,
             target_id: &start.target_id,
@@ -426,6 +427,26 @@ pub(crate) async fn confirm(job: Job) -> Outcome {
 
 fn is_settled(status: &Status) -> bool {
     status.is_not_found() || status.is_conflict()
+}
+
+/// Ends containers at once, without their grace period, and removes them one after the other.
+pub(crate) async fn remove_all(job: Job, removals: Vec<Removal>) -> Outcome {
+    let stops = removals.iter().filter(|removal| removal.is_alive).map(|removal| {
+        let Removal { id, name, .. } = removal.clone();
+        let role = job.pod.container(&name).map_or(Role::Main, |(role, _)| role);
+        let message = format!("Stopping container {name}");
+        stop(job.clone(), role, id, name, message, 0)
+    });
+    let stopped = futures_util::future::join_all(stops).await;
+    let mut is_ok = stopped.iter().all(|one| matches!(one, Outcome::Stopped { is_ok: true, .. }));
+    for Removal { id, name, .. } in removals.iter().filter(|_| is_ok) {
+        if let Err(error) = job.ctx.runtime.remove_container(id).await {
+            tracing::warn!(pod = job.pod.full_name(), container = name, %error, "container not removed");
+            is_ok = false;
+            break;
+        }
+    }
+    Outcome::AllRemoved { is_ok }
 }
 
 /// Stops a container that is to be made anew, and forgets it if it never ran.

@@ -18,8 +18,10 @@ use podo_base::Timestamp;
 
 use super::memory::Memory;
 use super::plan::{self, Action, PlanInput};
+use crate::container::labels;
 use crate::observed::{ObservedContainer, ObservedPod};
 use crate::pod::{PodView, Role};
+use crate::restart_all;
 use crate::status::{Probes, Verdict, Waiting};
 
 /// The least that is left of the grace period for sidecars, which end last, in seconds (Kubernetes v1.36).
@@ -64,6 +66,8 @@ pub(crate) enum Outcome {
     Sandbox,
     /// Old sandboxes were stopped, all or some.
     SandboxesStopped { ids: Vec<String>, is_ok: bool },
+    /// All containers were removed, or not.
+    AllRemoved { is_ok: bool },
     /// A container was started, or not.
     Started { name: String, failure: Option<StartFailure> },
     /// A container was stopped, or not.
@@ -239,6 +243,12 @@ impl Machine {
                     self.memory.note_sandbox(now);
                 }
             }
+            Outcome::AllRemoved { is_ok } => {
+                self.is_acting = false;
+                if !is_ok {
+                    self.memory.note_sandbox(now);
+                }
+            }
             Outcome::Started { name, failure } => {
                 self.is_acting = false;
                 match failure {
@@ -377,13 +387,24 @@ impl Machine {
 
     /// Notes a restart, so that the next one waits longer.
     fn note_start(&mut self, action: &Action, view: View<'_>) {
-        let Action::Start { name, .. } = action else { return };
-        let Some((_, container)) = view.pod.container(name) else { return };
-        let ended =
-            view.observed.latest(name).filter(|record| record.finished_at > Timestamp::default());
-        if let Some(record) = ended {
-            let hash = crate::container::labels::hash(container);
-            self.memory.note_restart(name, &hash, record.finished_at, view.now);
+        let mut note = |container: &k8s::Container, record: &ObservedContainer| {
+            if record.finished_at > Timestamp::default() {
+                let hash = labels::hash(container);
+                self.memory.note_restart(&container.name, &hash, record.finished_at, view.now);
+            }
+        };
+        match action {
+            Action::Start { name, .. } => {
+                let container = view.pod.container(name).map(|(_, container)| container);
+                if let Some((container, record)) = container.zip(view.observed.latest(name)) {
+                    note(container, record);
+                }
+            }
+            Action::RemoveAll(_) => {
+                let triggers = restart_all::triggers(view.pod, view.observed);
+                triggers.for_each(|(container, record)| note(container, record));
+            }
+            _ => {}
         }
     }
 

@@ -12,7 +12,17 @@ use super::memory::{Memory, VolumeState};
 use crate::container::labels;
 use crate::observed::{ObservedContainer, ObservedPod, ObservedSandbox, RunState};
 use crate::pod::{PodView, Role};
+use crate::restart_all;
 use crate::status::{Probes, Waiting};
+
+/// A container to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Removal {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// It may have processes.
+    pub(crate) is_alive: bool,
+}
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +37,8 @@ pub(crate) enum Action {
     Start { role: Role, name: String, restart_count: u32 },
     /// Stop a container that is to be made anew.
     Replace { id: String, name: String },
+    /// End containers at once and remove them: all are to be made anew.
+    RemoveAll(Vec<Removal>),
     /// All is over: stop what is left.
     Finish,
 }
@@ -71,6 +83,9 @@ impl Plan {
 /// What to do next.
 pub(crate) fn plan(input: PlanInput<'_>) -> Plan {
     let PlanInput { observed, memory, now, .. } = input;
+    if let Some(plan) = plan_restart_of_all(input) {
+        return plan;
+    }
     if is_finished(input) {
         return Plan::act(Action::Finish);
     }
@@ -117,26 +132,37 @@ fn next_attempt(observed: &ObservedPod) -> u32 {
     observed.sandbox().map_or(0, |sandbox| sandbox.attempt + 1)
 }
 
-/// How a container ended for good, whatever sandbox it was in; `None` if it did not.
-fn exit_of(input: PlanInput<'_>, name: &str) -> Option<i32> {
-    match input.observed.latest(name) {
-        Some(record) if record.state == RunState::Exited => Some(record.exit_code),
-        Some(_) => None,
-        None => {
-            // The runtime has forgotten it, but the server has not.
-            let old = input.old;
-            let statuses =
-                old.container_statuses.iter().chain(&old.init_container_statuses).flatten();
-            let status = statuses.into_iter().find(|status| status.name == name)?;
-            Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
-        }
+/// What to do while all containers are to be started anew; `None` if they are not.
+fn plan_restart_of_all(input: PlanInput<'_>) -> Option<Plan> {
+    let PlanInput { pod, observed, memory, old, now, .. } = input;
+    if !restart_all::is_due(pod, observed, old) {
+        return None;
     }
+    let left = restart_all::left(pod, observed);
+    if left.is_empty() || !restart_all::is_told(old) {
+        return Some(Plan::default()); // Until the server knows.
+    }
+    let waits = restart_all::triggers(pod, observed).filter_map(|(container, record)| {
+        let hash = labels::hash(container);
+        Some(memory.restart_wait(&container.name, &hash, record.finished_at, now)?.1)
+    });
+    if let Some(until) = waits.chain(memory.sandbox_not_before(now)).max() {
+        return Some(Plan::wait(until));
+    }
+    let removal = |record: &ObservedContainer| Removal {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        is_alive: matches!(record.state, RunState::Running | RunState::Unknown),
+    };
+    Some(Plan::act(Action::RemoveAll(left.into_iter().map(removal).collect())))
 }
 
 /// Whether nothing of the Pod will be started again: its main containers have ended for good, or its start has failed for good.
 fn is_finished(input: PlanInput<'_>) -> bool {
     let is_final = |role: Role, container: &k8s::Container| {
-        exit_of(input, &container.name)
+        input
+            .observed
+            .exit_of(&container.name, input.old)
             .is_some_and(|code| !input.pod.restarts(role, container, code))
     };
     let mains = &input.pod.spec.containers;
@@ -145,7 +171,7 @@ fn is_finished(input: PlanInput<'_>) -> bool {
     let is_failed = input.pod.containers().any(|(role, container)| {
         role == Role::Init
             && is_final(role, container)
-            && exit_of(input, &container.name).is_some_and(|code| code != 0)
+            && input.observed.exit_of(&container.name, input.old).is_some_and(|code| code != 0)
     });
     is_done || is_failed
 }
@@ -170,7 +196,10 @@ fn need(
     let Some(record) = input.observed.latest_in(&sandbox.id, name) else {
         // What has ended for good does not run again in another sandbox; init containers do.
         let is_over = role == Role::Main
-            && exit_of(input, name).is_some_and(|code| !input.pod.restarts(role, container, code));
+            && input
+                .observed
+                .exit_of(name, input.old)
+                .is_some_and(|code| !input.pod.restarts(role, container, code));
         if is_over {
             return Need::Nothing;
         }
@@ -308,8 +337,12 @@ fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u3
         let mut states = status.state.iter().chain(&status.last_state);
         states.any(|state| state.running.is_some() || state.terminated.is_some())
     };
-    let count = status.filter(has_run).map(|status| u32::try_from(status.restart_count));
-    count.map_or(0, |count| count.unwrap_or(0) + 1)
+    let count = status.filter(has_run).map(|status| {
+        // One that was removed to be made anew is counted already.
+        let counted = u32::from(!restart_all::is_removed(status));
+        u32::try_from(status.restart_count).unwrap_or(0) + counted
+    });
+    count.unwrap_or(0)
 }
 
 #[cfg(test)]

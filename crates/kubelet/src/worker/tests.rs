@@ -14,6 +14,7 @@ use crate::testing::{FakeCri, FakeServer, NoMounts, TokioClock};
 use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
 mod refresh;
+mod restart_all;
 
 /// No wait of a test is as long as this, in the test's own time.
 const PATIENCE: Duration = Duration::from_secs(3600);

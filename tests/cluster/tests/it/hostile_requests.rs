@@ -163,7 +163,7 @@ fn what_is_not_offered_is_refused_and_not_passed_over() {
         it.create_pod(&cloning);
         let event = it.event("cloning", "FailedMount");
         let text = event["message"].as_str().unwrap();
-        assert!(text.ends_with("git repo volume plugin has been disabled"), "{text}");
+        assert!(text.ends_with("git-repo volume plugin has been disabled"), "{text}");
         assert!(!is_ready(&it.api.get(&format!("{PODS}/cloning")).ok()));
         assert!(!mark.exists());
 

@@ -235,5 +235,19 @@ fn s22_a_pod_past_its_deadline_fails() {
             status["message"],
             "Pod was active on the node longer than the specified deadline"
         );
+        let end = |pod: &Value| container(pod, "main")["state"]["terminated"].clone();
+        assert_ne!(end(&ended)["reason"], "ContainerStatusUnknown", "it ran");
+
+        let absent = json!({"image": "busybox:absent", "imagePullPolicy": "Never"});
+        let spec = json!({"activeDeadlineSeconds": 1, "containers": [also(idle("main"), absent)]});
+        let never = end(&it.ended(&pod("never-began", spec)));
+        assert_eq!(
+            (&never["reason"], &never["exitCode"], &never["message"]),
+            (
+                &json!("ContainerStatusUnknown"),
+                &json!(137),
+                &json!("The container could not be located when the pod was terminated")
+            )
+        );
     });
 }

@@ -32,6 +32,11 @@ fn show(plan: &Plan) -> String {
         Some(Action::RunSandbox { attempt }) => format!("sandbox {attempt}"),
         Some(Action::Start { name, restart_count, .. }) => format!("start {name} {restart_count}"),
         Some(Action::Replace { id, .. }) => format!("replace {id}"),
+        Some(Action::RemoveAll(all)) => {
+            let ids =
+                all.iter().map(|one| format!(" {}{}", one.id, if one.is_alive { "!" } else { "" }));
+            format!("remove{}", ids.collect::<String>())
+        }
         Some(Action::Finish) => "finish".to_owned(),
     };
     let wake = plan.wake_at.map(|at| format!("; wake {}", at.as_seconds())).unwrap_or_default();
@@ -43,12 +48,17 @@ fn show(plan: &Plan) -> String {
 
 #[track_caller]
 fn check_with(spec: Value, lines: &[&str], memory: &Memory, now: i64, expected: &str) {
+    check_told(spec, lines, memory, now, json!({}), expected);
+}
+
+#[track_caller]
+fn check_told(spec: Value, lines: &[&str], memory: &Memory, now: i64, old: Value, expected: &str) {
     let plan = plan(PlanInput {
         pod: &view(spec),
         observed: &observed(lines),
         memory,
         probes: &Probes::default(),
-        old: &k8s::PodStatus::default(),
+        old: &serde_json::from_value(old).expect("a status"),
         now: Timestamp::from_seconds(now),
     });
     assert_eq!(show(&plan), expected);
@@ -261,4 +271,42 @@ fn after_a_restart_of_the_machine_only_what_the_server_was_told_to_run_counts() 
     let before = json!({"terminated": {"exitCode": 1, "containerID": "podo://a-1"}});
     let second = json!({"restartCount": 2, "containerID": "podo://a-2", "state": waiting, "lastState": before});
     check_count(&again, second, "start a 2");
+}
+
+#[test]
+fn all_containers_are_made_anew_when_one_ends_as_its_rule_says() {
+    let rules = json!([{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]);
+    let mut spec = full();
+    spec["restartPolicy"] = json!("Never");
+    spec["containers"][0]["restartPolicyRules"] = rules;
+    let lines = [
+        "sandbox 0 ready",
+        "i1 exited 0 at 9",
+        "s running",
+        "i2 exited 0 at 9",
+        "a exited 1 at 9",
+        "a#1 exited 42 at 1000",
+        "b running",
+    ];
+    let mut memory = ready_memory();
+    let told =
+        |is: &str| json!({"conditions": [{"type": "AllContainersRestarting", "status": is}]});
+    let check = |lines: &[&str], memory: &Memory, old: Value, expected: &str| {
+        check_told(spec.clone(), lines, memory, 1000, old, expected);
+    };
+    check(&lines, &memory, told("False"), "-");
+    let removal = "remove b-0! a-0 i2-0 s-0! i1-0 a-1";
+    check(&lines, &memory, told("True"), removal);
+    let hash = labels::hash(&view(spec.clone()).spec.containers[0]);
+    let (before, at) = (Timestamp::from_seconds(900), Timestamp::from_seconds(990));
+    memory.note_restart("a", &hash, before, at);
+    check(&lines, &memory, told("True"), "-; wake 1010");
+    let memory = ready_memory();
+    check(&lines[..1], &memory, told("True"), "-");
+    check(&lines[..1], &memory, told("False"), "start i1 0");
+    let removed = json!({"terminated": {"exitCode": 137, "reason": "RestartingAllContainers"}});
+    let mut old = told("False");
+    old["initContainerStatuses"] = json!([{"name": "i1", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 3, "state": {"waiting": {"reason": "PodInitializing"}}, "lastState": removed}]);
+    check(&lines[..1], &memory, old, "start i1 3");
 }
