@@ -16,8 +16,15 @@ type Port = Option<(i64, String, String, String)>;
 /// The addresses of a port, and whether they are ready.
 type Readiness = BTreeMap<Key, bool>;
 
+/// How many pairs of an address and a port are put in order. A body has room for subsets with a thousand times as many, which no
+/// client makes: they stay as they come.
+const PAIRS_MAX: usize = 1_000_000;
+
 /// The same endpoints in canonical form. An address that is both ready and not ready at a port is not ready.
 pub(super) fn repack(subsets: &[Value]) -> Vec<Value> {
+    if subsets.iter().map(pairs).fold(0, usize::saturating_add) > PAIRS_MAX {
+        return subsets.to_vec();
+    }
     let mut addresses: BTreeMap<Key, &Value> = BTreeMap::new();
     let mut ports: BTreeMap<Port, (Option<&Value>, Readiness)> = BTreeMap::new();
     for subset in subsets {
@@ -37,6 +44,13 @@ pub(super) fn repack(subsets: &[Value]) -> Vec<Value> {
         groups.entry(readiness.into_iter().collect()).or_default().extend(value);
     }
     groups.into_iter().map(|(readiness, ports)| subset(&readiness, &ports, &addresses)).collect()
+}
+
+/// How many pairs of an address and a port a subset stands for.
+fn pairs(subset: &Value) -> usize {
+    let [ports, ready, others] =
+        ["ports", "addresses", "notReadyAddresses"].map(|name| list(subset, name).len());
+    ports.max(1).saturating_mul(ready + others)
 }
 
 fn ports_of(subset: &Value) -> Vec<(Port, Option<&Value>)> {
@@ -104,6 +118,17 @@ mod tests {
         ];
         let expected = json!([{"notReadyAddresses": [{"ip": "10.0.0.1"}], "ports": [port(80)]}]);
         assert_eq!(json!(repack(&subsets)), expected);
+    }
+
+    #[test]
+    fn more_pairs_than_are_put_in_order_stay_as_they_come() {
+        let numbers = 0..2000;
+        let ports: Vec<Value> = numbers.clone().map(port).rev().collect();
+        let addresses: Vec<Value> = numbers
+            .map(|number| json!({"ip": format!("10.0.{}.{}", number / 250, number % 250)}))
+            .collect();
+        let subsets = [json!({"addresses": addresses, "ports": ports})];
+        assert_eq!(repack(&subsets), subsets);
     }
 
     #[test]

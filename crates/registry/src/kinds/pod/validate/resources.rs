@@ -1,6 +1,6 @@
 //! Requests, limits and claims of resources, of containers and of the Pod as a whole.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use podo_api::Value;
 use podo_api::field::{ErrorKind, Errors, FieldError, Path, quoted};
@@ -20,8 +20,9 @@ use super::{Owner, is_mirror};
 pub(super) fn claims(spec: &Value, owner: Owner<'_>, path: &Path, errors: &mut Errors) {
     let path = path.child("resourceClaims");
     let mut seen = HashSet::new();
+    let is_static = owner.is_pod && is_mirror(&serde_json::json!({ "metadata": owner.metadata }));
     for (index, claim) in list(spec, "resourceClaims").iter().enumerate() {
-        if owner.is_pod && is_mirror(&serde_json::json!({ "metadata": owner.metadata })) {
+        if is_static {
             errors.forbidden(&Path::root(), "static pods do not support resource claims");
             continue;
         }
@@ -205,6 +206,8 @@ fn pod_level_name(name: &str, path: &Path, errors: &mut Errors) {
 /// The claims that a container uses are claims of its Pod, whose names are in order, each used once.
 fn claim_names(requirements: &Value, claims: &[&str], path: &Path, errors: &mut Errors) {
     let mut used: HashSet<String> = HashSet::new();
+    // How many requests of a claim are used.
+    let mut parts: HashMap<&str, usize> = HashMap::new();
     for (index, claim) in list(requirements, "claims").iter().enumerate() {
         let path = path.index(index);
         let (name, request) = (text(claim, "name"), text(claim, "request"));
@@ -215,15 +218,16 @@ fn claim_names(requirements: &Value, claims: &[&str], path: &Path, errors: &mut 
         if used.contains(name) {
             errors.duplicate(&path, name);
         } else if request.is_empty() {
-            let start = format!("{name}/");
-            for _ in used.iter().filter(|key| key.starts_with(&start)) {
+            for _ in 0..parts.get(name).copied().unwrap_or(0) {
                 errors.duplicate(&path, name);
             }
             used.insert(name.to_owned());
         } else {
             check(errors, &path.child("request"), request, names::dns1123_label(request));
             let key = format!("{name}/{request}");
-            if !used.insert(key.clone()) {
+            if used.insert(key.clone()) {
+                *parts.entry(name).or_default() += 1;
+            } else {
                 errors.duplicate(&path, &key);
             }
         }
