@@ -165,14 +165,29 @@ fn namespaces_are_shared_as_asked() {
         let own = world.plain_pod("own").await;
         let (_, log) = world.run(&own, shell("alone", "echo $$; ps | grep -c sleep")).await;
         assert!(log.starts_with("1\n"), "{log}");
-        let mut target = shell("debug", "true");
-        security(&mut target).namespace_options = Some(NamespaceOption {
-            pid: NamespaceMode::Target as i32,
-            target_id: "x".into(),
-            ..Default::default()
-        });
-        let error = world.create(&own, target).await.unwrap_err();
-        assert_eq!(error.code(), podo_cri::Code::Unimplemented);
+        let debug = |target: &str| {
+            let mut config = shell("debug", "ps | grep -c '[s]leep 4711'");
+            security(&mut config).namespace_options = Some(NamespaceOption {
+                pid: NamespaceMode::Target as i32,
+                target_id: target.into(),
+                ..Default::default()
+            });
+            config
+        };
+        let refused = async |target: &str| {
+            world.create(&own, debug(target)).await.unwrap_err().message().to_owned()
+        };
+        let invalid =
+            |id: &str, why: &str| format!("invalid target container: container {id:?} {why}");
+        assert_eq!(refused("x").await, invalid("x", "does not exist"));
+        let other = world.launch(&shared, shell("elsewhere", "sleep 100")).await;
+        let why = format!("(sandbox {shared}) does not belong to sandbox {own}");
+        assert_eq!(refused(&other).await, invalid(&other, &why));
+        let waits = world.create(&own, shell("waits", "true")).await.unwrap();
+        let why = "is not running - in state CONTAINER_CREATED";
+        assert_eq!(refused(&waits).await, invalid(&waits, why));
+        let target = world.launch(&own, shell("target", "sleep 4711")).await;
+        assert_eq!(world.run(&own, debug(&target)).await.1, "1\n");
     });
 }
 
