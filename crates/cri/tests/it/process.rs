@@ -66,7 +66,7 @@ fn users_and_groups_are_resolved_in_the_image() {
             config
         };
         let (status, log) = world.run(&pod, of_image("image")).await;
-        assert_eq!(log, "uid=33(www) gid=34(www) groups=50(logs)\n/home/www\n/home/www\n");
+        assert_eq!(log, "uid=33(www) gid=34(www) groups=34(www),50(logs)\n/home/www\n/home/www\n");
         let user = status.user.unwrap().linux.unwrap();
         assert_eq!((user.uid, user.gid, user.supplemental_groups), (33, 34, vec![34, 50]));
 
@@ -84,7 +84,7 @@ fn users_and_groups_are_resolved_in_the_image() {
         context.run_as_username = "www".into();
         context.supplemental_groups_policy = SupplementalGroupsPolicy::Strict as i32;
         let (_, log) = world.run(&pod, config).await;
-        assert_eq!(log, "uid=33(www) gid=34(www)\n");
+        assert_eq!(log, "uid=33(www) gid=34(www) groups=34(www)\n");
 
         let mut config = shell("nobody", "id");
         security(&mut config).run_as_username = "stranger".into();
