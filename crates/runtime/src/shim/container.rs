@@ -360,7 +360,7 @@ impl Shim {
         let record = record.at(FaultKind::Kernel, "read the container's record")?;
         let mut process = record.ok_or_else(|| Fault::missing(&spec.container))?.spec.process;
         process.args.clone_from(&spec.args);
-        process.env.extend(spec.env.iter().cloned());
+        process.env.extend(spec.env.iter().map(Into::into));
         if let Some(cwd) = &spec.cwd {
             process.cwd.clone_from(cwd);
         }
