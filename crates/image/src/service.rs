@@ -206,6 +206,11 @@ impl ImageService {
         Ok(Some(id))
     }
 
+    /// Ids of the containers that have a root file system of an image.
+    pub fn users_of(&self, image: &Digest) -> Result<Vec<String>, SnapshotError> {
+        self.inner.snapshots.users_of(image)
+    }
+
     /// Takes one name away; the image stays. `false` if there is no such name.
     pub fn untag(&self, name: &Reference) -> Result<bool, StoreError> {
         self.inner.metadata.untag(&name.canonical())

@@ -220,6 +220,17 @@ impl Snapshots {
         Ok(ids)
     }
 
+    /// Ids of the containers that use an image.
+    pub(crate) fn users_of(&self, image: &Digest) -> Result<Vec<String>, SnapshotError> {
+        let mut users = Vec::new();
+        for id in self.list()? {
+            if self.in_use(&id)?.is_some_and(|in_use| in_use.image == *image) {
+                users.push(id);
+            }
+        }
+        Ok(users)
+    }
+
     /// Images and layers that containers use.
     pub(crate) fn all_in_use(&self) -> Result<(HashSet<Digest>, HashSet<Digest>), SnapshotError> {
         let (mut images, mut layers) = (HashSet::new(), HashSet::new());

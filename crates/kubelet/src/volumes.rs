@@ -260,7 +260,7 @@ impl Volumes {
 }
 
 /// Where a volume is.
-fn location(pod_dir: &Path, volume: &k8s::Volume) -> PathBuf {
+pub(crate) fn location(pod_dir: &Path, volume: &k8s::Volume) -> PathBuf {
     if let Some(host) = &volume.host_path {
         return PathBuf::from(&host.path);
     }

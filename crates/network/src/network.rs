@@ -117,6 +117,11 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// Whether something else on this host uses the addresses.
+    pub fn is_of_used_addresses(&self) -> bool {
+        matches!(self, Self::AddressesInUse { .. })
+    }
+
     /// Whether the kernel does not know a part of the packet rules: a module that is neither loaded nor found when it is asked for.
     pub fn is_of_missing_module(&self) -> bool {
         let Self::Firewall(FirewallError::Rules { source, .. }) = self else { return false };

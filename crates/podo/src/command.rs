@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 use tokio::runtime::Runtime;
 
 use crate::config::{self, Cli, Command};
@@ -18,12 +19,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     let args = config::with_file(args).map_err(|error| Failure::of(Class::Usage, &error))?;
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            return Err(Failure::new(
-                Class::Usage,
-                error.to_string().trim_start_matches("error: ").trim_end(),
-            ));
-        }
+        Err(error) if error.use_stderr() => return Err(unreadable(&error)),
         Err(help) => {
             crate::say(help.to_string().trim_end());
             return Ok(());
@@ -35,6 +31,16 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Down(options) => run_to_end(crate::down::run(&options)),
         Command::Image(options) => run_to_end(crate::image::run(&options)),
     }
+}
+
+/// A command line that is none.
+fn unreadable(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let text = text.trim_end();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::help(text);
+    }
+    Failure::new(Class::Usage, text.trim_start_matches("error: "))
 }
 
 /// Runs a command. Calls into the kernel that nobody waits for any more may be under way at its end: those of a dead disk never
@@ -52,4 +58,24 @@ fn runtime() -> Result<Runtime, Failure> {
         .thread_name("podo")
         .build()
         .map_err(|error| Failure::of(Class::Unavailable, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_command_help_is_what_is_told() {
+        for (args, usage) in [
+            (&["podo"][..], "Usage: podo <COMMAND>"),
+            (&["podo", "image"], "Usage: podo image [OPTIONS] <COMMAND>"),
+        ] {
+            let failure = unreadable(&Cli::try_parse_from(args).expect_err("no command"));
+            let told = failure.told();
+            assert!(told.contains(usage) && !told.contains("error:"), "{told}");
+        }
+        let failure =
+            unreadable(&Cli::try_parse_from(["podo", "up", "--nosuch"]).expect_err("bad"));
+        assert!(failure.told().starts_with("error: unexpected argument '--nosuch'"));
+    }
 }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// Kubernetes in one binary.
 #[derive(Debug, Parser)]
@@ -223,6 +223,18 @@ pub(crate) enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// A setting that the command does not have.
+    #[error(
+        "the configuration file {path:?} has the key {key:?}, which is no setting of podo {command}"
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The command.
+        command: String,
+    },
     /// The file is no map of settings.
     #[error("the configuration file {path:?} is not a YAML map of settings: {problem}")]
     Malformed {
@@ -231,6 +243,13 @@ pub(crate) enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// Whether a command has a flag of the name. Of one that there is not nothing is known: the parser says so.
+fn is_setting(command: &str, key: &str) -> bool {
+    let cli = Cli::command();
+    let command = cli.find_subcommand(command);
+    command.is_none_or(|command| command.get_arguments().any(|arg| arg.get_long() == Some(key)))
 }
 
 /// Puts the settings of the `--config` file of a command line, if it names one, in front of its flags.
@@ -247,7 +266,12 @@ pub(crate) fn with_file(args: Vec<OsString>) -> Result<Vec<OsString>, ConfigErro
         _ => return Err(malformed("the document is not a map".to_owned())),
     };
     let mut flags: Vec<OsString> = Vec::new();
+    let command = args.get(1).map(|command| command.to_string_lossy()).unwrap_or_default();
     for (key, value) in settings {
+        if !is_setting(&command, key) {
+            let (key, command) = (key.clone(), command.into_owned());
+            return Err(ConfigError::Unknown { path, key, command });
+        }
         flags.extend(flag(key, value).map_err(malformed)?);
     }
     // Program and command first, then the file's flags, then the command line's, which win.
@@ -320,8 +344,11 @@ mod tests {
         assert!(up.control_plane.no_scheduler);
         std::fs::write(&path, "nosuch: 1\n").expect("written");
         let args = ["podo", "up", "--config", path.to_str().expect("UTF-8")];
-        let args = with_file(args.iter().map(OsString::from).collect()).expect("readable");
-        assert!(Cli::try_parse_from(args).expect_err("refused").to_string().contains("--nosuch"));
+        let refused = with_file(args.iter().map(OsString::from).collect()).expect_err("refused");
+        let text = format!(
+            "the configuration file {path:?} has the key \"nosuch\", which is no setting of podo up"
+        );
+        assert_eq!(refused.to_string(), text);
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 

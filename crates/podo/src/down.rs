@@ -2,11 +2,11 @@
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use podo_cri::PodoCri;
+use podo_runtime::mountinfo;
 
 use crate::config::DownOptions;
 use crate::control::{self, Request};
@@ -70,33 +70,12 @@ pub(crate) fn unmount_beneath(directory: &Path) -> Result<(), Failure> {
         .map_err(|error| failed("volumes", error))?;
     // What was mounted last may stand on what was mounted before.
     let is_beneath = |path: &PathBuf| path.starts_with(directory) && path != directory;
-    for target in mount_points(&table).filter(is_beneath).rev() {
+    let targets = mountinfo::entries(&table).map(|entry| entry.point).filter(is_beneath);
+    for target in targets.rev() {
         rustix::mount::unmount(&target, rustix::mount::UnmountFlags::NOFOLLOW)
             .map_err(|error| failed(&target.display().to_string(), error.into()))?;
     }
     Ok(())
-}
-
-/// The mount points of a `mountinfo` (proc(5)), in the order in which they were made.
-fn mount_points(table: &str) -> impl DoubleEndedIterator<Item = PathBuf> + '_ {
-    table.lines().filter_map(|line| line.split(' ').nth(4)).map(|path| {
-        let mut bytes = Vec::with_capacity(path.len());
-        let mut rest = path.as_bytes();
-        while let Some((&first, after)) = rest.split_first() {
-            let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
-            match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-                Some(byte) if first == b'\\' => {
-                    bytes.push(byte);
-                    rest = after.get(3..).unwrap_or_default();
-                }
-                _ => {
-                    bytes.push(first);
-                    rest = after;
-                }
-            }
-        }
-        PathBuf::from(std::ffi::OsString::from_vec(bytes))
-    })
 }
 
 /// Asks the process of the instance to end, if there is one; returns its lock, which it gives up when it has ended.
@@ -171,18 +150,5 @@ async fn remove_leftovers(instance: &Instance) -> Result<(), Failure> {
             Err(Failure::of_file("remove", &instance.run_dir, &error))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_their_escapes() {
-        let table =
-            "22 1 0:5 / / rw - ext4 a rw\n36 22 0:9 / /a\\040b/c rw shared:1 - tmpfs tmpfs rw\n";
-        let points: Vec<PathBuf> = mount_points(table).collect();
-        assert_eq!(points, [PathBuf::from("/"), PathBuf::from("/a b/c")]);
     }
 }

@@ -40,12 +40,19 @@ pub(crate) struct Failure {
     class: Class,
     message: String,
     hint: Option<String>,
+    /// The message is all there is to say: no fault, but help for who gave no command.
+    is_help: bool,
 }
 
 impl Failure {
     /// A failure with its sentence.
     pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), hint: None }
+        Self { class, message: message.into(), hint: None, is_help: false }
+    }
+
+    /// A command line that says too little: how it is to be.
+    pub(crate) fn help(text: impl Into<String>) -> Self {
+        Self { is_help: true, ..Self::new(Class::Usage, text) }
     }
 
     /// A failure of an error and all its causes.
@@ -69,6 +76,13 @@ impl Failure {
         &self.message
     }
 
+    /// What a person reads.
+    pub(crate) fn told(&self) -> String {
+        let start = if self.is_help { "" } else { "error: " };
+        let hint = self.hint.as_ref().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+        format!("{start}{}{hint}", self.message)
+    }
+
     /// The same failure with what to do about it.
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -90,9 +104,19 @@ fn lacks_room(error: &(dyn Error + 'static)) -> bool {
 /// Tells how a command ended and gives the exit code.
 pub(crate) fn code(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else { return ExitCode::SUCCESS };
-    crate::tell(&format!("error: {}", failure.message));
-    if let Some(hint) = &failure.hint {
-        crate::tell(&format!("\nhint: {hint}"));
-    }
+    crate::tell(&failure.told());
     ExitCode::from(failure.class.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_a_sentence_and_what_to_do_and_help_is_neither() {
+        let failure = Failure::new(Class::Usage, "no such thing").with_hint("look again");
+        assert_eq!(failure.told(), "error: no such thing\n\nhint: look again");
+        let help = Failure::help("Usage: podo");
+        assert_eq!((help.told().as_str(), help.class), ("Usage: podo", Class::Usage));
+    }
 }

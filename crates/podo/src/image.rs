@@ -15,6 +15,10 @@ use crate::progress::{self, bytes};
 use crate::screen::Screen;
 use crate::{manager, node_config};
 
+/// The descriptors that `-` stands for.
+const STDIN: u8 = 0;
+const STDOUT: u8 = 1;
+
 /// Runs the command.
 pub(crate) async fn run(options: &ImageOptions) -> Result<(), Failure> {
     require_root("podo image")?;
@@ -35,15 +39,19 @@ pub(crate) async fn run(options: &ImageOptions) -> Result<(), Failure> {
 fn requests(command: &ImageCommand) -> Result<Vec<Request>, Failure> {
     Ok(match command {
         ImageCommand::Ls => vec![Request::ImageList],
-        ImageCommand::Pull { images } => {
-            images.iter().map(|image| Request::ImagePull { image: image.clone() }).collect()
-        }
+        ImageCommand::Pull { images } => images
+            .iter()
+            .map(|image| match Reference::parse(image) {
+                Ok(_) => Ok(Request::ImagePull { image: image.clone() }),
+                Err(error) => Err(Failure::of(Class::Usage, &error)),
+            })
+            .collect::<Result<_, Failure>>()?,
         ImageCommand::Import { archives } => archives
             .iter()
-            .map(|path| Ok(Request::ImageImport { path: absolute(path)? }))
+            .map(|path| Ok(Request::ImageImport { path: absolute(path, STDIN)? }))
             .collect::<Result<_, Failure>>()?,
         ImageCommand::Export { images, output } => {
-            vec![Request::ImageExport { images: images.clone(), path: absolute(output)? }]
+            vec![Request::ImageExport { images: images.clone(), path: absolute(output, STDOUT)? }]
         }
         ImageCommand::Rm { images } => {
             images.iter().map(|image| Request::ImageRemove { image: image.clone() }).collect()
@@ -51,10 +59,10 @@ fn requests(command: &ImageCommand) -> Result<Vec<Request>, Failure> {
     })
 }
 
-/// The path as another process can open it; `-` is this process's own stream.
-fn absolute(path: &Path) -> Result<String, Failure> {
+/// The path as another process can open it; `-` is a stream of this process.
+fn absolute(path: &Path, stream: u8) -> Result<String, Failure> {
     let path = match path.to_str() {
-        Some("-") => return Ok(format!("/proc/{}/fd/{}", std::process::id(), 0)),
+        Some("-") => return Ok(format!("/proc/{}/fd/{stream}", std::process::id())),
         _ => std::path::absolute(path).map_err(|error| Failure::of(Class::Usage, &error))?,
     };
     path.into_os_string()
@@ -131,4 +139,30 @@ pub(crate) fn table(images: &ImageService) -> Vec<String> {
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_none_is_refused_before_anybody_is_asked() {
+        let pull = |image: &str| requests(&ImageCommand::Pull { images: vec![image.to_owned()] });
+        assert!(pull("busybox:1.35").is_ok());
+        let failure = pull("bad name").expect_err("refused");
+        let text = "couldn't parse image name \"bad name\": invalid reference format";
+        assert_eq!(failure.message(), text);
+    }
+
+    #[test]
+    fn a_dash_is_the_stream_in_its_direction() {
+        let stream = |number: u8| format!("/proc/{}/fd/{number}", std::process::id());
+        let import = ImageCommand::Import { archives: vec!["-".into()] };
+        let images = vec!["a".to_owned()];
+        let export = ImageCommand::Export { images: images.clone(), output: "-".into() };
+        let import = requests(&import).expect("good");
+        assert_eq!(import, [Request::ImageImport { path: stream(0) }]);
+        let export = requests(&export).expect("good");
+        assert_eq!(export, [Request::ImageExport { images, path: stream(1) }]);
+    }
 }

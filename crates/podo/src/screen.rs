@@ -71,6 +71,12 @@ impl Write for Log {
     }
 }
 
+/// Whether standard error is a terminal that understands control characters.
+pub(crate) fn is_terminal() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
+    io::stderr().is_terminal() && !is_dumb
+}
+
 /// Runs `work` and shows how far it is meanwhile, as `steps` tells.
 pub(crate) async fn during<T>(
     work: impl Future<Output = T>,
@@ -99,9 +105,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// Standard error as it is.
     pub(crate) fn new() -> Self {
-        let is_dumb = std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb");
-        let is_terminal = io::stderr().is_terminal() && !is_dumb;
-        Self { is_terminal, board: Board::default(), redrawn_at: None }
+        Self { is_terminal: is_terminal(), board: Board::default(), redrawn_at: None }
     }
 
     /// Shows all work that is going on; what is missing has ended.

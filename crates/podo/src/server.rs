@@ -1,5 +1,6 @@
 //! `podo server`: a control plane alone. `podo up` starts the same parts beside a node.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -40,6 +41,7 @@ pub(crate) struct ControlPlaneParts {
 
 /// Runs until the process is asked to end.
 pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
+    check_ranges(&options.control_plane)?;
     log();
     let mut signals = EndSignals::catch()?;
     let start = start_control_plane(&options.common, &options.control_plane, None);
@@ -68,9 +70,15 @@ pub(crate) async fn run(options: &ServerOptions) -> Result<(), Failure> {
 /// Starts logging to standard error; `RUST_LOG` says how much.
 pub(crate) fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| screen::Log);
     // A second call in one process changes nothing.
     let _already_set =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| screen::Log).try_init();
+        log.with_ansi(has_colours(screen::is_terminal(), std::env::var_os("NO_COLOR"))).try_init();
+}
+
+/// Colours are for people who look at a terminal and have not said that they want none (`NO_COLOR`).
+fn has_colours(is_terminal: bool, wish: Option<OsString>) -> bool {
+    is_terminal && wish.is_none_or(|wish| wish.is_empty())
 }
 
 /// Starts the API server, and with it the chosen controllers and the scheduler. `node` is the address of a node beside them.
@@ -198,6 +206,19 @@ pub(crate) fn cidr(text: &str) -> Result<(Ipv4Addr, u8), Failure> {
     }
 }
 
+/// Services and Pods have addresses of their own: a packet must not be meant for both.
+pub(crate) fn check_ranges(options: &ControlPlane) -> Result<(), Failure> {
+    let (services, pods) = (&options.service_cidr, &options.cluster_cidr);
+    let (first, second) = (cidr(services)?, cidr(pods)?);
+    let bits = u32::from(first.1.min(second.1));
+    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+    if (u32::from(first.0) ^ u32::from(second.0)) & mask != 0 {
+        return Ok(());
+    }
+    let text = format!("--service-cidr {services} and --cluster-cidr {pods} overlap");
+    Err(Failure::new(Class::Usage, text).with_hint("choose ranges that have no address in common"))
+}
+
 fn static_token(text: &str) -> Result<(String, String, Vec<String>), Failure> {
     let wrong = || Failure::new(Class::Usage, "a static token has the form TOKEN=USER[,GROUP…]");
     let (token, rest) = text.split_once('=').ok_or_else(wrong)?;
@@ -242,4 +263,43 @@ fn write_kubeconfig(data_dir: &Path, started: &Started) -> Result<(), Failure> {
         std::fs::rename(&fresh, &path)
     };
     write().map_err(|error| Failure::of_file("write", &path, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+
+    #[track_caller]
+    fn check(services: &str, pods: &str, expected: &str) {
+        let args = ["podo", "server", "--service-cidr", services, "--cluster-cidr", pods];
+        let command = Cli::try_parse_from(args).expect("a command line").command;
+        let Command::Server(options) = command else { panic!("a server is due") };
+        let checked = check_ranges(&options.control_plane);
+        assert_eq!(
+            checked.map_or_else(|failure| failure.message().to_owned(), |()| "good".into()),
+            expected
+        );
+    }
+
+    #[test]
+    fn colours_are_for_terminals_whose_users_want_them() {
+        assert!(has_colours(true, None) && has_colours(true, Some("".into())));
+        assert!(!has_colours(false, None) && !has_colours(true, Some("1".into())));
+    }
+
+    #[test]
+    fn services_and_pods_have_no_address_in_common() {
+        check("10.43.0.0/16", "10.42.0.0/16", "good");
+        let text = "--service-cidr 10.42.7.0/24 and --cluster-cidr 10.42.0.0/16 overlap";
+        check("10.42.7.0/24", "10.42.0.0/16", text);
+        let text = "--service-cidr 10.0.0.0/8 and --cluster-cidr 10.42.0.0/16 overlap";
+        check("10.0.0.0/8", "10.42.0.0/16", text);
+        let text = "--service-cidr 0.0.0.0/0 and --cluster-cidr 10.42.0.0/16 overlap";
+        check("0.0.0.0/0", "10.42.0.0/16", text);
+        let text = "\"x\" is not an IPv4 address range such as 10.43.0.0/16";
+        check("x", "10.42.0.0/16", text);
+    }
 }

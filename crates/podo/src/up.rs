@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use podo_api::names::dns1123_subdomain;
 use podo_apiserver::User;
 use podo_base::{StopHandle, Tasks};
 use podo_client::Client;
@@ -43,6 +44,8 @@ struct NodeParts {
 /// Runs until the process is asked to end.
 pub(crate) async fn run(options: &UpOptions) -> Result<(), Failure> {
     let began = Instant::now();
+    check_name(&node_name(options))?;
+    server::check_ranges(&options.control_plane)?;
     require_root("podo up")?;
     server::log();
     let mut signals = EndSignals::catch()?;
@@ -208,6 +211,13 @@ fn node_name(options: &UpOptions) -> String {
     })
 }
 
+/// A node that the API refuses would be tried again for ever.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let Some(problem) = dns1123_subdomain(name).into_iter().next() else { return Ok(()) };
+    let text = format!("{name:?} cannot be the name of a node: {problem}");
+    Err(Failure::new(Class::Usage, text).with_hint("choose one with --node-name"))
+}
+
 fn cri_config(
     options: &UpOptions,
     instance: &Instance,
@@ -245,6 +255,9 @@ fn open_failed(error: &OpenError) -> Failure {
         OpenError::Network(cause) if cause.is_of_missing_module() => failure.with_hint(
             "load the kernel's packet rules: modprobe -a nf_tables nft_ct nft_nat nft_masq nft_chain_nat nft_fib_inet",
         ),
+        OpenError::Network(cause) if cause.is_of_used_addresses() => failure.with_hint(
+            "choose other ranges with --cluster-cidr and --service-cidr, or stop what uses these: another podo, perhaps",
+        ),
         _ => failure,
     }
 }
@@ -271,4 +284,21 @@ fn kubelet_config(
             instance.data_dir.join("log"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_api_would_refuse_is_refused_before_anything_starts() {
+        for good in ["a", "node-1.example.com"] {
+            assert!(check_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "Bad_Name!", "-a", &"x".repeat(254)] {
+            let failure = check_name(bad).expect_err(bad);
+            let start = format!("{bad:?} cannot be the name of a node: ");
+            assert!(failure.message().starts_with(&start), "{}", failure.message());
+        }
+    }
 }

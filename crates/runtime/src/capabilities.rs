@@ -109,8 +109,8 @@ pub fn names(set: u64) -> Vec<String> {
     named.map(|(_, name)| format!("CAP_{name}")).collect()
 }
 
-/// `base` with `add` put in and `drop` taken out; `ALL` means every one; what is both added and dropped by name is in.
-/// An unknown name is given back.
+/// `base` with `add` put in and then `drop` taken out, as containerd does it: `ALL` of either goes before every name of the
+/// other, and added and dropped alike means dropped. An unknown name is given back.
 pub fn adjust<'a>(base: u64, add: &[&'a str], drop: &[&'a str]) -> Result<u64, &'a str> {
     let is_all = |name: &&str| name.eq_ignore_ascii_case("ALL");
     let set_of = |list: &[&'a str]| {
@@ -118,10 +118,12 @@ pub fn adjust<'a>(base: u64, add: &[&'a str], drop: &[&'a str]) -> Result<u64, &
             .filter(|name| !is_all(name))
             .try_fold(0, |set, name| Ok(set | bit(name).ok_or(*name)?))
     };
-    let start = if add.iter().any(is_all) { ALL } else { base };
-    let start =
-        if drop.iter().any(is_all) { if add.iter().any(is_all) { ALL } else { 0 } } else { start };
-    Ok((start & !set_of(drop)?) | set_of(add)?)
+    let start = match (add.iter().any(is_all), drop.iter().any(is_all)) {
+        (_, true) => 0,
+        (true, false) => ALL,
+        (false, false) => base,
+    };
+    Ok((start | set_of(add)?) & !set_of(drop)?)
 }
 
 #[cfg(test)]

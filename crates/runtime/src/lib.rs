@@ -29,6 +29,7 @@ mod error;
 pub mod fuzzing;
 mod init;
 mod log_format;
+pub mod mountinfo;
 pub mod overlay;
 mod paths;
 mod pause;

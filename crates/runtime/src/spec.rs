@@ -11,6 +11,7 @@ mod mount;
 mod process;
 mod resources;
 mod sandbox;
+mod text;
 
 pub use container::{ContainerSpec, LogLimit, Stdin};
 pub use mount::{Mount, MountKind, MountSource, Overlay, Propagation, ReadOnly, Rootfs};

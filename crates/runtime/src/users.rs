@@ -27,7 +27,7 @@ pub struct Identity {
     pub uid: u32,
     /// Primary group id inside.
     pub gid: u32,
-    /// Supplementary group ids inside, sorted.
+    /// Supplementary group ids inside, sorted; the primary one is among them.
     pub groups: Vec<u32>,
     /// Home directory.
     pub home: String,
@@ -109,7 +109,10 @@ pub(crate) fn resolve_in(passwd: &str, group: &str, spec: &UserSpec) -> Result<I
         },
         (None, None) => account.as_ref().map_or(0, |account| account.gid),
     };
+    // Else whoever may not read a file as a member of the primary group reads it as anybody else, once a set-gid program has
+    // made him forget that group (CVE-2022-2995).
     let mut all = spec.groups.clone();
+    all.push(gid);
     if let Some(account) = account.as_ref().filter(|_| spec.merge_image_groups) {
         let member = groups(group)
             .filter(|(.., members)| members.split(',').any(|name| name == account.name));

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use podo_runtime::mountinfo::entries;
+
 /// cgroups within each other below the node's: QoS class, Pod, container and what a container makes itself.
 const DEPTH_MAX: usize = 64;
 
@@ -19,12 +21,8 @@ pub(super) fn remove(path: &str) -> io::Result<()> {
 
 /// Where cgroup hierarchies are mounted, from the text of `/proc/PID/mountinfo`.
 fn mounts(mountinfo: &str) -> Vec<PathBuf> {
-    let is_cgroup = |line: &&str| {
-        let kind = line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next());
-        matches!(kind, Some("cgroup" | "cgroup2"))
-    };
-    let points = mountinfo.lines().filter(is_cgroup).filter_map(|line| line.split(' ').nth(4));
-    points.map(PathBuf::from).collect()
+    let cgroups = entries(mountinfo).filter(|entry| matches!(entry.kind, "cgroup" | "cgroup2"));
+    cgroups.map(|entry| entry.point).collect()
 }
 
 fn remove_tree(path: &Path, depth: usize) -> io::Result<()> {

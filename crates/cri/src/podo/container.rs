@@ -162,17 +162,13 @@ impl Container {
     }
 }
 
-/// Who it runs as; the primary group is one of its groups, as runtimes show it.
+/// Who it runs as.
 fn user_of(identity: &Identity) -> v1::ContainerUser {
-    let mut groups: Vec<i64> = identity.groups.iter().map(|gid| i64::from(*gid)).collect();
-    groups.push(identity.gid.into());
-    groups.sort_unstable();
-    groups.dedup();
     v1::ContainerUser {
         linux: Some(v1::LinuxContainerUser {
             uid: identity.uid.into(),
             gid: identity.gid.into(),
-            supplemental_groups: groups,
+            supplemental_groups: identity.groups.iter().map(|gid| i64::from(*gid)).collect(),
         }),
     }
 }

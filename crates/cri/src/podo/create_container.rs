@@ -104,6 +104,38 @@ impl Node {
         Ok(record)
     }
 
+    /// The running container of the sandbox whose processes the new one is to see (`kubectl debug --target`).
+    fn pid_target(
+        &self,
+        sandbox: &Sandbox,
+        config: &ContainerConfig,
+    ) -> Result<Option<String>, CriError> {
+        let context = config.linux.as_ref().and_then(|linux| linux.security_context.as_ref());
+        let options = context.and_then(|context| context.namespace_options.as_ref());
+        let is_target =
+            |options: &&v1::NamespaceOption| options.pid == NamespaceMode::Target as i32;
+        let Some(options) = options.filter(is_target) else { return Ok(None) };
+        let target = &options.target_id;
+        let refuse = |why: String| {
+            let text = format!("invalid target container: container {target:?} {why}");
+            Err(CriError::new(Code::FailedPrecondition, text))
+        };
+        let Some(container) = self.table.find_container(target) else {
+            return refuse("does not exist".to_owned());
+        };
+        let owner = &container.record.sandbox_id;
+        if owner != sandbox.id() {
+            let id = sandbox.id();
+            return refuse(format!("(sandbox {owner}) does not belong to sandbox {id}"));
+        }
+        let state = container.life.borrow().state();
+        if state != v1::ContainerState::Running {
+            let name = format!("{state:?}").to_uppercase();
+            return refuse(format!("is not running - in state CONTAINER_{name}"));
+        }
+        Ok(Some(container.record.id.clone()))
+    }
+
     fn container_spec(
         &self,
         sandbox: &Sandbox,
@@ -121,6 +153,7 @@ impl Node {
         Ok(ContainerSpec {
             id: id.to_owned(),
             process,
+            pid_target: self.pid_target(sandbox, config)?,
             mounts: self.mounts(sandbox, id, config, image, &rootfs)?,
             rootfs: overlay_of(&rootfs),
             read_only_root: context.readonly_rootfs,
@@ -262,10 +295,7 @@ fn check(sandbox: &Sandbox, config: &ContainerConfig) -> Result<(), CriError> {
     let Some(options) = &context.namespace_options else { return Ok(()) };
     let shared = sandbox_spec::namespaces(&sandbox_config);
     match sandbox_spec::mode(options.pid)? {
-        NamespaceMode::Target => {
-            let text = "a container in the PID namespace of another is not supported";
-            Err(CriError::new(Code::Unimplemented, text))
-        }
+        NamespaceMode::Target => Ok(()), // `pid_target` looks at it.
         mode if mode as i32 != shared.pid => {
             Err(CriError::invalid("a container's PID namespace must be as its sandbox has it"))
         }

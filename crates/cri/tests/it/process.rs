@@ -66,7 +66,7 @@ fn users_and_groups_are_resolved_in_the_image() {
             config
         };
         let (status, log) = world.run(&pod, of_image("image")).await;
-        assert_eq!(log, "uid=33(www) gid=34(www) groups=50(logs)\n/home/www\n/home/www\n");
+        assert_eq!(log, "uid=33(www) gid=34(www) groups=34(www),50(logs)\n/home/www\n/home/www\n");
         let user = status.user.unwrap().linux.unwrap();
         assert_eq!((user.uid, user.gid, user.supplemental_groups), (33, 34, vec![34, 50]));
 
@@ -84,7 +84,7 @@ fn users_and_groups_are_resolved_in_the_image() {
         context.run_as_username = "www".into();
         context.supplemental_groups_policy = SupplementalGroupsPolicy::Strict as i32;
         let (_, log) = world.run(&pod, config).await;
-        assert_eq!(log, "uid=33(www) gid=34(www)\n");
+        assert_eq!(log, "uid=33(www) gid=34(www) groups=34(www)\n");
 
         let mut config = shell("nobody", "id");
         security(&mut config).run_as_username = "stranger".into();
@@ -165,14 +165,29 @@ fn namespaces_are_shared_as_asked() {
         let own = world.plain_pod("own").await;
         let (_, log) = world.run(&own, shell("alone", "echo $$; ps | grep -c sleep")).await;
         assert!(log.starts_with("1\n"), "{log}");
-        let mut target = shell("debug", "true");
-        security(&mut target).namespace_options = Some(NamespaceOption {
-            pid: NamespaceMode::Target as i32,
-            target_id: "x".into(),
-            ..Default::default()
-        });
-        let error = world.create(&own, target).await.unwrap_err();
-        assert_eq!(error.code(), podo_cri::Code::Unimplemented);
+        let debug = |target: &str| {
+            let mut config = shell("debug", "ps | grep -c '[s]leep 4711'");
+            security(&mut config).namespace_options = Some(NamespaceOption {
+                pid: NamespaceMode::Target as i32,
+                target_id: target.into(),
+                ..Default::default()
+            });
+            config
+        };
+        let refused = async |target: &str| {
+            world.create(&own, debug(target)).await.unwrap_err().message().to_owned()
+        };
+        let invalid =
+            |id: &str, why: &str| format!("invalid target container: container {id:?} {why}");
+        assert_eq!(refused("x").await, invalid("x", "does not exist"));
+        let other = world.launch(&shared, shell("elsewhere", "sleep 100")).await;
+        let why = format!("(sandbox {shared}) does not belong to sandbox {own}");
+        assert_eq!(refused(&other).await, invalid(&other, &why));
+        let waits = world.create(&own, shell("waits", "true")).await.unwrap();
+        let why = "is not running - in state CONTAINER_CREATED";
+        assert_eq!(refused(&waits).await, invalid(&waits, why));
+        let target = world.launch(&own, shell("target", "sleep 4711")).await;
+        assert_eq!(world.run(&own, debug(&target)).await.1, "1\n");
     });
 }
 

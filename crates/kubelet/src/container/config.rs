@@ -36,15 +36,14 @@ pub(crate) fn config(
     container: &k8s::Container,
     input: ContainerInput<'_>,
 ) -> Result<v1::ContainerConfig, SecurityError> {
-    let variables = &input.environment.variables;
-    let lookup =
-        |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let environment = input.environment;
     let expanded = |words: &Option<Vec<String>>| -> Vec<String> {
-        words.iter().flatten().map(|word| expand(word, lookup)).collect()
+        words.iter().flatten().map(|word| expand(word, |name| environment.text(name))).collect()
     };
-    let envs = variables
+    let envs = environment
+        .variables
         .iter()
-        .map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone().into_bytes() })
+        .map(|(key, value)| v1::KeyValue { key: key.clone(), value: value.clone() })
         .collect();
     Ok(v1::ContainerConfig {
         metadata: Some(v1::ContainerMetadata {

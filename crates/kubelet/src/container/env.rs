@@ -2,14 +2,19 @@
 //!
 //! Holds always: `env` goes before `envFrom`, both go before the Services' variables, and `$(VAR)` sees only what came earlier.
 
+mod file;
+
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use podo_api::Status;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
+use podo_base::Chain;
 
 use super::downward::{self, DownwardError, NodeFacts};
-use super::expand::expand;
+use super::expand::expand_bytes;
 use crate::pod::PodView;
+use crate::volumes;
 
 /// What was fetched for a Pod, by name.
 #[derive(Debug, Default)]
@@ -69,11 +74,20 @@ pub(crate) enum EnvError {
         /// The secret.
         name: String,
     },
-    /// `fileKeyRef` is not built.
-    #[error(
-        "environment variable {0:?} is to come from a file of a volume, which this node cannot do"
-    )]
-    FileKey(String),
+    /// The Pod has no volume of the name.
+    #[error("cannot find the volume {0:?} referenced by FileKeyRef")]
+    FileVolume(String),
+    /// The file is not there or not what it should be; upstream does not say what is wrong with it.
+    #[error("couldn't parse env file")]
+    File,
+    /// The file lacks the key.
+    #[error("environment variable key {key:?} not found in file {path:?}")]
+    FileKey {
+        /// The key.
+        key: String,
+        /// The file on the host.
+        path: PathBuf,
+    },
     /// The value is one of the downward API's and cannot be told.
     #[error(transparent)]
     Downward(#[from] DownwardError),
@@ -82,11 +96,27 @@ pub(crate) enum EnvError {
     Api(Status),
 }
 
+impl EnvError {
+    /// Whether what is referred to is not there, which the reference may allow.
+    fn is_of_missing(&self) -> bool {
+        match self {
+            Self::ConfigMap(_)
+            | Self::Secret(_)
+            | Self::ConfigMapKey { .. }
+            | Self::SecretKey { .. }
+            | Self::FileKey { .. } => true,
+            Self::FileVolume(_) | Self::File | Self::Downward(_) | Self::Api(_) => false,
+        }
+    }
+}
+
 /// What an environment is made from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EnvInput<'a> {
     /// The Pod.
     pub(crate) pod: &'a PodView,
+    /// The Pod's folder, in which its volumes are.
+    pub(crate) pod_dir: &'a Path,
     /// The Pod's addresses.
     pub(crate) pod_ips: &'a [String],
     /// The node.
@@ -100,21 +130,29 @@ pub(crate) struct EnvInput<'a> {
 /// An environment, and what of `envFrom` was left out since it cannot be a variable.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
-    /// Names and values, each name once.
-    pub(crate) variables: Vec<(String, String)>,
+    /// Names and values, each name once. A value may be any bytes: those of a secret need not be text.
+    pub(crate) variables: Vec<(String, Vec<u8>)>,
     /// Texts for `InvalidEnvironmentVariableNames` events.
     pub(crate) skipped: Vec<String>,
+}
+
+impl Environment {
+    /// A variable as text, for what can be nothing else: a command, a path.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let (_, value) = self.variables.iter().find(|(key, _)| key == name)?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
 }
 
 /// Variables in the order in which they were set first.
 #[derive(Default)]
 struct Set {
     order: Vec<String>,
-    values: BTreeMap<String, String>,
+    values: BTreeMap<String, Vec<u8>>,
 }
 
 impl Set {
-    fn put(&mut self, key: &str, value: String) {
+    fn put(&mut self, key: &str, value: Vec<u8>) {
         if self.values.insert(key.to_owned(), value).is_none() {
             self.order.push(key.to_owned());
         }
@@ -136,14 +174,14 @@ pub(crate) fn environment(
     for variable in container.env.iter().flatten() {
         let value = variable.value.as_deref().unwrap_or_default();
         let value = if let (true, Some(source)) = (value.is_empty(), &variable.value_from) {
-            let Some(value) = value_from(&variable.name, source, container, input)? else {
+            let Some(value) = value_from(source, container, input)? else {
                 continue;
             };
             value
         } else {
-            expand(value, |name| {
+            expand_bytes(value, |name| {
                 let known = set.values.get(name).cloned();
-                known.or_else(|| services.get(name).map(|value| (*value).to_owned()))
+                known.or_else(|| services.get(name).map(|value| value.as_bytes().to_vec()))
             })
         };
         // What the Pod sets hides the Service's variable of that name, also for what comes later.
@@ -152,7 +190,7 @@ pub(crate) fn environment(
     }
     for (key, value) in input.services {
         if services.contains_key(key.as_str()) && !set.values.contains_key(key) {
-            set.put(key, value.clone());
+            set.put(key, value.clone().into_bytes());
         }
     }
     let Set { order, mut values } = set;
@@ -170,9 +208,9 @@ fn add_all_of(
     let namespace = input.pod.namespace();
     let prefix = source.prefix.as_deref().unwrap_or_default();
     let mut invalid = Vec::new();
-    let mut add = |key: &str, value: String| {
+    let mut add = |key: &str, value: &[u8]| {
         let key = format!("{prefix}{key}");
-        if is_variable_name(&key) { set.put(&key, value) } else { invalid.push(key) }
+        if is_variable_name(&key) { set.put(&key, value.to_vec()) } else { invalid.push(key) }
     };
     let mut told = None;
     if let Some(from) = &source.config_map_ref {
@@ -180,7 +218,7 @@ fn add_all_of(
             return missing(from.optional, || EnvError::ConfigMap(from.name.clone()));
         };
         for (key, value) in found.data.iter().flatten() {
-            add(key, value.clone());
+            add(key, value.as_bytes());
         }
         told = Some(("configMap", &from.name));
     } else if let Some(from) = &source.secret_ref {
@@ -188,7 +226,7 @@ fn add_all_of(
             return missing(from.optional, || EnvError::Secret(from.name.clone()));
         };
         for (key, value) in found.data.iter().flatten() {
-            add(key, String::from_utf8_lossy(&value.0).into_owned());
+            add(key, &value.0);
         }
         told = Some(("secret", &from.name));
     }
@@ -212,59 +250,73 @@ fn is_variable_name(name: &str) -> bool {
 
 /// The value that a reference stands for; `None` if it is optional and leads nowhere.
 fn value_from(
-    variable: &str,
     source: &k8s::EnvVarSource,
     container: &k8s::Container,
     input: EnvInput<'_>,
-) -> Result<Option<String>, EnvError> {
-    let namespace = input.pod.namespace();
-    if let Some(field) = &source.field_ref {
-        let value =
-            downward::field_for_env(&field.field_path, input.pod, input.pod_ips, input.node)?;
-        return Ok(Some(value));
+) -> Result<Option<Vec<u8>>, EnvError> {
+    let text = if let Some(field) = &source.field_ref {
+        downward::field_for_env(&field.field_path, input.pod, input.pod_ips, input.node)?
+    } else if let Some(selector) = &source.resource_field_ref {
+        downward::resource(selector, input.pod, container, input.node)?
+    } else if let Some(from) = &source.config_map_key_ref {
+        return unless_optional(from.optional, of_config_map(from, input));
+    } else if let Some(from) = &source.secret_key_ref {
+        return unless_optional(from.optional, of_secret(from, input));
+    } else if let Some(from) = &source.file_key_ref {
+        return unless_optional(from.optional, of_file(from, input));
+    } else {
+        String::new()
+    };
+    Ok(Some(text.into_bytes()))
+}
+
+/// Of a reference that is optional nothing need be there; what is there must be good.
+fn unless_optional(
+    optional: Option<bool>,
+    value: Result<Vec<u8>, EnvError>,
+) -> Result<Option<Vec<u8>>, EnvError> {
+    match value {
+        Err(error) if optional == Some(true) && error.is_of_missing() => Ok(None),
+        value => value.map(Some),
     }
-    if let Some(selector) = &source.resource_field_ref {
-        return Ok(Some(downward::resource(selector, input.pod, container, input.node)?));
-    }
-    if let Some(from) = &source.config_map_key_ref {
-        let is_optional = from.optional == Some(true);
-        let Some(found) = input.fetched.config_map(&from.name)? else {
-            let error = EnvError::ConfigMap(from.name.clone());
-            return if is_optional { Ok(None) } else { Err(error) };
-        };
-        let value = found.data.as_ref().and_then(|data| data.get(&from.key)).cloned();
-        return match value {
-            None if !is_optional => Err(EnvError::ConfigMapKey {
-                key: from.key.clone(),
-                namespace: namespace.to_owned(),
-                name: from.name.clone(),
-            }),
-            value => Ok(value),
-        };
-    }
-    if let Some(from) = &source.secret_key_ref {
-        let is_optional = from.optional == Some(true);
-        let Some(found) = input.fetched.secret(&from.name)? else {
-            let error = EnvError::Secret(from.name.clone());
-            return if is_optional { Ok(None) } else { Err(error) };
-        };
-        let value = found.data.as_ref().and_then(|data| data.get(&from.key));
-        return match value {
-            None if !is_optional => Err(EnvError::SecretKey {
-                key: from.key.clone(),
-                namespace: namespace.to_owned(),
-                name: from.name.clone(),
-            }),
-            value => Ok(value.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())),
-        };
-    }
-    if let Some(file) = &source.file_key_ref {
-        if file.optional == Some(true) {
-            return Ok(None);
-        }
-        return Err(EnvError::FileKey(variable.to_owned()));
-    }
-    Ok(Some(String::new()))
+}
+
+fn of_config_map(
+    from: &k8s::ConfigMapKeySelector,
+    input: EnvInput<'_>,
+) -> Result<Vec<u8>, EnvError> {
+    let found = input.fetched.config_map(&from.name)?;
+    let found = found.ok_or_else(|| EnvError::ConfigMap(from.name.clone()))?;
+    let value = found.data.as_ref().and_then(|data| data.get(&from.key));
+    value.map(|text| text.clone().into_bytes()).ok_or_else(|| EnvError::ConfigMapKey {
+        key: from.key.clone(),
+        namespace: input.pod.namespace().to_owned(),
+        name: from.name.clone(),
+    })
+}
+
+fn of_secret(from: &k8s::SecretKeySelector, input: EnvInput<'_>) -> Result<Vec<u8>, EnvError> {
+    let found = input.fetched.secret(&from.name)?;
+    let found = found.ok_or_else(|| EnvError::Secret(from.name.clone()))?;
+    let value = found.data.as_ref().and_then(|data| data.get(&from.key));
+    value.map(|bytes| bytes.0.clone()).ok_or_else(|| EnvError::SecretKey {
+        key: from.key.clone(),
+        namespace: input.pod.namespace().to_owned(),
+        name: from.name.clone(),
+    })
+}
+
+fn of_file(from: &k8s::FileKeySelector, input: EnvInput<'_>) -> Result<Vec<u8>, EnvError> {
+    let volume = input.pod.volume(&from.volume_name);
+    let volume = volume.ok_or_else(|| EnvError::FileVolume(from.volume_name.clone()))?;
+    let root = volumes::location(input.pod_dir, volume);
+    let value = file::value(&root, &from.path, &from.key).map_err(|error| {
+        let error = Chain(&error);
+        tracing::warn!(pod = input.pod.name(), path = from.path, %error, "unusable env file");
+        EnvError::File
+    })?;
+    let missing = || EnvError::FileKey { key: from.key.clone(), path: root.join(&from.path) };
+    value.ok_or_else(missing)
 }
 
 #[cfg(test)]

@@ -2,30 +2,34 @@
 
 /// Replaces each `$(NAME)` by what `lookup` knows of it. `$$` stands for `$`; names that `lookup` does not know stay as they are.
 pub(crate) fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
-    let mut output = String::with_capacity(input.len());
+    let output = expand_bytes(input, |name| lookup(name).map(String::into_bytes));
+    String::from_utf8_lossy(&output).into_owned() // Texts that were put together are one.
+}
+
+/// As [`expand`], with values that may be any bytes.
+pub(crate) fn expand_bytes(input: &str, lookup: impl Fn(&str) -> Option<Vec<u8>>) -> Vec<u8> {
+    let mut output = Vec::with_capacity(input.len());
     let mut rest = input;
     while let Some(at) = rest.find('$') {
-        output.push_str(&rest[..at]);
+        output.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at + 1..];
         if let Some(after) = rest.strip_prefix('$') {
-            output.push('$');
+            output.push(b'$');
             rest = after;
         } else if let Some((name, after)) =
             rest.strip_prefix('(').and_then(|inner| inner.split_once(')'))
         {
             if let Some(value) = lookup(name) {
-                output.push_str(&value);
+                output.extend(value);
             } else {
-                output.push_str("$(");
-                output.push_str(name);
-                output.push(')');
+                output.extend_from_slice(format!("$({name})").as_bytes());
             }
             rest = after;
         } else {
-            output.push('$');
+            output.push(b'$');
         }
     }
-    output.push_str(rest);
+    output.extend_from_slice(rest.as_bytes());
     output
 }
 

@@ -285,8 +285,14 @@ async fn configure(
         reason: "CreateContainerConfigError",
         message: message.to_owned(),
     })?;
-    let input =
-        EnvInput { pod, pod_ips: &start.pod_ips, node: &ctx.facts, fetched, services: &services };
+    let input = EnvInput {
+        pod,
+        pod_dir: &ctx.config.pod_dir(pod.uid()),
+        pod_ips: &start.pod_ips,
+        node: &ctx.facts,
+        fetched,
+        services: &services,
+    };
     let environment = environment(container, input).map_err(|error| Failed::config(&error))?;
     for message in &environment.skipped {
         let reason = "InvalidEnvironmentVariableNames";

@@ -124,12 +124,11 @@ fn sub_path(mount: &k8s::VolumeMount, environment: &Environment) -> Result<Strin
     };
     let missing = RefCell::new(BTreeSet::new());
     let path = expand(expression, |name| {
-        let variables = &environment.variables;
-        let found = variables.iter().find(|(key, value)| key == name && !value.is_empty());
+        let found = environment.text(name).filter(|value| !value.is_empty());
         if found.is_none() {
             missing.borrow_mut().insert(name.to_owned());
         }
-        found.map(|(_, value)| value.clone())
+        found
     });
     let missing = missing.into_inner();
     if !missing.is_empty() {

@@ -19,5 +19,8 @@ fn adding_and_dropping() {
     assert_eq!(adjust(DEFAULT, &["NET_BIND_SERVICE"], &["ALL"]), Ok(1 << 10));
     assert_eq!(adjust(DEFAULT, &["ALL"], &["MKNOD"]), Ok(ALL & !(1 << 27)));
     assert_eq!(adjust(DEFAULT, &["SYS_TIME"], &["MKNOD"]), Ok((DEFAULT | 1 << 25) & !(1 << 27)));
+    assert_eq!(adjust(DEFAULT, &["ALL"], &["ALL"]), Ok(0));
+    assert_eq!(adjust(DEFAULT, &["all", "NET_ADMIN"], &["All"]), Ok(1 << 12));
+    assert_eq!(adjust(DEFAULT, &["SYS_TIME"], &["SYS_TIME"]), Ok(DEFAULT));
     assert_eq!(adjust(DEFAULT, &["NOPE"], &[]), Err("NOPE"));
 }

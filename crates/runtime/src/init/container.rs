@@ -30,6 +30,9 @@ pub(crate) struct ContainerPlan<'a> {
     pub(crate) user: Option<(&'a OwnedFd, &'a UserNamespace)>,
     /// With a user namespace: make the PID namespace in it.
     pub(crate) has_own_pids: bool,
+    /// With a user namespace: the process whose PID namespace is joined. The helper stays out of it, else it could not tell the
+    /// second process' id as the host has it.
+    pub(crate) pids: Option<BorrowedFd<'a>>,
     /// Where the sandbox's `/dev/shm` is on the host.
     pub(crate) shm: PathBuf,
     pub(crate) terminals: &'a Terminals,
@@ -81,6 +84,10 @@ impl ContainerPlan<'_> {
             mounts: prepare::prepare(&spec.mounts, namespace, user)?,
             masks: Masks::prepare()?,
         };
+        if let Some(pids) = self.pids {
+            misc::enter(pids, libc::CLONE_NEWPID)
+                .at(FaultKind::Kernel, "enter the PID namespace")?;
+        }
         let user = if self.user.is_some() { libc::CLONE_NEWUSER } else { 0 };
         misc::enter(self.pause, self.shared | libc::CLONE_NEWNS | user)
             .at(FaultKind::Kernel, "enter the sandbox's namespaces")?;

@@ -1,6 +1,6 @@
 //! Finding the program, with the words that users know from `RunContainerError` messages.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use crate::error::{Fault, FaultKind, plain};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The file to execute for a program's name, seen as the process' user.
-pub(super) fn find(program: &str, env: &[String]) -> Result<CString, Fault> {
+pub(super) fn find(program: &str, env: &[OsString]) -> Result<CString, Fault> {
     if program.contains('/') {
         return match check(Path::new(program)) {
-            Ok(()) => c_string(program),
+            Ok(()) => c_string(program.as_ref()),
             Err(error) => Err(refused(program, &error)),
         };
     }
-    let path =
-        env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-    let candidates = path.split(':').map(|directory| {
+    let path = env.iter().rev().find_map(|entry| entry.as_bytes().strip_prefix(b"PATH="));
+    let path = path.unwrap_or(DEFAULT_PATH.as_bytes());
+    let candidates = path.split(|byte| *byte == b':').map(|directory| {
         // An empty entry means the working directory.
         if directory.is_empty() {
             PathBuf::from("./").join(program)
         } else {
-            Path::new(directory).join(program)
+            Path::new(OsStr::from_bytes(directory)).join(program)
         }
     });
     let found =
@@ -45,8 +45,8 @@ fn not_in_path(program: &str) -> Fault {
     )
 }
 
-fn c_string(text: &str) -> Result<CString, Fault> {
-    CString::new(text)
+fn c_string(text: &OsStr) -> Result<CString, Fault> {
+    CString::new(text.as_bytes())
         .map_err(|_| Fault::new(FaultKind::Invalid, format!("{text:?} has a NUL character")))
 }
 
@@ -85,8 +85,6 @@ pub(super) fn not_executed(path: &str, error: &io::Error) -> Fault {
 }
 
 /// Strings for the kernel.
-pub(super) fn c_strings<'a>(
-    texts: impl Iterator<Item = &'a String>,
-) -> Result<Vec<CString>, Fault> {
-    texts.map(|text| c_string(text)).collect()
+pub(super) fn c_strings(texts: &[impl AsRef<OsStr>]) -> Result<Vec<CString>, Fault> {
+    texts.iter().map(|text| c_string(text.as_ref())).collect()
 }

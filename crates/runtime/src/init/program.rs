@@ -2,8 +2,10 @@
 //! process and for every further one (CVE-2022-29162).
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
@@ -55,7 +57,7 @@ pub(super) fn run(
     let env = environment(process, &identity);
     let program = process.args.first().map_or("", String::as_str);
     let path = lookup::find(program, &env)?;
-    let (args, env) = (lookup::c_strings(process.args.iter())?, lookup::c_strings(env.iter())?);
+    let (args, env) = (lookup::c_strings(&process.args)?, lookup::c_strings(&env)?);
     rustix::process::umask(Mode::from_raw_mode(process.umask.unwrap_or(0o022) & 0o777));
     if process.no_new_privileges {
         filter(process.seccomp.as_ref())?; // As late as can be: the profile need not allow what came before.
@@ -178,10 +180,10 @@ fn filter(program: Option<&Program>) -> Result<(), Fault> {
     }
 }
 
-fn environment(process: &ProcessSpec, identity: &Identity) -> Vec<String> {
+fn environment(process: &ProcessSpec, identity: &Identity) -> Vec<OsString> {
     let mut env = process.env.clone();
-    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
-        env.push(format!("HOME={}", identity.home));
+    if !env.iter().any(|entry| entry.as_bytes().starts_with(b"HOME=")) {
+        env.push(format!("HOME={}", identity.home).into());
     }
     env
 }

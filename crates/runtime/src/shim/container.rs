@@ -32,6 +32,8 @@ pub(super) struct Container {
     pub(super) spec: Option<Box<ContainerSpec>>,
     pub(super) cgroup: Cgroup,
     pub(super) tty: bool,
+    /// It is in the PID namespace of another.
+    pub(super) has_target: bool,
     stdin_mode: Stdin,
     pub(super) log: Option<Log>,
     pub(super) outputs: Vec<Output>,
@@ -124,6 +126,7 @@ impl Shim {
             Container {
                 cgroup,
                 tty: spec.tty,
+                has_target: spec.pid_target.is_some(),
                 stdin_mode: spec.stdin,
                 log,
                 outputs: Vec::new(),
@@ -237,7 +240,10 @@ impl Shim {
         let container = self.containers.get(&spec.id).ok_or_else(|| Fault::missing(&spec.id))?;
         let birthplace = container.cgroup.birthplace().at(FaultKind::Cgroup, "open the cgroup")?;
         let (report, child_report) = pipe()?;
-        let has_own_pids = sandbox.spec.pid == PidMode::Container;
+        let target = spec.pid_target.as_deref().map(|id| self.first_process(id)).transpose()?;
+        let others = target.or(Some(pause).filter(|_| sandbox.spec.pid == PidMode::Sandbox));
+        let has_own_pids = sandbox.spec.pid == PidMode::Container && target.is_none();
+        let is_mapped = sandbox.user_namespace.is_some();
         let plan = ContainerPlan {
             spec,
             layout: &self.layout,
@@ -247,21 +253,27 @@ impl Shim {
             shared: sandbox.shared(),
             user: sandbox.user(),
             has_own_pids,
+            pids: others.filter(|_| is_mapped).map(AsFd::as_fd),
             shm: shm_path(&self.directory, &sandbox.spec),
             terminals,
             streams,
             report: Report(child_report),
         };
-        let pids =
-            if has_own_pids && sandbox.user_namespace.is_none() { libc::CLONE_NEWPID } else { 0 };
+        let pids = if has_own_pids && !is_mapped { libc::CLONE_NEWPID } else { 0 };
         let clone = CloneSpec {
             namespaces: pids,
             cgroup: birthplace.as_ref().map(AsFd::as_fd),
             sibling: false,
         };
-        let shared_pids = Some(pause).filter(|_| sandbox.spec.pid == PidMode::Sandbox);
-        let child = self.spawn_among(shared_pids, &clone, || plan.run())?;
+        let child = self.spawn_among(others.filter(|_| !is_mapped), &clone, || plan.run())?;
         Ok((child, report))
+    }
+
+    /// The first process of a container that runs.
+    fn first_process(&self, id: &str) -> Result<&OwnedFd, Fault> {
+        let container = self.containers.get(id).ok_or_else(|| Fault::missing(id))?;
+        let ended = || Fault::new(FaultKind::State, format!("container {id:?} has ended"));
+        container.pidfd.as_ref().ok_or_else(ended)
     }
 
     /// Makes a process in the PID namespace of another.
@@ -348,7 +360,7 @@ impl Shim {
         let record = record.at(FaultKind::Kernel, "read the container's record")?;
         let mut process = record.ok_or_else(|| Fault::missing(&spec.container))?.spec.process;
         process.args.clone_from(&spec.args);
-        process.env.extend(spec.env.iter().cloned());
+        process.env.extend(spec.env.iter().map(Into::into));
         if let Some(cwd) = &spec.cwd {
             process.cwd.clone_from(cwd);
         }
@@ -368,7 +380,7 @@ impl Shim {
             || Fault::new(FaultKind::State, format!("container {:?} has ended", spec.container));
         let sandbox = self.sandbox.as_ref().ok_or_else(gone)?;
         let container = self.containers.get(&spec.container).ok_or_else(gone)?;
-        let first = container.pidfd.as_ref().ok_or_else(gone)?;
+        let first = self.first_process(&spec.container)?;
         let birthplace = container.cgroup.birthplace().at(FaultKind::Cgroup, "open the cgroup")?;
         let (report, child_report) = pipe()?;
         let user = if sandbox.user_namespace.is_some() { libc::CLONE_NEWUSER } else { 0 };

@@ -66,7 +66,7 @@ impl Shim {
         let has_shared_pids =
             self.sandbox.as_ref().is_some_and(|sandbox| sandbox.spec.pid != PidMode::Container);
         let Some(container) = self.containers.get_mut(id) else { return };
-        if has_shared_pids && exit.start_failure.is_none() {
+        if (has_shared_pids || container.has_target) && exit.start_failure.is_none() {
             container.cgroup.kill(); // With a PID namespace of its own everything has ended with it.
         }
         exit.oom_kills = container.cgroup.oom_kills();

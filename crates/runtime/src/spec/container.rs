@@ -15,6 +15,8 @@ pub struct ContainerSpec {
     pub id: String,
     /// The first process.
     pub process: ProcessSpec,
+    /// A running container of the sandbox in whose PID namespace it is; none: as the sandbox says.
+    pub pid_target: Option<String>,
     /// The root file system.
     pub rootfs: Rootfs,
     /// Mount the root file system read-only.

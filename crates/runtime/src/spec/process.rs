@@ -1,5 +1,7 @@
 //! A process: what runs, as whom, with which powers.
 
+use std::ffi::OsString;
+
 use serde::{Deserialize, Serialize};
 
 use crate::seccomp::Program;
@@ -10,8 +12,9 @@ use crate::seccomp::Program;
 pub struct ProcessSpec {
     /// Program and arguments. A program without `/` is looked up in the `PATH` of `env`.
     pub args: Vec<String>,
-    /// `NAME=VALUE`. `HOME` is added from the image's `/etc/passwd` if missing.
-    pub env: Vec<String>,
+    /// `NAME=VALUE`, any bytes but zero. `HOME` is added from the image's `/etc/passwd` if missing.
+    #[serde(with = "super::text")]
+    pub env: Vec<OsString>,
     /// Working directory inside, made if missing; empty means `/`.
     pub cwd: String,
     /// As whom.

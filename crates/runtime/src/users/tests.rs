@@ -16,19 +16,19 @@ fn check(user: &str, expected: &str) {
 
 #[test]
 fn every_form_of_an_image_user() {
-    check("", "0:0 [] /root");
-    check("root", "0:0 [] /root");
-    check("www", "33:34 [50] /var/www");
-    check("33", "33:34 [50] /var/www");
-    check("1000", "1000:0 [] /");
-    check("1000:2000", "1000:2000 [] /");
+    check("", "0:0 [0] /root");
+    check("root", "0:0 [0] /root");
+    check("www", "33:34 [34, 50] /var/www");
+    check("33", "33:34 [34, 50] /var/www");
+    check("1000", "1000:0 [0] /");
+    check("1000:2000", "1000:2000 [2000] /");
     check("www:logs", "33:50 [50] /var/www");
-    check("33:7", "33:7 [50] /var/www");
+    check("33:7", "33:7 [7, 50] /var/www");
 }
 
 #[test]
 fn a_number_is_an_id_even_if_a_user_is_named_so() {
-    check("7", "7:0 [] /");
+    check("7", "7:0 [0] /");
 }
 
 #[test]
@@ -47,7 +47,19 @@ fn ids_do_not_wrap_around() {
 #[test]
 fn groups_asked_for_come_with_those_of_the_image_only_on_request() {
     let mut spec = UserSpec { user: "www".into(), groups: vec![9, 5, 9], ..UserSpec::default() };
-    assert_eq!(resolve_in(PASSWD, GROUP, &spec).unwrap().groups, [5, 9]);
+    assert_eq!(resolve_in(PASSWD, GROUP, &spec).unwrap().groups, [5, 9, 34]);
     spec.merge_image_groups = true;
-    assert_eq!(resolve_in(PASSWD, GROUP, &spec).unwrap().groups, [5, 9, 50]);
+    assert_eq!(resolve_in(PASSWD, GROUP, &spec).unwrap().groups, [5, 9, 34, 50]);
+}
+
+#[test]
+fn the_primary_group_is_among_the_others_whoever_names_it() {
+    let groups = |user: &str, gid: Option<u32>, merge_image_groups: bool| {
+        let spec = UserSpec { user: user.into(), gid, groups: vec![60000], merge_image_groups };
+        resolve_in(PASSWD, GROUP, &spec).unwrap().groups
+    };
+    assert_eq!(groups("www", None, true), [34, 50, 60000]);
+    assert_eq!(groups("www", None, false), [34, 60000]);
+    assert_eq!(groups("1001:1001", None, false), [1001, 60000]);
+    assert_eq!(groups("1001", Some(60000), true), [60000]);
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use podo_runtime::{
-    FaultKind, IdMap, Mount, MountKind, MountSource, NetworkMode, PidMode, ProcessSpec,
-    Propagation, ReadOnly, Rootfs, RuntimeError, SandboxSpec, UserNamespace, UserSpec,
+    ContainerSpec, FaultKind, IdMap, Mount, MountKind, MountSource, NetworkMode, PidMode,
+    ProcessSpec, Propagation, ReadOnly, Rootfs, RuntimeError, Sandbox, SandboxSpec, UserNamespace,
+    UserSpec,
 };
 
 use crate::Test;
@@ -23,6 +24,14 @@ pub(crate) const TESTS: &[Test] = &[
     ("s04_the_pause_is_our_own_or_an_image_s", s04_the_pause_is_our_own_or_an_image_s),
     ("s05_volumes_are_shared_at_different_paths", s05_volumes_are_shared_at_different_paths),
     ("one_pid_namespace_can_be_shared", one_pid_namespace_can_be_shared),
+    (
+        "a_container_can_join_the_processes_of_another",
+        a_container_can_join_the_processes_of_another,
+    ),
+    (
+        "processes_are_shared_among_users_of_a_pod_s_own",
+        processes_are_shared_among_users_of_a_pod_s_own,
+    ),
     ("host_namespaces_can_be_used", host_namespaces_can_be_used),
     ("exit_codes_and_signals_are_told", exit_codes_and_signals_are_told),
     ("programs_that_cannot_run_say_why", programs_that_cannot_run_say_why),
@@ -190,6 +199,58 @@ fn one_pid_namespace_can_be_shared() {
     assert_eq!(exec(&sandbox, "b", "true").1, 0, "b goes on");
 }
 
+/// `debug` sees what `a` runs, and ends alone.
+fn check_target(world: &World, sandbox: &Sandbox) {
+    let a = start(sandbox, &world.shell("a", "sleep 1234 & sleep 100"));
+    let mut spec = world.shell("debug", "sleep 4321 & sleep 100");
+    spec.pid_target = Some("a".into());
+    let debug = start(sandbox, &spec);
+    assert_eq!(namespace(a, "pid"), namespace(debug, "pid"));
+    assert_ne!(namespace(a, "mnt"), namespace(debug, "mnt"));
+    for container in ["a", "debug"] {
+        let see = || exec(sandbox, container, "ps").0;
+        eventually("all is seen", see, |text| {
+            text.contains("sleep 1234") && text.contains("sleep 4321")
+        });
+    }
+    sandbox.kill("debug", libc::SIGKILL).unwrap();
+    assert_eq!(sandbox.wait("debug", LIMIT).unwrap().signal, Some(libc::SIGKILL));
+    let see = || exec(sandbox, "a", "ps").0;
+    eventually("what debug left is killed", see, |text| !text.contains("sleep 4321"));
+    sandbox.remove_container("debug").unwrap();
+    start(sandbox, &ContainerSpec { rootfs: world.rootfs("again"), id: "again".into(), ..spec });
+    sandbox.kill("a", libc::SIGKILL).unwrap();
+    sandbox.wait("a", LIMIT).unwrap();
+    assert_eq!(sandbox.wait("again", LIMIT).unwrap().signal, Some(libc::SIGKILL));
+    let mut late = world.shell("late", "true");
+    late.pid_target = Some("a".into());
+    sandbox.create_container(&late).unwrap();
+    assert_eq!(refusal(sandbox.start("late")), "State: container \"a\" has ended");
+}
+
+fn a_container_can_join_the_processes_of_another() {
+    let world = World::new();
+    check_target(&world, &world.sandbox());
+}
+
+fn processes_are_shared_among_users_of_a_pod_s_own() {
+    if !podo_runtime::overlay::takes_detached_layers() {
+        return eprintln!("skipped: users of a Pod's own need Linux 6.5 or later");
+    }
+    let world = World::new();
+    let ids = vec![IdMap { inside: 0, host: 200_000, count: 65_536 }];
+    let sandbox = |id: &str, pid| {
+        let user_namespace = Some(UserNamespace { uids: ids.clone(), gids: ids.clone() });
+        let spec = SandboxSpec { pid, user_namespace, ..world.sandbox_spec(id) };
+        world.launcher.create(&spec).unwrap()
+    };
+    check_target(&world, &sandbox("s1", PidMode::Container));
+    let sandbox = sandbox("s2", PidMode::Sandbox);
+    let a = start(&sandbox, &world.shell("b1", "sleep 100"));
+    let b = start(&sandbox, &world.shell("b2", "sleep 100"));
+    assert_eq!(namespace(a, "pid"), namespace(b, "pid"));
+}
+
 fn host_namespaces_can_be_used() {
     let world = World::new();
     let spec = SandboxSpec {
@@ -297,11 +358,11 @@ fn users_groups_and_homes_come_from_the_image() {
         UserSpec { user: "www".into(), gid: None, groups: vec![77], merge_image_groups: true };
     sandbox.create_container(&spec).unwrap();
     let (_, identity) = sandbox.start("a").unwrap();
-    assert_eq!((identity.uid, identity.gid, identity.groups), (33, 34, vec![50, 77]));
+    assert_eq!((identity.uid, identity.gid, identity.groups), (33, 34, vec![34, 50, 77]));
     sandbox.wait("a", LIMIT).unwrap();
     let log = world.log("a");
     assert!(
-        log.starts_with("uid=33(www) gid=34(www) groups=50(logs),77\n/home/www\nagain\n"),
+        log.starts_with("uid=33(www) gid=34(www) groups=34(www),50(logs),77\n/home/www\nagain\n"),
         "{log}"
     );
     assert!(log.contains("CapEff:\t0000000000000000"), "a user has no capabilities: {log}");

@@ -37,8 +37,9 @@ fn a_life_goes_from_created_over_running_to_exited() {
 }
 
 #[test]
-fn the_primary_group_is_shown_among_the_groups() {
-    let identity = Identity { uid: 1000, gid: 3000, groups: vec![50, 4000], home: "/".into() };
+fn the_groups_that_a_process_has_are_shown() {
+    let identity =
+        Identity { uid: 1000, gid: 3000, groups: vec![50, 3000, 4000], home: "/".into() };
     let user = user_of(&identity).linux.unwrap_or_default();
     assert_eq!((user.uid, user.gid), (1000, 3000));
     assert_eq!(user.supplemental_groups, [50, 3000, 4000]);

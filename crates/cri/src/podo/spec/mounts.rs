@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use podo_runtime::mountinfo::mount_of;
 use podo_runtime::{Mount, MountKind, MountSource, Propagation, ReadOnly};
 
 use crate::v1::{self, MountPropagation};
-use crate::{CriError, Reason};
+use crate::{Code, CriError, Reason};
 
 /// Divides a host path into a trusted directory and a path below it that must not lead out of it, whatever links a container
 /// puts there (CVE-2017-1002101, CVE-2021-25741). To anybody else the path means the same.
@@ -49,11 +50,36 @@ pub(in crate::podo) fn bind(mount: &v1::Mount) -> Result<Mount, CriError> {
         (false, true) => ReadOnly::Top,
         (false, false) => ReadOnly::No,
     };
+    if propagation != Propagation::Private {
+        let unknown = |error: io::Error| bad(mount, &format!("{:?}: {error}", mount.host_path));
+        let path = fs::canonicalize(&mount.host_path).map_err(unknown)?;
+        let table = fs::read_to_string("/proc/self/mountinfo").map_err(unknown)?;
+        check_propagation(&table, &path, propagation)?;
+    }
     Ok(Mount {
         destination: mount.container_path.clone(),
         kind: MountKind::Bind { source, propagation, idmap: !mount.uid_mappings.is_empty() },
         read_only,
     })
+}
+
+/// What is mounted later can be told into a container, or out of it, only by a mount of the host that takes part: containerd's
+/// rule, in its words.
+fn check_propagation(table: &str, path: &Path, propagation: Propagation) -> Result<(), CriError> {
+    let refuse = |text: String| Err(CriError::new(Code::FailedPrecondition, text));
+    let Some(entry) = mount_of(table, path) else {
+        return refuse(format!("failed to find the mount info for {path:?}"));
+    };
+    let (is_good, wanted) = match propagation {
+        Propagation::Private => return Ok(()),
+        Propagation::HostToContainer => (entry.is_shared || entry.is_slave, "shared or slave"),
+        Propagation::Bidirectional => (entry.is_shared, "shared"),
+    };
+    if is_good {
+        return Ok(());
+    }
+    let point = &entry.point;
+    refuse(format!("path {path:?} is mounted on {point:?} but it is not a {wanted} mount"))
 }
 
 fn bad(mount: &v1::Mount, why: &str) -> CriError {
@@ -120,6 +146,28 @@ mod tests {
                 assert_eq!(error.reason(), Reason::RecursiveReadOnly);
             }
         }
+    }
+
+    #[test]
+    fn propagation_needs_a_mount_of_the_host_that_takes_part() {
+        let table = "1 0 8:1 / / rw - ext4 a rw\n2 1 8:2 / /slave rw master:1 - ext4 a rw\n\
+                     3 1 8:3 / /shared rw shared:1 - ext4 a rw\n";
+        let check = |path: &str, propagation| {
+            check_propagation(table, Path::new(path), propagation)
+                .map_err(|error| error.message().to_owned())
+        };
+        let refused = |path: &str, point: &str, wanted: &str| {
+            let text =
+                format!("path {path:?} is mounted on {point:?} but it is not a {wanted} mount");
+            Err(text)
+        };
+        let (into, both) = (Propagation::HostToContainer, Propagation::Bidirectional);
+        assert_eq!(check("/x", Propagation::Private), Ok(()));
+        assert_eq!(check("/x", into), refused("/x", "/", "shared or slave"));
+        assert_eq!(check("/x", both), refused("/x", "/", "shared"));
+        assert_eq!(check("/slave/x", into), Ok(()));
+        assert_eq!(check("/slave/x", both), refused("/slave/x", "/slave", "shared"));
+        assert_eq!((check("/shared", into), check("/shared/x", both)), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What a container runs: program and arguments, environment, user, stop signal.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
 use podo_image::RunConfig;
 use podo_runtime::UserSpec;
 
@@ -41,39 +44,37 @@ pub(in crate::podo) fn environment(
     envs: &[KeyValue],
     hostname: &str,
     tty: bool,
-) -> Result<Vec<String>, CriError> {
-    let mut all = vec![PATH.to_owned()];
+) -> Result<Vec<OsString>, CriError> {
+    let mut all = vec![OsString::from(PATH)];
     if tty {
-        all.push("TERM=xterm".to_owned());
+        all.push("TERM=xterm".into());
     }
     if !hostname.is_empty() {
-        all.push(format!("HOSTNAME={hostname}"));
+        all.push(format!("HOSTNAME={hostname}").into());
     }
     for entry in image {
-        put(&mut all, entry.clone());
+        put(&mut all, entry.into());
     }
     for KeyValue { key, value } in envs {
-        let value = String::from_utf8(value.clone());
-        let value = value.map_err(|_| bad_variable(key, "is not UTF-8"))?;
-        if key.is_empty() || key.contains('=') || key.contains('\0') || value.contains('\0') {
-            return Err(bad_variable(key, "cannot be one"));
+        if key.is_empty() || key.contains(['=', '\0']) || value.contains(&0) {
+            return Err(CriError::invalid(format!("environment variable {key:?} cannot be one")));
         }
-        put(&mut all, format!("{key}={value}"));
+        put(&mut all, OsString::from_vec([key.as_bytes(), b"=", value].concat()));
     }
     Ok(all)
 }
 
-fn bad_variable(key: &str, what: &str) -> CriError {
-    CriError::invalid(format!("environment variable {key:?} {what}"))
-}
-
 /// A later value takes the place of an earlier one of the same name.
-fn put(all: &mut Vec<String>, entry: String) {
-    let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+fn put(all: &mut Vec<OsString>, entry: OsString) {
     match all.iter_mut().find(|known| name(known) == name(&entry)) {
         Some(known) => *known = entry,
         None => all.push(entry),
     }
+}
+
+/// The name of a variable.
+fn name(entry: &OsStr) -> &[u8] {
+    entry.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 /// As whom: the Pod's user, else the image's with its group.
@@ -88,8 +89,7 @@ pub(in crate::podo) fn user(
     let gid = security.run_as_group.as_ref().map(|gid| id("runAsGroup", gid)).transpose()?;
     let groups = security.supplemental_groups.iter();
     let groups = groups.map(|gid| id("supplementalGroups", &Int64Value { value: *gid }));
-    let mut groups = groups.collect::<Result<Vec<u32>, CriError>>()?;
-    groups.extend(gid); // Runtimes count the primary group among the others.
+    let groups = groups.collect::<Result<Vec<u32>, CriError>>()?;
     let is_strict = security.supplemental_groups_policy == SupplementalGroupsPolicy::Strict as i32;
     Ok(UserSpec {
         user: if asked.is_empty() { image.user.clone() } else { asked },

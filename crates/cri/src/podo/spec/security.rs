@@ -106,6 +106,7 @@ mod tests {
         check(true, &[], &["ALL"], "all");
         check(false, &["NET_ADMIN"], &["ALL"], "CAP_NET_ADMIN");
         check(false, &["ALL"], &[], "all");
+        check(false, &["ALL"], &["ALL"], "");
         check(false, &["FLY"], &[], "unknown capability \"FLY\"");
     }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 fn fetched() -> Fetched {
     let config_map = json!({"data": {"KEY": "from-map", "bad=key": "x", "OTHER": "o"}});
-    let secret = json!({"data": {"KEY": "c2VjcmV0"}});
+    let secret = json!({"data": {"KEY": "c2VjcmV0", "ODD": "//7D"}});
     Fetched {
         config_maps: [
             ("map".to_owned(), Ok(Some(serde_json::from_value(config_map).expect("a map")))),
@@ -18,9 +18,9 @@ fn fetched() -> Fetched {
     }
 }
 
-fn check(container: Value) -> Result<(String, Vec<String>), String> {
+fn made(container: Value, pod_dir: &Path) -> Result<Environment, EnvError> {
     let pod = json!({"metadata": {"name": "p", "namespace": "n", "uid": "u"},
-        "spec": {"containers": [container]}});
+        "spec": {"containers": [container], "volumes": [{"name": "v", "emptyDir": {}}]}});
     let pod = PodView::new(serde_json::from_value(pod).expect("a Pod"));
     let services = [
         ("DB_SERVICE_HOST".to_owned(), "10.43.0.9".to_owned()),
@@ -28,14 +28,22 @@ fn check(container: Value) -> Result<(String, Vec<String>), String> {
     ];
     let input = EnvInput {
         pod: &pod,
+        pod_dir,
         pod_ips: &["10.42.0.2".to_owned()],
         node: &NodeFacts::default(),
         fetched: &fetched(),
         services: &services,
     };
-    let made = environment(&pod.spec.containers[0], input).map_err(|error| error.to_string())?;
-    let text: Vec<String> =
-        made.variables.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    environment(&pod.spec.containers[0], input)
+}
+
+fn check(container: Value) -> Result<(String, Vec<String>), String> {
+    let made = made(container, Path::new("/nowhere")).map_err(|error| error.to_string())?;
+    let text: Vec<String> = made
+        .variables
+        .iter()
+        .map(|(key, value)| format!("{key}={}", String::from_utf8_lossy(value)))
+        .collect();
     Ok((text.join(" "), made.skipped))
 }
 
@@ -73,7 +81,10 @@ fn env_goes_before_env_from_and_names_that_cannot_be_are_told() {
             {"configMapRef": {"name": "none", "optional": true}}],
         "env": [{"name": "KEY", "value": "$(KEY)!"}]});
     let (text, skipped) = check(container).expect("an environment");
-    assert_eq!(text, "KEY=from-map! OTHER=o S_KEY=secret DB_SERVICE_HOST=10.43.0.9 X=svc");
+    assert_eq!(
+        text,
+        "KEY=from-map! OTHER=o S_KEY=secret S_ODD=\u{fffd}\u{fffd}\u{fffd} DB_SERVICE_HOST=10.43.0.9 X=svc"
+    );
     assert_eq!(
         skipped,
         [
@@ -92,4 +103,45 @@ fn references_that_lead_nowhere_are_told_unless_they_are_optional() {
     assert_eq!(error(secret("sec", "k")), "couldn't find key k in Secret n/sec");
     assert_eq!(lines(map("none", "k", true)), "DB_SERVICE_HOST=10.43.0.9 X=svc");
     assert_eq!(lines(secret("sec", "KEY")), "V=secret DB_SERVICE_HOST=10.43.0.9 X=svc");
+}
+
+#[test]
+fn the_bytes_of_a_secret_stay_as_they_are() {
+    let env = json!([
+        {"name": "V", "valueFrom": {"secretKeyRef": {"name": "sec", "key": "ODD"}}},
+        {"name": "W", "value": "<$(V)>"}]);
+    let container = json!({"name": "c", "env": env, "envFrom": [{"secretRef": {"name": "sec"}}]});
+    let made = made(container, Path::new("/nowhere")).expect("an environment");
+    let value =
+        |name: &str| made.variables.iter().find(|(key, _)| key == name).expect("one").1.as_slice();
+    assert_eq!(value("V"), b"\xff\xfe\xc3");
+    assert_eq!(value("ODD"), b"\xff\xfe\xc3");
+    assert_eq!(value("W"), b"<\xff\xfe\xc3>");
+}
+
+#[test]
+fn a_value_comes_from_a_file_of_a_volume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let volume = folder.path().join("volumes/kubernetes.io~empty-dir/v");
+    std::fs::create_dir_all(&volume).expect("made");
+    std::fs::write(volume.join("env"), "A='one'\nB=two\n").expect("written");
+    let told = |volume: &str, path: &str, key: &str, optional: bool| {
+        let from = json!({"volumeName": volume, "path": path, "key": key, "optional": optional});
+        let env = json!([{"name": "V", "valueFrom": {"fileKeyRef": from}}]);
+        match made(json!({"name": "c", "env": env}), folder.path()) {
+            Ok(made) => made.text("V").unwrap_or("left out".to_owned()),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert_eq!(told("v", "env", "A", false), "one");
+    std::fs::write(volume.join("env"), "A='one'\nE=''\n").expect("written");
+    let missing = |key: &str| {
+        format!("environment variable key {key:?} not found in file {:?}", volume.join("env"))
+    };
+    assert_eq!(told("v", "env", "C", false), missing("C"));
+    assert_eq!(told("v", "env", "E", false), missing("E"));
+    assert_eq!(told("v", "env", "C", true), "left out");
+    assert_eq!(told("v", "none", "A", true), "couldn't parse env file");
+    let unknown = "cannot find the volume \"w\" referenced by FileKeyRef";
+    assert_eq!(told("w", "env", "A", true), unknown);
 }
