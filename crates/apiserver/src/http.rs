@@ -21,6 +21,6 @@ pub(crate) use body::{Body, Response, full};
 pub use front::{Front, FrontConfig};
 pub(crate) use headers::header_text;
 pub(crate) use in_flight::InFlight;
-pub(crate) use negotiate::{Form, Rendering, Wanted, media_types, negotiate};
+pub(crate) use negotiate::{Form, Wanted, media_types, negotiate, unroutable};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;
