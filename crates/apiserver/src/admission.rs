@@ -127,6 +127,7 @@ pub(crate) fn validate(
     old: Option<&Value>,
 ) -> Result<(), Status> {
     namespace_lifecycle::validate(request)?;
+    priority::validate(request, value, old)?;
     rbac_escalation::validate(request, value, old)?;
     node_restriction::validate(request, value, old)
 }

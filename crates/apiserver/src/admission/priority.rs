@@ -1,4 +1,4 @@
-//! Priority: a Pod's `priorityClassName` becomes a number.
+//! Priority: a Pod's `priorityClassName` becomes a number; one class at most is the default.
 
 use podo_api::{Status, Value, tree};
 
@@ -28,6 +28,35 @@ pub(super) fn admit(
         }
         _ => Ok(()),
     }
+}
+
+/// A class that says it is the default must be the only one that does.
+pub(super) fn validate(
+    request: &Request<'_>,
+    value: &Value,
+    old: Option<&Value>,
+) -> Result<(), Status> {
+    let is_written = matches!(request.operation, Operation::Create | Operation::Update);
+    let is_class = request.definition().names.kind == "PriorityClass";
+    if !is_class || !is_written || !tree::is_true(value, &["globalDefault"]) {
+        return Ok(());
+    }
+    let classes = classes(request)?;
+    let Some(default) = chosen(&classes).map(podo_api::meta::name) else { return Ok(()) };
+    if old.is_some() && default == podo_api::meta::name(value) {
+        return Ok(());
+    }
+    let why =
+        format!("PriorityClass {default} is already marked as default. Only one default can exist");
+    Err(request.forbidden(value, why))
+}
+
+/// The default class; of several the one with the lowest value.
+fn chosen(classes: &[Value]) -> Option<&Value> {
+    classes
+        .iter()
+        .filter(|class| tree::is_true(class, &["globalDefault"]))
+        .min_by_key(|class| tree::int_at(class, &["value"]).unwrap_or(0))
 }
 
 fn create(request: &Request<'_>, value: &mut Value) -> Result<(), Status> {
@@ -71,12 +100,7 @@ fn keep(value: &mut Value, old: &Value) {
 }
 
 fn default(request: &Request<'_>) -> Result<Priority, Status> {
-    let classes = classes(request)?;
-    let chosen = classes
-        .iter()
-        .filter(|class| tree::is_true(class, &["globalDefault"]))
-        .min_by_key(|class| tree::int_at(class, &["value"]).unwrap_or(0));
-    Ok(match chosen {
+    Ok(match chosen(&classes(request)?) {
         Some(class) => of_class(class),
         None => Priority {
             class: String::new(),
