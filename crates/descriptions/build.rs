@@ -1,7 +1,9 @@
-//! Takes the descriptions of types and fields out of the documentation comments of `k8s-openapi` and packs them.
+//! Takes the descriptions of types and fields out of the documentation comments of `k8s-openapi`, those of the values of
+//! enumerations out of `enums.tsv`, and packs them.
 //!
 //! Output: `descriptions.bin`, for each type a deflated block, one after the other; `descriptions.index`, a line for each type:
-//! name, offset, length. A block holds `NAME\0TEXT\0` pairs, the type's own text under an empty name.
+//! name, offset, length. A block holds `NAME\0TEXT\0` pairs, the type's own text under an empty name; that of an enumeration its
+//! values in order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,14 +11,24 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The texts of a type by JSON name; the type's own under the empty name.
+/// The values of enumerations and their texts.
+const ENUMS: &str = "enums.tsv";
+
+/// The file whose schema says what is said of `kind` and `apiVersion` everywhere.
+const ANY_KIND: &str = "src/v1_36/api/core/v1/pod.rs";
+
+/// The texts of a type by JSON name, or of an enumeration by value; the type's own under the empty name.
 type Texts = BTreeMap<String, String>;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=../../Cargo.lock");
-    let mut types = BTreeMap::new();
-    walk(&sources().join("src/v1_36"), &mut types);
+    println!("cargo::rerun-if-changed={ENUMS}");
+    let sources = sources();
+    let mut types = enumerations(&fs::read_to_string(ENUMS).expect("a file of this crate"));
+    walk(&sources.join("src/v1_36"), &mut types);
+    let any_kind = fs::read_to_string(sources.join(ANY_KIND)).expect("UTF-8");
+    types.insert("meta/v1.TypeMeta".to_owned(), type_meta(&any_kind));
     assert!(
         types.len() > 500,
         "only {} types were found in k8s-openapi: its layout has changed",
@@ -65,6 +77,32 @@ fn walk(folder: &Path, types: &mut BTreeMap<String, Texts>) {
             types.insert(name, texts);
         }
     }
+}
+
+/// The enumerations of [`ENUMS`].
+fn enumerations(table: &str) -> BTreeMap<String, Texts> {
+    let mut all = BTreeMap::new();
+    let mut texts = &mut Texts::new();
+    for line in table.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix("E\t") {
+            texts = all.entry(name.to_owned()).or_default();
+        } else {
+            let (value, text) = line.split_once('\t').unwrap_or((line, ""));
+            texts.insert(value.to_owned(), text.to_owned());
+        }
+    }
+    all
+}
+
+/// What the JSON schema of a kind says of the two fields that are no fields of its struct.
+fn type_meta(source: &str) -> Texts {
+    let describe = |name: &str| {
+        let (_, schema) = source.split_once(&format!("\"{name}\": {{"))?;
+        let (_, text) = schema.split_once("\"description\": \"")?;
+        Some((name.to_owned(), text.split_once("\",")?.0.to_owned()))
+    };
+    let texts = ["apiVersion", "kind"].map(describe);
+    texts.map(|text| text.expect("the schema of a kind describes its type")).into()
 }
 
 /// The type of a generated file and its texts.
@@ -117,6 +155,7 @@ fn text(comment: &[&str]) -> String {
         .replace("\\]", "]")
         .replace("\\<", "<")
         .replace("\\>", ">")
+        .replace("\\\\", "\\")
 }
 
 /// `core/v1.PodSpec` for `io.k8s.api.core.v1.PodSpec`, as the schema table names types.

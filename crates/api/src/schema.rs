@@ -12,6 +12,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use serde_json::Value;
+
 /// The built-in types of Kubernetes v1.36.
 pub fn builtin() -> &'static Schema {
     static BUILTIN: LazyLock<Schema> =
@@ -71,9 +73,26 @@ pub struct Field {
     pub default: Option<Cow<'static, str>>,
     /// The Go type as `encoding/json` names it in errors; empty if unknown.
     pub go_type: Cow<'static, str>,
+    /// The enumeration that the value, or each of its items, is of, such as `core/v1.Protocol`; empty if there is none.
+    pub enumeration: Cow<'static, str>,
 }
 
 impl Field {
+    /// What the field counts as when it is not set: its default, or Go's zero value if it is a scalar that is always written.
+    pub fn default_value(&self) -> Option<Value> {
+        if let Some(text) = &self.default {
+            return serde_json::from_str(text).ok();
+        }
+        match (&self.shape, self.presence) {
+            (Shape::Scalar(Scalar::String), Presence::Always) => Some("".into()),
+            (Shape::Scalar(Scalar::Bool), Presence::Always) => Some(false.into()),
+            (Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double), Presence::Always) => {
+                Some(0.into())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether Go writes the field although nobody set it.
     fn is_written_unset(&self) -> bool {
         match self.presence {

@@ -6,13 +6,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header;
 use http::request::Parts;
-use podo_api::{Status, Value, yaml};
+use podo_api::schema::builtin;
+use podo_api::{Status, Value, json, protobuf, yaml};
 use podo_registry::{Definition, KINDS, Scope, Storage, Subresource};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 
 use crate::encoding::Encoding;
-use crate::http::{Rendering, Response, Wanted, header_text, negotiate, respond};
+use crate::http::{Response, Wanted, header_text, negotiate, respond, unroutable};
 use crate::server::Server;
 
 /// The groups in the order in which upstream lists them, by priority.
@@ -74,20 +75,32 @@ fn render(parts: &Parts, value: &Value, aggregated: Option<&Value>) -> Result<Re
     {
         return Ok(tagged(parts, aggregated));
     }
-    let rendering = negotiate(accept, Wanted::Plain).map_err(|(status, _)| status)?;
+    let refused = |(status, _)| if aggregated.is_some() { unroutable() } else { status };
+    let rendering = negotiate(accept, Wanted::Plain).map_err(refused)?;
     let bytes = match rendering.encoding {
         Encoding::Yaml => yaml::from_json(value).into_bytes(),
-        Encoding::Json | Encoding::Protobuf => {
-            let mut bytes = serde_json::to_vec(value).map_err(Status::internal)?;
-            bytes.push(b'\n');
-            bytes
-        }
-    };
-    let rendering = match rendering.encoding {
-        Encoding::Yaml => rendering,
-        Encoding::Json | Encoding::Protobuf => Rendering::JSON,
+        Encoding::Json => format!("{value}\n").into_bytes(),
+        Encoding::Protobuf => in_protobuf(value)?,
     };
     Ok(respond(200, bytes, rendering.content_type(), false))
+}
+
+fn in_protobuf(value: &Value) -> Result<Vec<u8>, Status> {
+    let ty = format!("meta/v1.{}", value["kind"].as_str().unwrap_or(""));
+    let ty = builtin().get(&ty).ok_or_else(|| Status::internal(format!("no type {ty}")))?;
+    let mut value = value.clone();
+    json::settle(&mut value, ty).map_err(Status::internal)?;
+    protobuf::encode_object(&value, ty).map_err(Status::internal)
+}
+
+/// Every path of discovery.
+pub(crate) fn paths() -> Vec<String> {
+    let mut paths = ["/api", "/api/v1", "/apis", "/apis/"].map(str::to_owned).to_vec();
+    for group in groups() {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(versions(group).into_iter().map(|version| format!("/apis/{group}/{version}")));
+    }
+    paths
 }
 
 /// Whether the first clause that can be served asks for the aggregated form.

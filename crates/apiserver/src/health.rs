@@ -17,6 +17,8 @@ pub(crate) struct Health {
 /// One check: its name and, if it fails, why it counts as failed.
 type Check = (&'static str, bool);
 
+const ENDPOINTS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+
 impl Health {
     /// What must be there at the start is there.
     pub(crate) fn started(&self) {
@@ -30,7 +32,7 @@ impl Health {
 
     /// Answers a health path; `None` for any other.
     pub(crate) fn serve(&self, server: &Server, path: &str, options: &Options) -> Option<Response> {
-        let (endpoint, rest) = ["/healthz", "/livez", "/readyz"]
+        let (endpoint, rest) = ENDPOINTS
             .into_iter()
             .find_map(|endpoint| path.strip_prefix(endpoint).map(|rest| (&endpoint[1..], rest)))?;
         let checks = self.checks(server, endpoint);
@@ -42,6 +44,16 @@ impl Health {
                 .map(|(name, is_well)| single(name, *is_well)),
             None => None,
         }
+    }
+
+    /// Every path of health: the endpoints and their checks.
+    pub(crate) fn paths(&self, server: &Server) -> Vec<String> {
+        let mut paths = ENDPOINTS.map(str::to_owned).to_vec();
+        for endpoint in ENDPOINTS {
+            let checks = self.checks(server, &endpoint[1..]);
+            paths.extend(checks.iter().map(|(name, _)| format!("{endpoint}/{name}")));
+        }
+        paths
     }
 
     fn checks(&self, server: &Server, endpoint: &str) -> Vec<Check> {

@@ -23,6 +23,6 @@ pub use front::{Front, FrontConfig};
 pub(crate) use headers::header_text;
 pub(crate) use heavy::Heavy;
 pub(crate) use in_flight::InFlight;
-pub(crate) use negotiate::{Form, Rendering, Wanted, media_types, negotiate};
+pub(crate) use negotiate::{Form, Wanted, media_types, negotiate, unroutable};
 pub(crate) use render::{respond, text};
 pub(crate) use route::Resource;

@@ -23,8 +23,9 @@ use serde_json::{Map, json};
 
 use self::document::Document;
 use self::parts::Frame;
+use self::schemas::Schemas;
 use crate::discovery;
-use crate::http::{Response, respond};
+use crate::http::{Response, full, respond};
 use crate::options::Options;
 
 const FRAME: Frame = Frame {
@@ -44,7 +45,7 @@ pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Option<Resp
         _ => {}
     }
     let name = path.strip_prefix("/openapi/v3/")?;
-    let document = document(name)?;
+    let Some(document) = document(name) else { return Some(nothing()) };
     if let Some(asked) = options.get("hash").filter(|asked| *asked != document.hash) {
         tracing::debug!(asked, "an old OpenAPI document was asked for");
         return Some(moved(name, &document.hash));
@@ -52,7 +53,10 @@ pub(crate) fn serve(parts: &Parts, path: &str, options: &Options) -> Option<Resp
     Some(answer(parts, &document, options.get("hash").is_some()))
 }
 
-/// The names of all documents: `api/v1`, `apis/apps/v1`.
+/// The document that is about no kind but about the server.
+const VERSION: &str = "version";
+
+/// The names of all documents: `api/v1`, `apis/apps/v1`, `version`.
 fn names() -> Vec<String> {
     let mut names = vec!["api/v1".to_owned()];
     for group in discovery::groups() {
@@ -60,7 +64,15 @@ fn names() -> Vec<String> {
             discovery::versions(group).into_iter().map(|version| format!("apis/{group}/{version}")),
         );
     }
+    names.push(VERSION.to_owned());
     names
+}
+
+/// Upstream says nothing about a document that it does not have, not even of which type.
+fn nothing() -> Response {
+    let mut response = http::Response::new(full(""));
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    response
 }
 
 fn index() -> Response {
@@ -96,17 +108,33 @@ fn document(name: &str) -> Option<Document> {
     if let Some(document) = DOCUMENTS.lock().get(name) {
         return Some(document.clone());
     }
-    let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
-        ["api", version] => ("", *version),
-        ["apis", group, version] => (*group, *version),
+    let document = match name.split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => of_kinds("", version)?,
+        ["apis", group, version] => of_kinds(group, version)?,
+        [VERSION] => of_version(),
         _ => return None,
     };
+    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
+    Some(document)
+}
+
+fn of_kinds(group: &str, version: &str) -> Option<Document> {
     let kinds = discovery::kinds_of(group, version);
     if kinds.is_empty() {
         return None;
     }
     let same = |_, part| part;
-    let document = Document::pack(|packer| parts::write_json(packer, &FRAME, &kinds, same));
-    DOCUMENTS.lock().insert(name.to_owned(), document.clone());
-    Some(document)
+    Some(Document::pack(|packer| parts::write_json(packer, &FRAME, &kinds, same)))
+}
+
+fn of_version() -> Document {
+    let mut schemas = Schemas::default();
+    let paths = json!({"/version/": paths::version(&mut schemas)});
+    let document = json!({
+        "openapi": "3.0.0",
+        "info": parts::info(),
+        "paths": paths,
+        "components": {"schemas": schemas.collect::<Map<_, _>>()},
+    });
+    Document::pack(|packer| packer.push(document.to_string().as_bytes()))
 }

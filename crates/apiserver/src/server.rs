@@ -4,19 +4,31 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use podo_api::Status;
+use serde_json::json;
 
 use crate::api::Api;
 use crate::authn::{Authenticator, Peer};
 use crate::custom_kinds;
 use crate::discovery;
 use crate::health::Health;
-use crate::http::{Heavy, InFlight, Response};
+use crate::http::{Heavy, InFlight, Response, respond};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
 use crate::openapi;
 use crate::options::Options;
 use crate::user::User;
 use crate::version;
+
+/// The paths that are neither of discovery nor of health.
+const PATHS: &[&str] = &[
+    "/.well-known/openid-configuration",
+    "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
+    "/openapi/v3/",
+    "/openid/v1/jwks",
+    "/version",
+];
 
 /// The API server.
 pub struct Server {
@@ -63,10 +75,21 @@ impl Server {
             return Ok(response);
         }
         match path {
+            "" | "/index.html" => Ok(self.index()),
             "/version" => Ok(version::serve()),
             "/metrics" => Ok(metrics::serve(self)),
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.api.tokens.serve(path),
             _ => Ok(crate::http::text(404, "404 page not found\n")),
         }
+    }
+
+    /// What is served beside resources, in the order of its bytes (Kubernetes v1.36 `routes.IndexLister`).
+    fn index(&self) -> Response {
+        let mut paths = discovery::paths();
+        paths.extend(self.health.paths(self));
+        paths.extend(PATHS.iter().map(|&path| path.to_owned()));
+        paths.sort();
+        let bytes = serde_json::to_vec_pretty(&json!({"paths": paths})).unwrap_or_default();
+        respond(200, bytes, "application/json", false)
     }
 }

@@ -1,9 +1,9 @@
 //! The descriptions of Kubernetes' types and fields, which OpenAPI, `explain` and table headers show.
 //!
-//! They are not the project's own: the build takes them from the documentation of `k8s-openapi` and packs them. A type's texts are
-//! unpacked when they are first asked for and then kept.
+//! They are not the project's own: the build takes them from the documentation of `k8s-openapi`, those of enumerations from
+//! `enums.tsv`, and packs them. A type's texts are unpacked when they are first asked for and then kept.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
 use std::sync::LazyLock;
 
@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 static BLOCKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.bin"));
 static INDEX: &str = include_str!(concat!(env!("OUT_DIR"), "/descriptions.index"));
 
-/// The texts of a type by field; the type's own under the empty name.
-type Texts = HashMap<&'static str, &'static str>;
+/// The texts of a type by field, its own under the empty name; or of an enumeration by value.
+type Texts = BTreeMap<&'static str, &'static str>;
 
 static UNPACKED: LazyLock<Mutex<HashMap<String, &'static Texts>>> = LazyLock::new(Mutex::default);
 
@@ -25,6 +25,11 @@ pub fn of_type(ty: &str) -> &'static str {
 /// The description of a field of a type; empty if there is none.
 pub fn field(ty: &str, field: &str) -> &'static str {
     texts(ty).and_then(|texts| texts.get(field)).copied().unwrap_or("")
+}
+
+/// The values of an enumeration, such as `core/v1.Protocol`, in order, and what is said of each; some have no text.
+pub fn values(enumeration: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    texts(enumeration).into_iter().flatten().map(|(value, text)| (*value, *text))
 }
 
 fn texts(ty: &str) -> Option<&'static Texts> {
@@ -76,5 +81,19 @@ mod tests {
         assert!(field("core/v1.ServiceSpec", "clusterIPs").contains("clusterIPs[0]"));
         assert_eq!(field("core/v1.Pod", "nosuch"), "");
         assert_eq!(of_type("nosuch"), "");
+        assert!(field("meta/v1.TypeMeta", "kind").starts_with("Kind is a string value"));
+        assert!(
+            field("core/v1.PodSpec", "setHostnameAsFQDN").contains(r"HKEY_LOCAL_MACHINE\\SYSTEM\\")
+        );
+    }
+
+    #[test]
+    fn values_of_enumerations_are_in_order() {
+        let of = |enumeration| values(enumeration).map(|(value, _)| value).collect::<Vec<_>>();
+        assert_eq!(of("core/v1.Protocol"), ["SCTP", "TCP", "UDP"]);
+        assert_eq!(of("core/v1.IPFamily"), ["", "IPv4", "IPv6"]);
+        assert_eq!(values("core/v1.Protocol").next(), Some(("SCTP", "is the SCTP protocol.")));
+        assert_eq!(values("core/v1.RestartPolicy").next(), Some(("Always", "")));
+        assert!(of("nosuch").is_empty());
     }
 }

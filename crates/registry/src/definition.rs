@@ -242,6 +242,8 @@ pub struct Definition {
     pub generation: Generation,
     /// What is wrong with a name; the flag says that it is a `generateName`, which may end in `-`.
     pub check_name: fn(&str, bool) -> Problems,
+    /// Whether a finalizer without a domain must be one of those that upstream defines.
+    pub checks_finalizers: bool,
     /// The table columns.
     pub columns: &'static [Column],
     /// The conditions of an object's table row, such as Completed.
@@ -305,6 +307,7 @@ impl Definition {
         status_resets: &[&["spec"]],
         generation: Generation::None,
         check_name: crate::name::dns_subdomain,
+        checks_finalizers: true,
         columns: &[],
         row_conditions: |_| Vec::new(),
         selectable: &[],

@@ -136,7 +136,7 @@ fn finalizers(value: &Value, errors: &mut Errors) {
     let path = path("finalizers");
     let (mut orphan, mut foreground) = (false, false);
     for finalizer in meta::finalizers(value) {
-        finalizer_name(finalizer, &path, errors);
+        errors.invalid_all(&path, finalizer, names::qualified_name(finalizer));
         orphan |= finalizer == "orphan";
         foreground |= finalizer == "foregroundDeletion";
     }
@@ -147,11 +147,17 @@ fn finalizers(value: &Value, errors: &mut Errors) {
     }
 }
 
-fn finalizer_name(finalizer: &str, path: &Path, errors: &mut Errors) {
-    errors.invalid_all(path, finalizer, names::qualified_name(finalizer));
-    if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
-        let detail = "name is neither a standard finalizer name nor is it fully qualified";
-        errors.invalid(path, finalizer, detail);
+/// Validates what most kinds ask of finalizers beyond [`validate`] (Kubernetes v1.36 `validateKubeFinalizerName`), when an object is
+/// created and when more than its status changes.
+pub fn validate_finalizers(definition: &Definition, value: &Value, errors: &mut Errors) {
+    if !definition.checks_finalizers {
+        return;
+    }
+    for (index, finalizer) in meta::finalizers(value).enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.invalid(&path("finalizers").index(index), finalizer, detail);
+        }
     }
 }
 

@@ -178,6 +178,7 @@ fn create(definition: &'static Definition, step: &Step) -> Option<Vec<String>> {
     settled(definition, &mut object);
     let mut errors = Errors::new();
     metadata::validate(definition, &object, &mut errors);
+    metadata::validate_finalizers(definition, &object, &mut errors);
     (definition.validate)(&object, &mut errors);
     Some(compare_answer(definition, step, &object, None, errors))
 }
@@ -275,6 +276,7 @@ fn update(definition: &'static Definition, step: &Step, old: &Value) -> Option<V
         ("status", _) => (definition.validate_status)(&new, old, &mut errors),
         (_, Some(strategy)) => (strategy.validate)(&new, old, &mut errors),
         _ => {
+            metadata::validate_finalizers(definition, &new, &mut errors);
             (definition.validate_update)(&new, old, &mut errors);
             (definition.validate)(&new, &mut errors);
         }

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::path::PathElement;
-use crate::schema::{Field, ListType, Presence, Scalar, Schema, Shape, TypeRef};
+use crate::schema::{Field, ListType, Scalar, Schema, Shape, TypeRef};
 
 /// Structs that are owned and replaced as a whole wherever they stand (`x-kubernetes-map-type: atomic` on the type, Kubernetes v1.36).
 /// The schema table has the mark of fields only. Sorted.
@@ -52,10 +52,6 @@ const ATOMIC_TYPES: &[&str] = &[
 /// Fields whose struct is owned field by field although its type is atomic (`x-kubernetes-map-type: granular` on the field,
 /// Kubernetes v1.36).
 const GRANULAR_FIELDS: &[(&str, &str)] = &[("core/v1.PersistentVolumeSpec", "claimRef")];
-
-/// Key fields that default to the empty string although Go leaves them out when empty (Kubernetes v1.36). The schema table has no
-/// empty defaults.
-const EMPTY_DEFAULTS: &[(&str, &str)] = &[("core/v1.LocalObjectReference", "name")];
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy)]
@@ -273,25 +269,7 @@ impl<'a> List<'a> {
         let (Shape::Struct(id), schema) = self.item? else {
             return None;
         };
-        let ty = schema.at(*id);
-        let field = ty.field(key)?;
-        if let Some(default) = &field.default {
-            return serde_json::from_str(default).ok();
-        }
-        if EMPTY_DEFAULTS.contains(&(&*ty.get().name, key)) {
-            return Some(Value::String(String::new()));
-        }
-        if field.presence != Presence::Always {
-            return None;
-        }
-        match field.shape {
-            Shape::Scalar(Scalar::Bool) => Some(Value::Bool(false)),
-            Shape::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) => {
-                Some(Value::Number(Number::from(0)))
-            }
-            Shape::Scalar(_) => Some(Value::String(String::new())),
-            _ => None,
-        }
+        schema.at(*id).field(key)?.default_value()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads the committed fact table into a [`Schema`].
 //!
 //! `T` and a name open a type; each line after it is a field with the columns
-//! `field tag wrapper type presence list keys maptype patch mergekey default gotype`.
+//! `field tag wrapper type presence list keys maptype patch mergekey default gotype enum`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -89,6 +89,7 @@ fn parse_field(line: &'static str, names: &mut Names) -> Field {
         merge_key: Cow::Borrowed(next()),
         default: Some(next()).filter(|text| !text.is_empty()).map(Cow::Borrowed),
         go_type: Cow::Borrowed(next()),
+        enumeration: Cow::Borrowed(next()),
     }
 }
 

@@ -182,6 +182,11 @@ pub(crate) fn negotiate(
     Err((status, Rendering { encoding, ..Rendering::JSON }))
 }
 
+/// What upstream's handlers answer that come before its router.
+pub(crate) fn unroutable() -> Status {
+    not_acceptable(ANSWERS)
+}
+
 fn not_acceptable(known: &str) -> Status {
     let message = format!("only the following media types are accepted: {known}");
     Status::failure(Reason::NotAcceptable, message)

@@ -124,6 +124,41 @@ fn method(verb: Verb) -> &'static str {
     }
 }
 
+/// The codes of success, and what is said of them.
+fn codes(verb: Verb) -> &'static [(&'static str, &'static str)] {
+    match verb {
+        Verb::Create => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
+        Verb::Update | Verb::Patch => &[("200", "OK"), ("201", "Created")],
+        Verb::Delete => &[("200", "OK"), ("202", "Accepted")],
+        Verb::Get | Verb::List | Verb::Watch | Verb::DeleteCollection => &[("200", "OK")],
+    }
+}
+
+fn unauthorized() -> Value {
+    json!({"description": "Unauthorized"})
+}
+
+/// OpenAPI's word for a verb: the method where it says enough.
+fn action(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create | Verb::Update => method(verb),
+        _ => verb.as_str(),
+    }
+}
+
+/// The path of the server's version.
+pub(super) fn version(schemas: &mut Schemas) -> Value {
+    json!({"get": {
+        "tags": ["version"],
+        "description": "get the version information for this server",
+        "operationId": "getCodeVersion",
+        "responses": {
+            "200": {"description": "OK", "content": content("pkg/version.Info", &[JSON], schemas)},
+            "401": unauthorized(),
+        },
+    }})
+}
+
 fn operation(kind: &'static Definition, verb: Verb, ty: &str, schemas: &mut Schemas) -> Value {
     let is_write = matches!(verb, Verb::Create | Verb::Update | Verb::Patch);
     let mut parameters = Vec::new();
@@ -149,11 +184,18 @@ fn operation(kind: &'static Definition, verb: Verb, ty: &str, schemas: &mut Sche
         Verb::List | Verb::DeleteCollection => format!("{ty}List"),
         _ => ty.to_owned(),
     };
+    let content_of_answer = content(&answer, &[JSON, YAML, PROTOBUF], schemas);
+    let mut responses = Map::new();
+    for (code, description) in codes(verb) {
+        let answer = json!({"description": description, "content": content_of_answer});
+        responses.insert((*code).to_owned(), answer);
+    }
+    responses.insert("401".to_owned(), unauthorized());
     let mut operation = json!({
         "tags": [format!("{}_{}", if kind.names.group.is_empty() { "core" } else { kind.names.group }, kind.names.version)],
         "parameters": parameters,
-        "responses": {"200": {"description": "OK", "content": content(&answer, &[JSON, YAML, PROTOBUF], schemas)}},
-        "x-kubernetes-action": verb.as_str(),
+        "responses": responses,
+        "x-kubernetes-action": action(verb),
     });
     match verb {
         Verb::Create | Verb::Update => {

@@ -24,6 +24,7 @@ const MODULES: &[(&str, &str)] = &[
     ("meta", "io.k8s.apimachinery.pkg.apis.meta"),
     ("apiextensions", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions"),
     ("apiregistration", "io.k8s.kube-aggregator.pkg.apis.apiregistration"),
+    ("pkg", "io.k8s.apimachinery.pkg"),
 ];
 
 /// The name of a type in OpenAPI: `io.k8s.api.core.v1.Pod` for `core/v1.Pod`.
@@ -86,19 +87,18 @@ impl Schemas {
             "v1.FieldsV1" => self.reference("meta/v1.FieldsV1"),
             _ => self.shape(&field.shape, ty),
         };
-        let is_reference = property.get("$ref").is_some();
         // A reference cannot have members beside it, so it is wrapped.
-        if is_reference {
+        if property.get("$ref").is_some() {
             property = json!({"allOf": [property]});
         }
+        // What an object is of is no field of its own: it has no tag in protobuf.
+        let is_of_object = field.tag == 0 && matches!(&*field.name, "kind" | "apiVersion");
+        let owner = if is_of_object { "meta/v1.TypeMeta" } else { owner };
         describe(&mut property, podo_descriptions::field(owner, &field.name));
-        if let Some(default) =
-            field.default.as_deref().and_then(|text| serde_json::from_str(text).ok())
-        {
+        if let Some(default) = default(field) {
             property["default"] = default;
-        } else if is_reference && matches!(field.presence, Presence::OmitEmpty | Presence::Always) {
-            property["default"] = json!({});
         }
+        enumerate(&mut property, field);
         extensions(&mut property, field);
         property
     }
@@ -109,25 +109,11 @@ impl Schemas {
                 let name = ty.schema().at(*id).get().name.clone();
                 self.reference(&name)
             }
-            Shape::List(item) => json!({"type": "array", "items": self.item(item, ty)}),
+            Shape::List(item) => json!({"type": "array", "items": self.shape(item, ty)}),
             Shape::Map(item) => {
-                json!({"type": "object", "additionalProperties": self.item(item, ty)})
+                json!({"type": "object", "additionalProperties": self.shape(item, ty)})
             }
             Shape::Scalar(scalar) => self.scalar(*scalar),
-        }
-    }
-
-    /// An item of a list or map carries the zero value of its type as its default.
-    fn item(&mut self, shape: &Shape, ty: TypeRef<'_>) -> Value {
-        let item = self.shape(shape, ty);
-        if item.get("$ref").is_some() {
-            return json!({"allOf": [item], "default": {}});
-        }
-        match item["type"].as_str() {
-            Some("string") if item.get("format").is_none() => {
-                json!({"type": "string", "default": ""})
-            }
-            _ => item,
         }
     }
 
@@ -203,6 +189,37 @@ fn scalar_definition(ty: &str) -> Value {
     };
     describe(&mut schema, podo_descriptions::of_type(ty));
     schema
+}
+
+/// The default of a field: its own, or an empty struct if Go's field is no pointer.
+fn default(field: &Field) -> Option<Value> {
+    match (&field.shape, field.presence) {
+        (Shape::Struct(_), Presence::OmitEmpty | Presence::Always) => Some(json!({})),
+        _ => field.default_value(),
+    }
+}
+
+/// Lists the values of an enumeration; where the field is a single one, its description says what each means.
+fn enumerate(property: &mut Value, field: &Field) {
+    if field.enumeration.is_empty() {
+        return;
+    }
+    let values: Vec<_> = podo_descriptions::values(&field.enumeration).collect();
+    let listed: Value = values.iter().map(|(value, _)| *value).collect();
+    match field.shape {
+        Shape::List(_) => property["items"]["enum"] = listed,
+        Shape::Map(_) => property["additionalProperties"]["enum"] = listed,
+        _ => {
+            let mut text = property["description"].as_str().unwrap_or("").to_owned();
+            text.push_str("\n\nPossible enum values:");
+            for (value, meaning) in values {
+                let line = format!("\n - `{}` {meaning}", Value::from(value));
+                text.push_str(line.trim_end());
+            }
+            property["description"] = text.trim_start().into();
+            property["enum"] = listed;
+        }
+    }
 }
 
 fn describe(schema: &mut Value, text: &str) {

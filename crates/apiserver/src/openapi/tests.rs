@@ -131,7 +131,7 @@ fn kubectl_finds_what_it_looks_for() {
     assert_eq!(patch["responses"]["200"]["schema"]["$ref"], "#/definitions/io.k8s.api.core.v1.Pod");
 }
 
-/// The schemas of upstream's v3 documents, as v2 says them; `None` if they are absent.
+/// The schemas of upstream's v3 documents; `None` if they are absent.
 fn upstream() -> Option<BTreeMap<String, Value>> {
     let folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/upstream/openapi-v3");
@@ -140,19 +140,21 @@ fn upstream() -> Option<BTreeMap<String, Value>> {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("readable");
         let document: Value = serde_json::from_slice(&bytes).expect("JSON");
         for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-            all.insert(name.clone(), v2::definition(schema.clone()));
+            all.insert(name.clone(), schema.clone());
         }
     }
     Some(all)
 }
 
-/// Removes what makes no difference: texts for people, the order of what is required, and the type that a list has anyway.
+/// Removes what makes no difference: texts for people, the order of what is required, the type that a list has anyway; and the values
+/// of enumerations, which upstream's files leave out.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.retain(|key, value| match key.as_str() {
                 "description" => !value.is_string(),
                 "x-kubernetes-list-type" => value != "atomic",
+                "enum" => !value.is_array(),
                 "x-kubernetes-unions" => false,
                 _ => true,
             });
@@ -166,6 +168,44 @@ fn strip(value: &mut Value) {
     }
 }
 
+/// The schemas of a v3 document.
+fn definitions(name: &str) -> Map<String, Value> {
+    let bytes = document(name).expect("served").unpack();
+    let document: Value = serde_json::from_slice(&bytes).expect("JSON");
+    document["components"]["schemas"].as_object().expect("schemas").clone()
+}
+
+#[test]
+fn values_of_enumerations_are_listed_and_told() {
+    let core = definitions("api/v1");
+    let property = |ty: &str, name: &str| {
+        core[&format!("io.k8s.api.core.v1.{ty}")]["properties"][name].clone()
+    };
+    let protocol = property("ContainerPort", "protocol");
+    assert_eq!(protocol["enum"], json!(["SCTP", "TCP", "UDP"]));
+    let text = protocol["description"].as_str().expect("a text");
+    assert!(
+        text.ends_with("\n\nPossible enum values:\n - `\"SCTP\"` is the SCTP protocol.\n - `\"TCP\"` is the TCP protocol.\n - `\"UDP\"` is the UDP protocol."),
+        "{text}"
+    );
+    let policy = property("PodSpec", "restartPolicy");
+    let text = policy["description"].as_str().expect("a text");
+    assert!(text.ends_with(":\n - `\"Always\"`\n - `\"Never\"`\n - `\"OnFailure\"`"), "{text}");
+    let families = property("ServiceSpec", "ipFamilies");
+    assert_eq!(families["items"], json!({"type": "string", "enum": ["", "IPv4", "IPv6"]}));
+    assert!(property("Container", "restartPolicy").get("enum").is_none());
+}
+
+#[test]
+fn a_document_that_is_not_there_is_answered_with_nothing() {
+    let (parts, ()) = http::Request::get("/").body(()).expect("a request").into_parts();
+    let options = Options::new(Vec::new());
+    let answer = serve(&parts, "/openapi/v3/apis/none/v1", &options).expect("served");
+    assert_eq!((answer.status(), header(&answer, "content-type")), (StatusCode::NOT_FOUND, ""));
+    let answer = serve(&parts, "/openapi/v3/version", &options).expect("served");
+    assert_eq!(answer.status(), StatusCode::OK);
+}
+
 #[test]
 fn definitions_are_those_of_upstream() {
     let Some(upstream) = upstream() else {
@@ -173,9 +213,8 @@ fn definitions_are_those_of_upstream() {
         return;
     };
     let mut different = BTreeSet::new();
-    let document = document_v2();
-    for (name, own) in document["definitions"].as_object().expect("definitions") {
-        let (mut own, mut theirs) = (own.clone(), upstream.get(name).cloned().unwrap_or_default());
+    for (name, mut own) in names().iter().flat_map(|name| definitions(name)) {
+        let mut theirs = upstream.get(&name).cloned().unwrap_or_default();
         // Each of upstream's documents knows this kind of its own group only.
         if name.ends_with(".DeleteOptions") {
             own["x-kubernetes-group-version-kind"] =
@@ -184,8 +223,8 @@ fn definitions_are_those_of_upstream() {
         strip(&mut own);
         strip(&mut theirs);
         if own != theirs {
-            different.insert(name.as_str());
             eprintln!("{name}\n  own    {own}\n  theirs {theirs}");
+            different.insert(name);
         }
     }
     assert_eq!(different, BTreeSet::new());

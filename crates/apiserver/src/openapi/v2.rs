@@ -153,6 +153,9 @@ fn operation(value: Value) -> Value {
     if let Some(responses) = words.remove("responses") {
         let mut produces = Vec::new();
         let responses = members(responses, |_, response| {
+            if response.get("content").is_none() {
+                return response;
+            }
             let (media, schema) = content(&response);
             produces = media;
             json!({"description": response["description"], "schema": schema})

@@ -117,6 +117,7 @@ fn finish(call: &Call, value: &mut Value) -> Result<(), Status> {
     json::settle(value, definition.schema()).map_err(Status::internal)?;
     let mut errors = podo_api::field::Errors::new();
     metadata::validate(definition, value, &mut errors);
+    metadata::validate_finalizers(definition, value, &mut errors);
     (definition.validate)(value, &mut errors);
     if !errors.is_empty() {
         return Err(Status::invalid(definition.names.kind(), meta::name(value), errors));

@@ -191,6 +191,7 @@ fn validate(call: &Call, new: &Value, old: &Value) -> Result<(), Status> {
     } else if let Some(strategy) = definition.strategy(call.target.subresource_name()) {
         (strategy.validate)(new, old, &mut errors);
     } else {
+        metadata::validate_finalizers(definition, new, &mut errors);
         (definition.validate_update)(new, old, &mut errors);
         (definition.validate)(new, &mut errors);
     }

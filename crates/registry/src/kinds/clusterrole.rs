@@ -38,11 +38,11 @@ fn validate(role: &Value, errors: &mut Errors) {
     }
     for (index, selector) in selectors.iter().enumerate() {
         let path = path.index(index);
-        labels::labels(errors, selector, "matchLabels", &path);
-        let path = path.child("matchExpressions");
-        for (index, requirement) in list(selector, "matchExpressions").iter().enumerate() {
-            labels::operator(errors, requirement, &path.index(index), false);
-            labels::key_and_values(errors, requirement, &path.index(index), true);
+        let before = errors.iter().len();
+        labels::selector_at(errors, selector, &path);
+        // Upstream then makes a selector of it, which fails for the same reasons.
+        if errors.iter().len() > before {
+            errors.invalid_value(&path, Value::Null, "invalid label selector.");
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) static EVENT: Definition = Definition {
     ty: "core/v1.Event",
     // Only what every object's name must be: events are named after their objects, whatever these are called.
     check_name: name::path_segment,
+    checks_finalizers: false,
     columns: table::COLUMNS,
     selectable: &[
         of_object("involvedObject.kind", |event| of(event, "involvedObject", "kind")),

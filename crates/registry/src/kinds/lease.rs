@@ -16,6 +16,7 @@ pub(crate) static LEASE: Definition = Definition {
         ..Definition::BASE.names
     },
     ty: "coordination/v1.Lease",
+    checks_finalizers: false,
     columns: &[
         table::NAME,
         Column {

@@ -1,10 +1,13 @@
 //! Node: a machine that runs Pods.
 
 mod table;
+#[cfg(test)]
+mod tests;
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use podo_api::field::{ErrorKind, Errors, FieldError, Path};
+use podo_api::field::{ErrorKind, Errors, FieldError, Path, quoted};
 use podo_api::{Value, names, tree};
 use serde_json::json;
 
@@ -84,7 +87,47 @@ fn validate(node: &Value, errors: &mut Errors) {
 fn validate_whole(node: &Value, old: Option<&Value>, errors: &mut Errors) {
     taints(node, errors);
     amounts(node, errors);
+    declared_features(node, errors);
     pod_cidrs(node, old, errors);
+}
+
+/// Features that the kubelet says it has (KEP-5328): in order, each once.
+fn declared_features(node: &Value, errors: &mut Errors) {
+    let path = Path::new("status").child("declaredFeatures");
+    let features: Vec<&str> = texts(at(node, "status"), "declaredFeatures").collect();
+    for (index, feature) in features.iter().enumerate() {
+        if let Some(why) = feature_problem(feature) {
+            errors.invalid(&path.index(index), feature, why);
+        }
+        let Some(next) = features.get(index + 1) else { continue };
+        match feature.cmp(next) {
+            Ordering::Less => {}
+            Ordering::Equal => errors.duplicate(&path.index(index + 1), next),
+            Ordering::Greater => {
+                errors.invalid(&path.index(index + 1), next, "list must be sorted alphabetically");
+            }
+        }
+    }
+}
+
+fn feature_problem(feature: &str) -> Option<String> {
+    let problem = if feature.len() > names::SUBDOMAIN_BYTES_MAX {
+        format!("must be no more than {} characters", names::SUBDOMAIN_BYTES_MAX)
+    } else if !is_feature(feature) {
+        "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!("invalid feature name {}: {problem}", quoted(feature)))
+}
+
+fn is_feature(feature: &str) -> bool {
+    let is_segment = |segment: &str| {
+        segment.starts_with(|first: char| first.is_ascii_alphabetic())
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    feature.starts_with(|first: char| first.is_ascii_uppercase())
+        && feature.split('/').all(is_segment)
 }
 
 fn taints(node: &Value, errors: &mut Errors) {
@@ -155,6 +198,7 @@ fn validate_change(new: &Value, old: &Value, errors: &mut Errors) {
     let spec = Path::new("spec");
     amounts(new, errors);
     addresses(new, errors);
+    declared_features(new, errors);
     pod_cidrs_change(new, old, errors);
     let provider = |node| text(at(node, "spec"), "providerID");
     if !provider(old).is_empty() && provider(old) != provider(new) {

@@ -38,9 +38,14 @@ pub(crate) fn annotations(errors: &mut Errors, owner: &Value, path: &Path) {
 
 /// A label selector, if it is set.
 pub(crate) fn selector(errors: &mut Errors, owner: &Value, name: &str, path: &Path) {
-    let Some(selector) = get(owner, name) else { return };
-    let path = path.child(name);
-    labels(errors, selector, "matchLabels", &path);
+    if let Some(selector) = get(owner, name) {
+        selector_at(errors, selector, &path.child(name));
+    }
+}
+
+/// A label selector.
+pub(crate) fn selector_at(errors: &mut Errors, selector: &Value, path: &Path) {
+    labels(errors, selector, "matchLabels", path);
     let path = path.child("matchExpressions");
     for (at, requirement) in list(selector, "matchExpressions").iter().enumerate() {
         let path = path.index(at);
