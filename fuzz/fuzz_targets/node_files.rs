@@ -1,4 +1,5 @@
-//! Texts that a node agent reads, by the first byte: `resolv.conf`, names of images, references to variables.
+//! Texts that a node agent reads, by the first byte: `resolv.conf`, files of variables, names of images, references to
+//! variables.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

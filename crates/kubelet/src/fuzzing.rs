@@ -4,6 +4,7 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::container::env::file as file_of_variables;
 use crate::container::{dns, expand};
 use crate::images::name;
 use crate::logs::{LogRequest, Reader, file, line};
@@ -55,6 +56,9 @@ pub fn text(kind: u8, text: &str) {
     match kind {
         b'r' => {
             let _resolver = dns::Resolver::parse(text).into_cri();
+        }
+        b'f' => {
+            let _value = file_of_variables::find(text.as_bytes(), "A");
         }
         b'e' => {
             let _expanded =

@@ -2,7 +2,7 @@
 //!
 //! Holds always: `env` goes before `envFrom`, both go before the Services' variables, and `$(VAR)` sees only what came earlier.
 
-mod file;
+pub(crate) mod file;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

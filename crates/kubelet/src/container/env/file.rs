@@ -51,7 +51,7 @@ pub(super) fn value(root: &Path, path: &str, key: &str) -> Result<Option<Vec<u8>
 }
 
 /// The value of the first declaration of a key.
-fn find<'a>(text: &'a [u8], key: &str) -> Result<Option<&'a [u8]>, FileError> {
+pub(crate) fn find<'a>(text: &'a [u8], key: &str) -> Result<Option<&'a [u8]>, FileError> {
     let mut rest = text.trim_ascii_start();
     while let Some(first) = rest.first() {
         if *first == b'#' {
