@@ -131,15 +131,17 @@ fn kubectl_finds_what_it_looks_for() {
     assert_eq!(patch["responses"]["200"]["schema"]["$ref"], "#/definitions/io.k8s.api.core.v1.Pod");
 }
 
-/// The schemas of upstream's v3 documents; `None` if they are absent.
-fn upstream() -> Option<BTreeMap<String, Value>> {
+/// The members of all of upstream's v3 documents at a place; `None` if they are absent.
+fn upstream(place: &str) -> Option<BTreeMap<String, Value>> {
     let folder =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/upstream/openapi-v3");
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).ok()? {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("readable");
         let document: Value = serde_json::from_slice(&bytes).expect("JSON");
-        for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
+        for (name, schema) in
+            document.pointer(place).and_then(Value::as_object).into_iter().flatten()
+        {
             all.insert(name.clone(), schema.clone());
         }
     }
@@ -208,7 +210,7 @@ fn a_document_that_is_not_there_is_answered_with_nothing() {
 
 #[test]
 fn definitions_are_those_of_upstream() {
-    let Some(upstream) = upstream() else {
+    let Some(upstream) = upstream("/components/schemas") else {
         eprintln!("SKIP definitions_are_those_of_upstream: ../shared is absent");
         return;
     };
@@ -228,4 +230,38 @@ fn definitions_are_those_of_upstream() {
         }
     }
     assert_eq!(different, BTreeSet::new());
+}
+
+#[test]
+fn operations_are_named_as_upstream_names_them() {
+    let Some(upstream) = upstream("/paths") else {
+        eprintln!("SKIP operations_are_named_as_upstream_names_them: ../shared is absent");
+        return;
+    };
+    let mut count = 0;
+    for name in names() {
+        let bytes = document(&name).expect("served").unpack();
+        let own: Value = serde_json::from_slice(&bytes).expect("JSON");
+        for (path, item) in own["paths"].as_object().expect("paths") {
+            for (method, operation) in
+                item.as_object().expect("an item").iter().filter(|(key, _)| *key != "parameters")
+            {
+                let theirs = &upstream[path][method];
+                for word in ["operationId", "description", "tags", "x-kubernetes-action"] {
+                    assert_eq!(operation[word], theirs[word], "{method} {path} {word}");
+                }
+                let codes = |value: &Value| -> BTreeSet<String> {
+                    value["responses"]
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .map(|(code, _)| code.clone())
+                        .collect()
+                };
+                assert_eq!(codes(operation), codes(theirs), "{method} {path}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "{count}");
 }
