@@ -1,5 +1,5 @@
-//! Takes the descriptions of types and fields out of the documentation comments of `k8s-openapi`, those of the values of
-//! enumerations out of `enums.tsv`, and packs them.
+//! Takes the descriptions of types and fields out of the documentation comments of `k8s-openapi`, the values of enumerations out of
+//! `enums.tsv`, and packs them.
 //!
 //! Output: `descriptions.bin`, for each type a deflated block, one after the other; `descriptions.index`, a line for each type:
 //! name, offset, length. A block holds `NAME\0TEXT\0` pairs, the type's own text under an empty name; that of an enumeration its
@@ -11,13 +11,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The values of enumerations and their texts.
+/// The values of enumerations. What they mean is in sentences of upstream only, which `k8s-openapi` lacks.
 const ENUMS: &str = "enums.tsv";
 
 /// The file whose schema says what is said of `kind` and `apiVersion` everywhere.
 const ANY_KIND: &str = "src/v1_36/api/core/v1/pod.rs";
 
-/// The texts of a type by JSON name, or of an enumeration by value; the type's own under the empty name.
+/// The texts of a type by JSON name, the type's own under the empty name; or the values of an enumeration, without texts.
 type Texts = BTreeMap<String, String>;
 
 fn main() {
@@ -87,8 +87,7 @@ fn enumerations(table: &str) -> BTreeMap<String, Texts> {
         if let Some(name) = line.strip_prefix("E\t") {
             texts = all.entry(name.to_owned()).or_default();
         } else {
-            let (value, text) = line.split_once('\t').unwrap_or((line, ""));
-            texts.insert(value.to_owned(), text.to_owned());
+            texts.insert(line.to_owned(), String::new());
         }
     }
     all

@@ -1,7 +1,7 @@
 //! The descriptions of Kubernetes' types and fields, which OpenAPI, `explain` and table headers show.
 //!
-//! They are not the project's own: the build takes them from the documentation of `k8s-openapi`, those of enumerations from
-//! `enums.tsv`, and packs them. A type's texts are unpacked when they are first asked for and then kept.
+//! They are not the project's own: the build takes them from the documentation of `k8s-openapi` and packs them, with the
+//! values of enumerations from `enums.tsv`. A type's texts are unpacked when they are first asked for and then kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 static BLOCKS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.bin"));
 static INDEX: &str = include_str!(concat!(env!("OUT_DIR"), "/descriptions.index"));
 
-/// The texts of a type by field, its own under the empty name; or of an enumeration by value.
+/// The texts of a type by field, its own under the empty name; or the values of an enumeration.
 type Texts = BTreeMap<&'static str, &'static str>;
 
 static UNPACKED: LazyLock<Mutex<HashMap<String, &'static Texts>>> = LazyLock::new(Mutex::default);
@@ -27,9 +27,9 @@ pub fn field(ty: &str, field: &str) -> &'static str {
     texts(ty).and_then(|texts| texts.get(field)).copied().unwrap_or("")
 }
 
-/// The values of an enumeration, such as `core/v1.Protocol`, in order, and what is said of each; some have no text.
-pub fn values(enumeration: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    texts(enumeration).into_iter().flatten().map(|(value, text)| (*value, *text))
+/// The values of an enumeration, such as `core/v1.Protocol`, in order.
+pub fn values(enumeration: &str) -> impl Iterator<Item = &'static str> {
+    texts(enumeration).into_iter().flatten().map(|(value, _)| *value)
 }
 
 fn texts(ty: &str) -> Option<&'static Texts> {
@@ -89,11 +89,11 @@ mod tests {
 
     #[test]
     fn values_of_enumerations_are_in_order() {
-        let of = |enumeration| values(enumeration).map(|(value, _)| value).collect::<Vec<_>>();
+        let of = |enumeration| values(enumeration).collect::<Vec<_>>();
         assert_eq!(of("core/v1.Protocol"), ["SCTP", "TCP", "UDP"]);
         assert_eq!(of("core/v1.IPFamily"), ["", "IPv4", "IPv6"]);
-        assert_eq!(values("core/v1.Protocol").next(), Some(("SCTP", "is the SCTP protocol.")));
-        assert_eq!(values("core/v1.RestartPolicy").next(), Some(("Always", "")));
+        assert_eq!(values("core/v1.Protocol").next(), Some("SCTP"));
+        assert_eq!(values("core/v1.RestartPolicy").next(), Some("Always"));
         assert!(of("nosuch").is_empty());
     }
 }

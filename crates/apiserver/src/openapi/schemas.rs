@@ -199,22 +199,21 @@ fn default(field: &Field) -> Option<Value> {
     }
 }
 
-/// Lists the values of an enumeration; where the field is a single one, its description says what each means.
+/// Lists the values of an enumeration; where the field is a single one, its description does so too.
 fn enumerate(property: &mut Value, field: &Field) {
     if field.enumeration.is_empty() {
         return;
     }
     let values: Vec<_> = podo_descriptions::values(&field.enumeration).collect();
-    let listed: Value = values.iter().map(|(value, _)| *value).collect();
+    let listed: Value = values.iter().copied().collect();
     match field.shape {
         Shape::List(_) => property["items"]["enum"] = listed,
         Shape::Map(_) => property["additionalProperties"]["enum"] = listed,
         _ => {
             let mut text = property["description"].as_str().unwrap_or("").to_owned();
             text.push_str("\n\nPossible enum values:");
-            for (value, meaning) in values {
-                let line = format!("\n - `{}` {meaning}", Value::from(value));
-                text.push_str(line.trim_end());
+            for value in values {
+                text.push_str(&format!("\n - `{}`", Value::from(value)));
             }
             property["description"] = text.trim_start().into();
             property["enum"] = listed;
