@@ -156,7 +156,7 @@ impl PolicyRule {
     /// The rules in the words of an escalation error, one a line, those of one resource joined and all in order.
     pub fn describe(rules: &[Self]) -> String {
         let mut joined: Vec<Self> = Vec::new();
-        let mut places: HashMap<(&[Box<str>], &[Box<str>]), usize> = HashMap::new();
+        let mut places = HashMap::new();
         for rule in rules {
             let is_simple = rule.resource_names.is_empty() && rule.non_resource_urls.is_empty();
             let place = places.entry((&rule.api_groups, &rule.resources)).or_insert(usize::MAX);

@@ -14,7 +14,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Why a file says nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     /// It cannot be read.
     #[error("cannot be read")]
     Unreadable(#[from] io::Error),
