@@ -1,8 +1,10 @@
 //! What `get pods` shows in its STATUS column, for every reason that can occur (S22).
 
-use podo_cluster_tests::api::Lines;
+use podo_cluster_tests::api::{Lines, MERGE};
 use podo_cluster_tests::cluster::PODS;
-use podo_cluster_tests::pods::{also, condition, container, idle, once, pod, shell, waiting};
+use podo_cluster_tests::pods::{
+    also, condition, container, has_ended, idle, once, pod, shell, waiting,
+};
 use podo_cluster_tests::{Cluster, PATIENCE, images, until, with_cluster};
 use podo_image::build::{Compression, ImageBuilder};
 use serde_json::{Value, json};
@@ -223,8 +225,11 @@ fn s22_terminating_and_scheduling_gated() {
 #[test]
 fn s22_a_pod_past_its_deadline_fails() {
     on_cluster(|it| {
-        let ended = it
-            .ended(&pod("late", json!({"activeDeadlineSeconds": 1, "containers": [idle("main")]})));
+        // It is given a deadline when it runs, so that it has run by then.
+        it.ready(&pod("late", json!({"containers": [idle("main")]})));
+        let deadline = json!({"spec": {"activeDeadlineSeconds": 1}});
+        it.api.patch(&format!("{PODS}/late"), MERGE, &deadline).ok();
+        let ended = it.until("late", "ended", has_ended);
         let status = &ended["status"];
         assert_eq!(
             (&status["phase"], &status["reason"]),
