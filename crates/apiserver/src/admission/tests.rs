@@ -5,20 +5,9 @@ use std::time::Duration;
 use podo_api::{Status, Value};
 use serde_json::json;
 
-use crate::authz::testing::{World, target, user, world};
-use crate::user::User;
+use crate::authz::testing::{World, admin, target, with_namespace};
 
 const SCHEDULING: &str = "scheduling.k8s.io";
-
-fn admin() -> User {
-    user("admin", &["system:masters"])
-}
-
-fn started() -> World {
-    let world = world();
-    world.put("", "namespaces", &json!({"metadata": {"name": "default"}}));
-    world
-}
 
 fn account(name: &str, annotations: Value, secrets: Value) -> Value {
     json!({"metadata": {"name": name, "namespace": "default", "uid": "ua", "annotations": annotations}, "secrets": secrets})
@@ -45,7 +34,7 @@ async fn class(world: &World, name: &str, is_default: bool) -> Result<Value, Sta
 
 #[tokio::test]
 async fn there_is_one_default_priority() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "serviceaccounts", &account("default", json!({}), json!([])));
     class(&world, "first", true).await.expect("made");
     class(&world, "other", false).await.expect("made");
@@ -58,7 +47,7 @@ async fn there_is_one_default_priority() {
 
 #[tokio::test]
 async fn overhead_is_for_a_class_to_say() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "serviceaccounts", &account("default", json!({}), json!([])));
     let answer = pod(&world, json!({}), json!({"overhead": {"cpu": "1"}})).await;
     refused(
@@ -69,7 +58,7 @@ async fn overhead_is_for_a_class_to_say() {
 
 #[tokio::test]
 async fn an_account_bounds_the_secrets_of_its_pods() {
-    let world = started();
+    let world = with_namespace();
     let bounds = json!({"kubernetes.io/enforce-mountable-secrets": "true"});
     world.put("", "serviceaccounts", &account("bound", bounds, json!([{"name": "own"}])));
     let spec = |secret: &str| json!({"serviceAccountName": "bound", "volumes": [{"name": "v", "secret": {"secretName": secret}}]});
@@ -80,7 +69,7 @@ async fn an_account_bounds_the_secrets_of_its_pods() {
 
 #[tokio::test]
 async fn a_mirror_pod_refers_to_no_secret() {
-    let world = started();
+    let world = with_namespace();
     let mirror = || json!({"annotations": {"kubernetes.io/config.mirror": "x"}});
     let with = |source: Value| json!({"nodeName": "n", "volumes": [source]});
     let secret = json!({"name": "v", "secret": {"secretName": "s"}});
@@ -94,7 +83,7 @@ async fn a_mirror_pod_refers_to_no_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_waits_for_the_account_of_a_new_namespace() {
-    let world = started();
+    let world = with_namespace();
     let made = pod(&world, json!({}), json!({}));
     let account = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -111,7 +100,7 @@ async fn a_pod_waits_for_the_account_of_a_new_namespace() {
 
 #[tokio::test]
 async fn a_pod_gets_the_zone_of_its_node() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "serviceaccounts", &account("default", json!({}), json!([])));
     let labels = json!({"topology.kubernetes.io/zone": "z", "topology.kubernetes.io/region": "r", "other": "o"});
     world.put("", "nodes", &json!({"metadata": {"name": "n", "labels": labels}}));

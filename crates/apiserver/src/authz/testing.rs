@@ -6,8 +6,9 @@ use podo_api::{Status, Value, meta};
 use podo_base::SystemClock;
 use podo_registry::{Definition, Verb};
 use podo_store::{Config, Expect, Memory, Txn};
+use serde_json::json;
 
-use super::{Attributes, Authorizer};
+use super::{Attributes, Authorizer, MASTERS};
 use crate::api::{Api, Settings};
 use crate::authn::StaticTokens;
 use crate::call::{Body, Call, Outcome, Target, Warnings};
@@ -57,6 +58,18 @@ pub(crate) fn kind(group: &str, plural: &str) -> &'static Definition {
 /// A user.
 pub(crate) fn user(name: &str, groups: &[&str]) -> User {
     User::authenticated(name, groups)
+}
+
+/// Somebody who may do everything.
+pub(crate) fn admin() -> User {
+    user("admin", &[MASTERS])
+}
+
+/// An API with the namespace `default`.
+pub(crate) fn with_namespace() -> World {
+    let world = world();
+    world.put("", "namespaces", &json!({"metadata": {"name": "default"}}));
+    world
 }
 
 /// The user of a node.

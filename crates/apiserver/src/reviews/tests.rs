@@ -3,14 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::authz::testing::{ISSUER, World, target, user, world};
+use crate::authz::testing::{ISSUER, World, admin, target, user, world};
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
-
-fn admin() -> User {
-    user("admin", &["system:masters"])
-}
 
 async fn started() -> World {
     let world = world();

@@ -5,22 +5,11 @@ use podo_api::{Reason, Value};
 use podo_registry::Verb;
 use serde_json::json;
 
-use crate::authz::testing::{RBAC, World, kind, target, user, world};
+use crate::authz::testing::{RBAC, World, admin, kind, target, with_namespace};
 use crate::call::{Body, Outcome};
 use crate::encoding::PatchKind;
-use crate::user::User;
 
 use super::*;
-
-fn admin() -> User {
-    user("admin", &["system:masters"])
-}
-
-fn started() -> World {
-    let world = world();
-    world.put("", "namespaces", &json!({"metadata": {"name": "default"}}));
-    world
-}
 
 fn pod(metadata: Value) -> Value {
     let mut pod = json!({
@@ -60,7 +49,7 @@ async fn read(world: &World, resource: &str) -> Option<Value> {
 
 #[tokio::test]
 async fn patches_that_meet_are_all_applied_and_none_is_told_of_the_others() {
-    let world = started();
+    let world = with_namespace();
     for resource in ["configmaps", "pods", "pods/status"] {
         let (plural, _) = resource.split_once('/').unwrap_or((resource, ""));
         world.put("", plural, &if plural == "pods" { pod(json!({})) } else { map() });
@@ -78,7 +67,7 @@ async fn patches_that_meet_are_all_applied_and_none_is_told_of_the_others() {
 
 #[tokio::test]
 async fn of_writers_that_name_the_version_one_wins() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "configmaps", &map());
     let old = read(&world, "configmaps").await.expect("there");
     let version = old["metadata"]["resourceVersion"].clone();
@@ -101,7 +90,7 @@ async fn of_writers_that_name_the_version_one_wins() {
 
 #[tokio::test]
 async fn updates_that_create_the_same_object_all_succeed() {
-    let world = started();
+    let world = with_namespace();
     let puts = (0..5).map(|index| {
         let role = json!({"metadata": {"name": "p", "labels": {"by": index.to_string()}}});
         let target = target(RBAC, "roles", "default", "p");
@@ -114,7 +103,7 @@ async fn updates_that_create_the_same_object_all_succeed() {
 
 #[tokio::test]
 async fn an_update_that_names_a_life_makes_no_new_object() {
-    let world = started();
+    let world = with_namespace();
     for (group, plural) in [("", "configmaps"), (RBAC, "roles")] {
         let object = json!({"metadata": {"name": "p", "uid": "gone"}});
         let call =
@@ -133,7 +122,7 @@ async fn an_update_that_names_a_life_makes_no_new_object() {
 
 #[tokio::test]
 async fn a_patch_refers_to_an_owner_once() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "configmaps", &map());
     let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "o", "uid": "u"});
     let owners = json!({"metadata": {"ownerReferences": [owner, owner]}});
@@ -143,7 +132,7 @@ async fn a_patch_refers_to_an_owner_once() {
 
 #[tokio::test]
 async fn a_deletion_wins_over_writers_and_finishes_what_a_stopped_server_left() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "pods", &pod(json!({})));
     let body = || Body::Tree(json!({"gracePeriodSeconds": 0}));
     let label = json!({"metadata": {"labels": {"a": "b"}}});
@@ -168,7 +157,7 @@ fn eviction(options: Value) -> Body {
 
 #[tokio::test]
 async fn an_eviction_marks_and_deletes_and_heeds_its_options() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "pods", &pod(json!({})));
     let evict =
         async |options| does(&world, Verb::Create, "pods/eviction", eviction(options)).await;
@@ -201,7 +190,7 @@ async fn an_eviction_marks_and_deletes_and_heeds_its_options() {
 
 #[tokio::test]
 async fn nothing_is_evicted_or_bound_where_a_namespace_ends() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "pods", &pod(json!({})));
     let ending =
         json!({"metadata": {"name": "default", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
@@ -215,7 +204,7 @@ async fn nothing_is_evicted_or_bound_where_a_namespace_ends() {
 
 #[tokio::test]
 async fn times_beyond_all_dates_are_taken_for_the_last() {
-    let world = started();
+    let world = with_namespace();
     world.put("", "pods", &pod(json!({})));
     let delete = async |seconds: i64| {
         does(&world, Verb::Delete, "pods", Body::Tree(json!({"gracePeriodSeconds": seconds}))).await
@@ -237,7 +226,7 @@ fn watch_with(world: &World, options: &[(&str, &str)]) -> Result<Outcome, Status
 
 #[tokio::test]
 async fn a_watch_of_any_length_begins_but_none_from_a_version_that_never_was() {
-    let world = started();
+    let world = with_namespace();
     assert!(watch_with(&world, &[("timeoutSeconds", "9223372036854775807")]).is_ok());
     for initial in ["", "true"] {
         let mut options = vec![("resourceVersion", "1000000")];
@@ -257,7 +246,7 @@ async fn a_watch_of_any_length_begins_but_none_from_a_version_that_never_was() {
 #[tokio::test]
 async fn pages_go_on_only_from_where_one_was() {
     use base64::Engine as _;
-    let world = started();
+    let world = with_namespace();
     let token = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let list = async |name: &str, value: &str| {
         let target = target("", "configmaps", "default", "");
@@ -277,7 +266,7 @@ async fn pages_go_on_only_from_where_one_was() {
 #[tokio::test]
 async fn a_page_does_not_leave_its_namespace() {
     use base64::Engine as _;
-    let world = started();
+    let world = with_namespace();
     for namespace in ["a", "b", "c"] {
         let mut map = map();
         map["metadata"]["namespace"] = json!(namespace);
