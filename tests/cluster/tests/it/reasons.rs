@@ -145,7 +145,7 @@ fn s22_containers_that_cannot_be_configured_or_started() {
         assert!(has_shown(it, &since, "no-command", "RunContainerError"));
         until_shown(it, "no-command", "CrashLoopBackOff");
         until_shown(it, "no-command-once", "StartError");
-        let ended = it.until("no-command-once", "has ended", podo_cluster_tests::pods::has_ended);
+        let ended = it.until("no-command-once", "has ended", has_ended);
         let state = &container(&ended, "main")["state"]["terminated"];
         assert_eq!(
             (&state["reason"], &state["exitCode"]),
@@ -217,7 +217,7 @@ fn s22_terminating_and_scheduling_gated() {
         let seen = it.until("gated", "says so", |pod| !condition(pod, "PodScheduled").is_null());
         assert_eq!(condition(&seen, "PodScheduled")["reason"], "SchedulingGated");
         let patch = json!({"spec": {"schedulingGates": null}});
-        it.api.patch(&format!("{PODS}/gated"), podo_cluster_tests::api::MERGE, &patch).ok();
+        it.api.patch(&format!("{PODS}/gated"), MERGE, &patch).ok();
         it.until("gated", "is ready", podo_cluster_tests::pods::is_ready);
     });
 }
