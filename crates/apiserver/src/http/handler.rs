@@ -240,7 +240,9 @@ impl Exchange<'_> {
         verbs::authorize(api, &call)?;
         let _place = self.server.in_flight.enter(&self.user, call.verb).await?;
         call.body = self.body(body).await?;
-        self.server.heavy.carry_out(call.body.wire_len(), verbs::carry_out(api, call)).await
+        let bytes = call.body.wire_len();
+        let work = std::pin::pin!(verbs::carry_out(api, call));
+        self.server.heavy.carry_out(bytes, work).await
     }
 
     fn call(&self) -> Call {

@@ -5,6 +5,7 @@
 //! - They are worked on a few at a time, so that with all of them busy there is processor time for everybody else.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use podo_api::Status;
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -27,11 +28,12 @@ impl Default for Heavy {
 }
 
 impl Heavy {
-    /// Does the work on a body of so many bytes where it holds up nobody.
+    /// Does the work on a body of so many bytes where it holds up nobody. It comes pinned: a future that is handed on by value has
+    /// room twice in the one that awaits it, which every request would pay.
     pub(super) async fn carry_out<T>(
         &self,
         bytes: usize,
-        work: impl Future<Output = Result<T, Status>>,
+        work: Pin<&mut impl Future<Output = Result<T, Status>>>,
     ) -> Result<T, Status> {
         let runtime = Handle::current();
         if bytes < BYTES_MIN || runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
