@@ -4,6 +4,7 @@
 //! (canonical JSON bytes and the few facts that everybody asks for) when it is kept, listed or watched. Policy reads it through
 //! the typed views of `k8s-openapi` ([`typed`]).
 
+pub mod boolean;
 pub mod duration;
 pub mod field;
 pub mod json;

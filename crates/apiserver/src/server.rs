@@ -75,7 +75,7 @@ impl Server {
             return Ok(response);
         }
         match path {
-            "" | "/index.html" => Ok(self.index()),
+            "" | "/index.html" => self.index(),
             "/version" => Ok(version::serve()),
             "/metrics" => Ok(metrics::serve(self)),
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.api.tokens.serve(path),
@@ -84,12 +84,13 @@ impl Server {
     }
 
     /// What is served beside resources, in the order of its bytes (Kubernetes v1.36 `routes.IndexLister`).
-    fn index(&self) -> Response {
+    fn index(&self) -> Result<Response, Status> {
         let mut paths = discovery::paths();
         paths.extend(self.health.paths(self));
         paths.extend(PATHS.iter().map(|&path| path.to_owned()));
         paths.sort();
-        let bytes = serde_json::to_vec_pretty(&json!({"paths": paths})).unwrap_or_default();
-        respond(200, bytes, "application/json", false)
+        let bytes =
+            serde_json::to_vec_pretty(&json!({"paths": paths})).map_err(Status::internal)?;
+        Ok(respond(200, bytes, "application/json", false))
     }
 }

@@ -1,7 +1,7 @@
 //! Mountable Secrets: Pods of an account that asks for it refer to the Secrets that the account lists, and to no others (Kubernetes
 //! v1.36 plug-in `ServiceAccount`, annotation `kubernetes.io/enforce-mountable-secrets`).
 
-use podo_api::{Value, meta, tree};
+use podo_api::{Value, boolean, meta, tree};
 
 const ENFORCED: &str = "kubernetes.io/enforce-mountable-secrets";
 
@@ -20,11 +20,8 @@ pub(super) struct Mountable<'a> {
 impl<'a> Mountable<'a> {
     /// The bounds that an account sets, if it does.
     pub(super) fn of(account: &'a Value) -> Option<Self> {
-        let is_enforced = matches!(
-            meta::annotation(account, ENFORCED),
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True")
-        );
-        is_enforced.then_some(Self { account })
+        let is_enforced = meta::annotation(account, ENFORCED).and_then(boolean::parse);
+        is_enforced.unwrap_or(false).then_some(Self { account })
     }
 
     fn lists(&self, field: &str, name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Priority: a Pod's `priorityClassName` becomes a number.
+//! Priority: a Pod's `priorityClassName` becomes a number; one class at most is the default.
 
 use podo_api::{Status, Value, tree};
 

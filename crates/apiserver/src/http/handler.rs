@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt as _;
-use podo_api::Status;
 use podo_api::duration::GoDuration;
+use podo_api::{Status, boolean};
 use podo_registry::{Storage, Verb};
 
 use super::body::{BodyError, Response, full, read};
@@ -223,7 +223,7 @@ impl Exchange<'_> {
             negotiate::negotiate(header_text(&self.parts.headers, "accept"), wanted)?;
         let agent = header_text(&self.parts.headers, "user-agent").unwrap_or("");
         rendering.is_pretty = match self.options.get("pretty").filter(|text| !text.is_empty()) {
-            Some(text) => matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True"),
+            Some(text) => boolean::parse(text) == Some(true),
             None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|known| agent.starts_with(known)),
         };
         Ok(rendering)

@@ -11,7 +11,7 @@ use podo_api::Status;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
-/// A body that takes longer than a moment: a hundred times a common Pod.
+/// A body that takes longer than a moment: dozens of times a common Pod.
 const BYTES_MIN: usize = 64 << 10;
 
 /// How many are worked on at a time.

@@ -224,11 +224,8 @@ fn checked(flag: &Arg, long: &str, value: &OsStr) -> Result<OsString, String> {
 
 /// A boolean as `strconv.ParseBool` reads it.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text))),
-    }
+    podo_api::boolean::parse(text)
+        .ok_or_else(|| format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text)))
 }
 
 fn integer<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {

@@ -70,6 +70,19 @@ fn a_role_gives_only_what_its_writer_has() {
 }
 
 #[test]
+fn a_role_of_more_than_can_be_compared_is_refused_at_once() {
+    let world = with_rules(&[rule(&[""], &["pods"], &["get"])]);
+    let many: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+    let mut vast =
+        json!({"apiGroups": many, "resources": many, "verbs": many, "resourceNames": many});
+    let told = write(&world, &u(), "roles", &role(&[vast.clone()]), None);
+    assert!(told.starts_with("403 ") && told.contains("more than 100000 single things"), "{told}");
+    vast["verbs"] = json!(["get"]);
+    let all = with_rules(&[rule(&["*"], &["*"], &["get"])]);
+    assert_eq!(write(&all, &u(), "roles", &role(&[vast]), None), "");
+}
+
+#[test]
 fn escalate_and_bind_lift_the_check_for_what_they_name() {
     let mut bind = rule(&[RBAC], &["clusterroles"], &["bind"]);
     bind["resourceNames"] = json!(["pods"]);

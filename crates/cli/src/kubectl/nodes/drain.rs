@@ -97,6 +97,7 @@ pub(crate) async fn run(ctx: &Ctx, args: Drain) -> Outcome {
         ctx.note("There are pending nodes to be drained:");
         pending.iter().for_each(|name| ctx.note(format!(" {name}")));
     }
+    // Even a single one is an aggregate, which is told without `error: `.
     if faults.is_empty() { Ok(()) } else { Err(Fault::Many(vec![Fault::Many(faults)])) }
 }
 
