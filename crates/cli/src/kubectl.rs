@@ -162,7 +162,7 @@ pub fn run(args: Vec<OsString>, defaults: Defaults, mut streams: Streams) -> u8 
     };
     let outcome = match outcome {
         Err(Fault::Template { shown, why }) => ctx.out(&shown).and(Err(Fault::refused(why))),
-        outcome => outcome.and(ctx.flush()),
+        outcome => outcome.and(ctx.flush()).and_then(|()| ctx.warnings_fault()),
     };
     match outcome {
         Ok(()) => 0,

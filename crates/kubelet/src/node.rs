@@ -22,6 +22,7 @@ use podo_cri::v1;
 use serde_json::json;
 
 use crate::config::KubeletConfig;
+use crate::container::dns;
 use crate::context::Context;
 use crate::events::Subject;
 use crate::runtime::bounded;
@@ -56,7 +57,12 @@ pub(crate) fn labels(config: &KubeletConfig) -> BTreeMap<String, String> {
 
 /// Registers the node, then keeps its status up to date.
 pub(crate) async fn run(ctx: Arc<Context>, machine: MachineFacts, stop: Stop) {
-    ctx.recorder.normal(Subject::node(&ctx.config.node_name), "Starting", "Starting kubelet.");
+    let node = || Subject::node(&ctx.config.node_name);
+    ctx.recorder.normal(node(), "Starting", "Starting kubelet.");
+    if ctx.config.cluster_dns.is_empty() {
+        // Told once of the node, where upstream tells it of each Pod besides.
+        ctx.recorder.warning(node(), "MissingClusterDNS", dns::MISSING);
+    }
     let mut node = loop {
         match stop.or(register(&ctx, &machine)).await {
             None => return,

@@ -93,13 +93,16 @@ pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
     let StatusInput { pod, old, .. } = input;
     let mut container_statuses = containers::statuses(input, containers::Group::Main);
     let mut init_container_statuses = containers::statuses(input, containers::Group::Init);
-    let ephemeral = containers::statuses(input, containers::Group::Ephemeral);
+    let mut ephemeral = containers::statuses(input, containers::Group::Ephemeral);
     let all: Vec<k8s::ContainerStatus> =
         init_container_statuses.iter().chain(&container_statuses).cloned().collect();
     let phase = final_phase(input, &all);
     if input.is_over && matches!(phase, "Succeeded" | "Failed") {
         containers::end_all(pod, &mut init_container_statuses, &mut container_statuses);
     }
+    // Only init containers keep the order of the spec (Kubernetes v1.36 `SortedContainerStatuses`).
+    container_statuses.sort_by(|one, other| one.name.cmp(&other.name));
+    ephemeral.sort_by(|one, other| one.name.cmp(&other.name));
     let (host_ips, pod_ips) = addresses(input);
     let mut status = k8s::PodStatus {
         phase: Some(phase.to_owned()),

@@ -32,9 +32,6 @@ use crate::signals::EndSignals;
 /// How long tasks may go on when the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Which of the Services' addresses is the cluster's DNS server's.
-const CLUSTER_DNS_INDEX: u32 = 10;
-
 /// A node that runs.
 struct NodeParts {
     cri: Arc<PodoCri>,
@@ -269,10 +266,9 @@ fn kubelet_config(
     address: Ipv4Addr,
 ) -> Result<KubeletConfig, Failure> {
     let (cluster, _) = server::cidr(&options.control_plane.cluster_cidr)?;
-    let (services, _) = server::cidr(&options.control_plane.service_cidr)?;
-    let cluster_dns = Ipv4Addr::from(u32::from(services).saturating_add(CLUSTER_DNS_INDEX));
     Ok(KubeletConfig {
-        cluster_dns: vec![IpAddr::V4(cluster_dns)],
+        // Nothing answers for the cluster yet: Pods have the host's DNS, and an event says so.
+        cluster_dns: Vec::new(),
         resolv_conf: PathBuf::from("/etc/resolv.conf"),
         max_pods: options.node.max_pods,
         kubelet_port: options.node.kubelet_port,

@@ -26,6 +26,8 @@ pub struct NodeInfo {
     pub pods_max: i64,
     /// What its Pods asked for.
     pub requested: Resources,
+    /// What its Pods are counted as where nodes are compared.
+    pub counted: Resources,
     /// How many Pods it has.
     pub pod_count: i64,
     /// The host ports that its Pods take.
@@ -41,6 +43,7 @@ impl Default for NodeInfo {
             allocatable: Resources::default(),
             pods_max: PODS_DEFAULT,
             requested: Resources::default(),
+            counted: Resources::default(),
             pod_count: 0,
             host_ports: Vec::new(),
         }
@@ -78,6 +81,7 @@ impl NodeInfo {
     /// Notes that a Pod runs here.
     pub fn add(&mut self, pod: &PodInfo) {
         self.requested.add(&pod.requests);
+        self.counted.add(&pod.counted);
         self.pod_count += 1;
         self.host_ports.extend(pod.host_ports.iter().cloned());
     }
@@ -85,6 +89,7 @@ impl NodeInfo {
     /// Notes that a Pod does not run here any more.
     pub fn remove(&mut self, pod: &PodInfo) {
         self.requested.subtract(&pod.requests);
+        self.counted.subtract(&pod.counted);
         self.pod_count -= 1;
         for port in &pod.host_ports {
             if let Some(at) = self.host_ports.iter().position(|known| known == port) {

@@ -1,5 +1,6 @@
 //! [`PodInfo`]: what the scheduler needs to know of a Pod, a small projection of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use podo_api::{Object, Value, meta, tree};
@@ -27,6 +28,15 @@ impl HostPort {
     }
 }
 
+/// What a container that asks for nothing is counted as, so that such Pods spread as well (Kubernetes v1.36
+/// `DefaultMilliCPURequest`, `DefaultMemoryRequest`).
+const COUNTED: Resources = Resources {
+    cpu_milli: 100,
+    memory_bytes: 200 * 1024 * 1024,
+    ephemeral_storage_bytes: 0,
+    scalar: BTreeMap::new(),
+};
+
 /// A Pod as the scheduler sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PodInfo {
@@ -38,6 +48,8 @@ pub struct PodInfo {
     pub uid: Box<str>,
     /// What it asks for.
     pub requests: Resources,
+    /// What it is counted as where nodes are compared: containers that ask for no CPU or memory count as asking for some.
+    pub counted: Resources,
     /// The node that it names or is bound to; empty if none.
     pub node_name: Box<str>,
     /// Labels that its node must have.
@@ -81,7 +93,8 @@ impl PodInfo {
             namespace: object.namespace.clone(),
             name: object.name.clone(),
             uid: object.uid.clone(),
-            requests: requests(spec),
+            requests: requests(spec, &Resources::default()),
+            counted: requests(spec, &COUNTED),
             node_name: text("nodeName"),
             node_selector: selector
                 .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
@@ -121,8 +134,20 @@ fn unschedulable(pod: &Value) -> Option<Box<str>> {
 
 /// What a Pod asks for in all: its containers together, or more if an init container needs more; sidecars run beside both
 /// (Kubernetes v1.36 `k8s.io/component-helpers/resource`).
-fn requests(spec: &Value) -> Resources {
-    let of = |container: &Value| Resources::of(tree::at(container, &["resources", "requests"]));
+///
+/// `missing` is what a container is counted as that asks for no CPU or no memory.
+fn requests(spec: &Value, missing: &Resources) -> Resources {
+    let of = |container: &Value| {
+        let list = tree::at(container, &["resources", "requests"]);
+        let mut asked = Resources::of(list);
+        if list.get("cpu").is_none() {
+            asked.cpu_milli = missing.cpu_milli;
+        }
+        if list.get("memory").is_none() {
+            asked.memory_bytes = missing.memory_bytes;
+        }
+        asked
+    };
     let mut total = Resources::default();
     for container in tree::items_at(spec, &["containers"]) {
         total.add(&of(container));
@@ -141,16 +166,7 @@ fn requests(spec: &Value) -> Resources {
         }
     }
     total.raise_to(&init);
-    let whole = tree::at(spec, &["resources", "requests"]);
-    if whole.is_object() {
-        let pod_level = Resources::of(whole);
-        if whole.get("cpu").is_some() {
-            total.cpu_milli = pod_level.cpu_milli;
-        }
-        if whole.get("memory").is_some() {
-            total.memory_bytes = pod_level.memory_bytes;
-        }
-    }
+    total.replace_by(tree::at(spec, &["resources", "requests"]));
     total.add(&Resources::of(tree::at(spec, &["overhead"])));
     total
 }

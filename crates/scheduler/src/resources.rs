@@ -55,6 +55,22 @@ impl Resources {
         self.merge(other, i64::max);
     }
 
+    /// Takes the amounts that a whole Pod asks for in the place of its containers' (Kubernetes v1.36 `IsSupportedPodLevelResource`).
+    pub fn replace_by(&mut self, list: &Value) {
+        let whole = Self::of(list);
+        for name in list.as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
+            match name {
+                "cpu" => self.cpu_milli = whole.cpu_milli,
+                "memory" => self.memory_bytes = whole.memory_bytes,
+                _ if name.starts_with("hugepages-") => {
+                    let amount = whole.scalar.get(name).copied().unwrap_or_default();
+                    self.scalar.insert(name.into(), amount);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn merge(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
         self.cpu_milli = with(self.cpu_milli, other.cpu_milli);
         self.memory_bytes = with(self.memory_bytes, other.memory_bytes);

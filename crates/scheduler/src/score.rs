@@ -5,14 +5,10 @@ use podo_api::{Value, tree};
 use crate::filter::{fits_term, tolerates};
 use crate::node::NodeInfo;
 use crate::pod::PodInfo;
+use crate::resources::Resources;
 
 /// The best score of one rule.
 const SCORE_MAX: i64 = 100;
-
-/// What a container that asks for nothing is counted as, so that such Pods spread as well (Kubernetes v1.36
-/// `DefaultMilliCPURequest`, `DefaultMemoryRequest`).
-const CPU_MILLI_DEFAULT: i64 = 100;
-const MEMORY_BYTES_DEFAULT: i64 = 200 * 1024 * 1024;
 
 /// How well each of some nodes suits a Pod: more is better. Rules that only compare nodes with each other give the best
 /// [`SCORE_MAX`] (Kubernetes v1.36 `DefaultNormalizeScore`); the weights are those of its default plugins.
@@ -33,11 +29,13 @@ fn shares(amounts: Vec<i64>) -> Vec<i64> {
     amounts.into_iter().map(|amount| amount * SCORE_MAX / greatest).collect()
 }
 
-fn amounts(pod: &PodInfo, node: &NodeInfo) -> [(i64, i64); 2] {
-    let or = |asked: i64, default: i64| if asked == 0 { default } else { asked };
-    let cpu = node.requested.cpu_milli + or(pod.requests.cpu_milli, CPU_MILLI_DEFAULT);
-    let memory = node.requested.memory_bytes + or(pod.requests.memory_bytes, MEMORY_BYTES_DEFAULT);
-    [(cpu, node.allocatable.cpu_milli), (memory, node.allocatable.memory_bytes)]
+/// CPU and memory that would be used of what the node has, with the Pod.
+fn amounts(used: &Resources, more: &Resources, node: &NodeInfo) -> [(i64, i64); 2] {
+    let has = &node.allocatable;
+    [
+        (used.cpu_milli + more.cpu_milli, has.cpu_milli),
+        (used.memory_bytes + more.memory_bytes, has.memory_bytes),
+    ]
 }
 
 /// The share that would stay free.
@@ -45,14 +43,19 @@ fn least_allocated(pod: &PodInfo, node: &NodeInfo) -> i64 {
     let free = |(used, has): (i64, i64)| {
         if has <= 0 || used > has { 0 } else { (has - used) * SCORE_MAX / has }
     };
-    amounts(pod, node).into_iter().map(free).sum::<i64>() / 2
+    amounts(&node.counted, &pod.counted, node).into_iter().map(free).sum::<i64>() / 2
 }
 
-/// How even the use of CPU and memory would be.
+/// How even the use of CPU and memory would be. A Pod that asks for neither does not ask for evenness.
 fn balanced(pod: &PodInfo, node: &NodeInfo) -> i64 {
-    let [cpu, memory] = amounts(pod, node).map(|(used, has)| {
-        if has <= 0 { SCORE_MAX } else { (used * SCORE_MAX / has).min(SCORE_MAX) }
-    });
+    if (pod.requests.cpu_milli, pod.requests.memory_bytes) == (0, 0) {
+        return 0;
+    }
+    let [cpu, memory] = amounts(&node.requested, &pod.requests, node);
+    if cpu.1 <= 0 || memory.1 <= 0 {
+        return SCORE_MAX;
+    }
+    let [cpu, memory] = [cpu, memory].map(|(used, has)| (used * SCORE_MAX / has).min(SCORE_MAX));
     SCORE_MAX - (cpu - memory).abs() / 2
 }
 

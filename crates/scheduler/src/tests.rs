@@ -179,6 +179,29 @@ fn two_pods_with_the_same_host_port_go_to_different_nodes() {
 }
 
 #[test]
+fn pods_that_ask_for_nothing_spread_as_well() {
+    let nodes = [node("a", json!({})), node("b", json!({}))];
+    check(&nodes, &[("a", pod("one", json!({})))], &pod("p", json!({})), "b");
+    check(&nodes, &[("b", pod("one", json!({})))], &pod("p", json!({})), "a");
+}
+
+#[test]
+fn huge_pages_that_a_whole_pod_asks_for_are_counted() {
+    let pages = json!({"status": {"allocatable": {"hugepages-2Mi": "4Mi"}}});
+    let asks =
+        |amount: &str| pod("p", json!({"resources": {"requests": {"hugepages-2Mi": amount}}}));
+    check(&[node("a", pages.clone())], &[], &asks("4Mi"), "a");
+    check(
+        &[node("a", pages)],
+        &[],
+        &asks("6Mi"),
+        &format!(
+            "0/1 nodes are available: 1 Insufficient hugepages-2Mi. no new claims to deallocate, preemption: 0/1 nodes are available: 1 {HOPELESS}"
+        ),
+    );
+}
+
+#[test]
 fn pods_spread_to_the_emptier_node() {
     let nodes = [node("a", json!({})), node("b", json!({}))];
     let placed = [("a", pod("x", requests("500m", "1Gi")))];

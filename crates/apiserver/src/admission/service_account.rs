@@ -23,6 +23,9 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 /// Where the token is mounted.
 const MOUNT_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// What the names of the volumes with tokens begin with.
+const VOLUME_PREFIX: &str = "kube-api-access-";
+
 /// How long the token lives: an hour, and seven seconds by which upstream tells these tokens from others.
 const TOKEN_SECONDS: i64 = 3607;
 
@@ -131,15 +134,20 @@ fn wants_token(spec: &Value, account: &Value) -> bool {
     spec.get(field).or_else(|| account.get(field)).and_then(Value::as_bool).unwrap_or(true)
 }
 
+/// Mounts a token where containers have none, from the Pod's own volume of that kind if it came with one (Kubernetes v1.36
+/// `mountServiceAccountToken`).
 fn mount_token(spec: &mut Value) {
-    let name = format!("kube-api-access-{}", podo_base::name_suffix(5));
+    let names = tree::items_at(spec, &["volumes"]).iter().map(|it| tree::str_at(it, &["name"]));
+    let own = names.filter(|name| name.starts_with(VOLUME_PREFIX)).map(ToOwned::to_owned).next();
+    let has_own = own.is_some();
+    let name = own.unwrap_or_else(|| format!("{VOLUME_PREFIX}{}", podo_base::name_suffix(5)));
     let mut is_mounted = false;
     for list in ["initContainers", "containers"] {
         for container in tree::items_mut(spec, list) {
             is_mounted |= mount(container, &name);
         }
     }
-    if !is_mounted {
+    if has_own || !is_mounted {
         return;
     }
     let mut volumes = tree::items_at(spec, &["volumes"]).to_vec();

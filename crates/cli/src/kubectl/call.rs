@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::context::Ctx;
 use super::fault::Fault;
+use super::version;
 
 /// A table where the server can make one.
 pub(crate) const ACCEPT_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
@@ -125,6 +126,9 @@ impl Call {
 impl Ctx {
     /// Sends a call; an answer that is no success is a fault.
     pub(crate) async fn open(&self, call: Call) -> Result<Response<Incoming>, Fault> {
+        if self.must_match_version() {
+            Box::pin(version::must_match(self)).await?;
+        }
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(call.target())
@@ -170,7 +174,7 @@ impl Ctx {
         for value in headers.get_all(WARNING) {
             let text = String::from_utf8_lossy(value.as_bytes());
             if let Some(text) = warning_text(&text) {
-                self.warn_once(&text);
+                self.server_warned(&text);
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Holds     a warning of the server is told once; output is buffered and a closed pipe ends the command quietly.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -67,6 +67,10 @@ pub(crate) struct Ctx {
     output: RefCell<Box<dyn Write>>,
     errors: RefCell<Box<dyn Write>>,
     warned: RefCell<HashSet<String>>,
+    /// How many different warnings the server sent.
+    warnings: Cell<usize>,
+    /// Whether the server's version was looked at, as `--match-server-version` asks.
+    is_matched: Cell<bool>,
     config: std::cell::OnceCell<Kubeconfig>,
     client: OnceCell<Client>,
     discovery: OnceCell<Discovery>,
@@ -83,6 +87,8 @@ impl Ctx {
             output: RefCell::new(streams.output),
             errors: RefCell::new(streams.errors),
             warned: RefCell::default(),
+            warnings: Cell::new(0),
+            is_matched: Cell::new(false),
             config: std::cell::OnceCell::new(),
             client: OnceCell::new(),
             discovery: OnceCell::new(),
@@ -147,11 +153,33 @@ impl Ctx {
         Ok(String::from_utf8_lossy(&line).into_owned())
     }
 
-    /// Tells a warning, the first time it comes.
-    pub(crate) fn warn_once(&self, text: &str) {
-        if self.warned.borrow_mut().insert(text.to_owned()) {
+    /// Tells a warning, the first time it comes; says whether it did.
+    pub(crate) fn warn_once(&self, text: &str) -> bool {
+        let is_new = self.warned.borrow_mut().insert(text.to_owned());
+        if is_new {
             self.note(format!("Warning: {text}"));
         }
+        is_new
+    }
+
+    /// Tells a warning of the server, which `--warnings-as-errors` counts.
+    pub(crate) fn server_warned(&self, text: &str) {
+        let is_new = self.warn_once(text);
+        self.warnings.set(self.warnings.get() + usize::from(is_new));
+    }
+
+    /// What `--warnings-as-errors` makes of a command that did well.
+    pub(crate) fn warnings_fault(&self) -> Outcome {
+        match self.warnings.get() {
+            count if count == 0 || !self.globals.warnings_as_errors => Ok(()),
+            1 => Err(Fault::refused("1 warning received")),
+            count => Err(Fault::refused(format!("{count} warnings received"))),
+        }
+    }
+
+    /// Whether the server's version is yet to be looked at, which is done once.
+    pub(crate) fn must_match_version(&self) -> bool {
+        self.globals.match_server_version && !self.is_matched.replace(true)
     }
 
     /// The files that make up the kubeconfig, first wins; the first is the one that `config` writes when none exists.

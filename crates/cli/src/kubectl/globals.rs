@@ -71,11 +71,11 @@ pub(crate) struct Globals {
     /// Taken for compatibility
     #[arg(long, global = true, hide = true)]
     pub(crate) cache_dir: Option<String>,
-    /// Taken for compatibility
-    #[arg(long, global = true, hide = true)]
+    /// Fail if the server warned of anything
+    #[arg(long, global = true)]
     pub(crate) warnings_as_errors: bool,
-    /// Taken for compatibility
-    #[arg(long, global = true, hide = true)]
+    /// Fail if the server's version is not this one's
+    #[arg(long, global = true)]
     pub(crate) match_server_version: bool,
     /// Taken for compatibility
     #[arg(long, global = true, hide = true)]

@@ -101,6 +101,17 @@ pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
     failed.map_or(Ok(()), Err)
 }
 
+/// Refuses a server of another version (`--match-server-version`).
+pub(crate) async fn must_match(ctx: &Ctx) -> Outcome {
+    let server = ctx.call(Call::get("/version")).await?;
+    match server.s("/gitVersion") {
+        COMPATIBLE => Ok(()),
+        other => Err(Fault::refused(format!(
+            "server version ({other}) differs from client version ({COMPATIBLE})!"
+        ))),
+    }
+}
+
 /// Warns when the minor versions differ by more than one.
 fn skew(ctx: &Ctx, server: &Value) {
     let digits: String = server.s("/minor").chars().take_while(char::is_ascii_digit).collect();

@@ -90,6 +90,11 @@ pub(crate) fn absolute(path: &str) -> String {
     if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
+/// Whether what is mounted below is read-only too: the runtime can do it, so `IfPossible` is as good as `Enabled` (KEP-3857).
+pub(crate) fn is_recursive_read_only(mount: &k8s::VolumeMount) -> bool {
+    matches!(mount.recursive_read_only.as_deref(), Some("Enabled" | "IfPossible"))
+}
+
 /// How a mount reaches in and out.
 pub(crate) fn propagation(mount: &k8s::VolumeMount) -> i32 {
     match mount.mount_propagation.as_deref() {

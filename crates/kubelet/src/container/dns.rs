@@ -69,17 +69,28 @@ pub(crate) struct ClusterDns<'a> {
     pub(crate) host: &'a Resolver,
 }
 
-/// A Pod's resolver configuration, and texts for `DNSConfigForming` events where something had to be left out.
-pub(crate) fn resolver(pod: &PodView, cluster: ClusterDns<'_>) -> (Resolver, Vec<String>) {
-    let policy = pod.spec.dns_policy.as_deref().unwrap_or("ClusterFirst");
-    let uses_cluster = match policy {
+/// What is told where the cluster has no DNS.
+pub(crate) const MISSING: &str = "kubelet does not have ClusterDNS IP configured and cannot create Pod using \"ClusterFirst\" policy. Falling back to \"Default\" policy.";
+
+/// Whether a Pod wants the cluster's DNS.
+fn wants_cluster(pod: &PodView) -> bool {
+    match policy(pod) {
         "ClusterFirstWithHostNet" => true,
         "ClusterFirst" => !pod.is_host_network(),
         _ => false,
-    };
-    let mut resolver = if policy == "None" {
+    }
+}
+
+fn policy(pod: &PodView) -> &str {
+    pod.spec.dns_policy.as_deref().unwrap_or("ClusterFirst")
+}
+
+/// A Pod's resolver configuration, and texts for `DNSConfigForming` events where something had to be left out. A cluster without DNS
+/// leaves its Pods the host's.
+pub(crate) fn resolver(pod: &PodView, cluster: ClusterDns<'_>) -> (Resolver, Vec<String>) {
+    let mut resolver = if policy(pod) == "None" {
         Resolver::default()
-    } else if uses_cluster && !cluster.servers.is_empty() {
+    } else if wants_cluster(pod) && !cluster.servers.is_empty() {
         of_cluster(pod.namespace(), cluster)
     } else {
         cluster.host.clone()

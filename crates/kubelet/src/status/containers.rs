@@ -4,6 +4,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
 use super::{StatusInput, Waiting, restarts_all, time};
+use crate::container::config::is_recursive_read_only;
 use crate::container::termination;
 use crate::observed::{ObservedContainer, RunState};
 use crate::pod::{PodView, Role, init_role};
@@ -39,7 +40,7 @@ impl Group {
     }
 }
 
-/// The statuses of a group in the order of the spec.
+/// The statuses of a group in the order of the spec; those of main and ephemeral containers are written by name.
 pub(super) fn statuses(input: StatusInput<'_>, group: Group) -> Vec<k8s::ContainerStatus> {
     let containers = input.pod.containers().filter(|(role, _)| group.holds(*role));
     let mut statuses: Vec<k8s::ContainerStatus> =
@@ -98,6 +99,7 @@ fn status(
         wait(&mut status, waiting);
     }
     set_readiness(input, role, &mut status);
+    status.volume_mounts = volume_mounts(container);
     status
 }
 
@@ -135,7 +137,6 @@ fn of_record(
         state: Some(state),
         allocated_resources: resources.requests.clone().filter(|all| !all.is_empty()),
         resources: Some(resources),
-        volume_mounts: volume_mounts(container),
         user,
         // Told only where the Pod asks for one, as upstream's gate has it.
         stop_signal: wants_signal.then(|| record.stop_signal.clone()).flatten(),
@@ -176,17 +177,10 @@ fn without_record(
     }
     status.restart_count = old.restart_count;
     status.last_state.clone_from(&old.last_state);
-    let id = old.container_id.as_deref().unwrap_or_default();
     if old_state.terminated.is_some() {
         status.last_state.clone_from(&old.state);
     } else if old_state.running.is_some() {
-        if input.pod.is_deleting() || input.is_over {
-            status.state = Some(lost(id, DELETED));
-            status.container_id.clone_from(&old.container_id);
-            status.image_id.clone_from(&old.image_id);
-        } else {
-            status.last_state = Some(lost(id, UNKNOWN));
-        }
+        status.last_state = Some(lost("", DELETED));
     }
     status
 }
@@ -325,14 +319,12 @@ fn set_readiness(input: StatusInput<'_>, role: Role, status: &mut k8s::Container
 fn volume_mounts(container: &k8s::Container) -> Option<Vec<k8s::VolumeMountStatus>> {
     let mounts = container.volume_mounts.iter().flatten().map(|mount| {
         let is_read_only = mount.read_only == Some(true);
-        let recursive = mount.recursive_read_only.clone().unwrap_or_else(|| "Disabled".to_owned());
-        // `IfPossible` is told as what it came to, which is known only where it was demanded.
-        let recursive = if recursive == "IfPossible" { "Disabled".to_owned() } else { recursive };
+        let recursive = if is_recursive_read_only(mount) { "Enabled" } else { "Disabled" };
         k8s::VolumeMountStatus {
             name: mount.name.clone(),
             mount_path: mount.mount_path.clone(),
             read_only: is_read_only.then_some(true),
-            recursive_read_only: is_read_only.then_some(recursive),
+            recursive_read_only: is_read_only.then(|| recursive.to_owned()),
             volume_status: None,
         }
     });

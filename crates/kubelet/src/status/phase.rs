@@ -64,7 +64,14 @@ pub(super) fn of(pod: &PodView, all: &[k8s::ContainerStatus], is_over: bool) -> 
     if is_initializing && !has_begun && !is_over {
         return "Pending";
     }
-    main_phase(pod, stands(&[Role::Main]).map(|(_, container, stand)| (container, stand)), is_over)
+    let has_sidecar =
+        stands(&[Role::Sidecar]).any(|(_, _, stand)| matches!(stand, Stand::Running { .. }));
+    let main = stands(&[Role::Main]).map(|(_, container, stand)| (container, stand));
+    match main_phase(pod, main, is_over) {
+        // A sidecar that has yet to stop keeps the Pod running.
+        "Succeeded" | "Failed" if has_sidecar && !is_over => "Running",
+        phase => phase,
+    }
 }
 
 fn main_phase<'a>(

@@ -349,18 +349,17 @@ fn a_container_that_the_runtime_has_forgotten_is_not_forgotten() {
     let mut case = case(one("Always"));
     case.old = json!({"phase": "Running", "containerStatuses": [{"name": "a", "image": "i", "imageID": "i@x",
         "ready": true, "restartCount": 4, "containerID": "podo://x", "state": {"running": {}}}]});
-    assert_eq!(
-        mains(&case.status(&[])),
-        [
-            "a ContainerCreating last ContainerStatusUnknown(137) ready false started false restarts 4"
-        ]
-    );
-    case.is_deleting = true;
-    let status = case.status(&[]);
-    assert_eq!(
-        mains(&status),
-        ["a ContainerStatusUnknown(137) last - ready false started false restarts 4"]
-    );
+    for is_deleting in [false, true] {
+        case.is_deleting = is_deleting;
+        let status = case.status(&[]);
+        assert_eq!(
+            mains(&status),
+            [
+                "a ContainerCreating last ContainerStatusUnknown(137) ready false started false restarts 4"
+            ]
+        );
+        assert_eq!(status.phase.as_deref(), Some("Running"));
+    }
 }
 
 #[test]
@@ -416,6 +415,39 @@ fn mounts_and_ids_are_told_as_upstream_does() {
         json!([{"name": "v", "mountPath": "/v"},
             {"name": "w", "mountPath": "/w", "readOnly": true, "recursiveReadOnly": "Disabled"}])
     );
+    let waiting = case.status(&["sandbox 0 ready"]).container_statuses.expect("some");
+    assert_eq!(json!(waiting[0].volume_mounts), value["volumeMounts"], "before it begins");
+}
+
+#[test]
+fn read_only_is_recursive_where_that_is_possible() {
+    let mount = json!({"name": "v", "mountPath": "/v", "readOnly": true, "recursiveReadOnly": "IfPossible"});
+    let case = case(json!({"containers": [{"name": "a", "image": "i", "volumeMounts": [mount]}]}));
+    let status = case.status(&["sandbox 0 ready", "a running"]);
+    let value = serde_json::to_value(&status.container_statuses.expect("some")[0]).expect("JSON");
+    assert_eq!(value["volumeMounts"][0]["recursiveReadOnly"], "Enabled");
+}
+
+#[test]
+fn main_containers_are_told_by_name_and_init_containers_in_their_order() {
+    let all = json!([container("web"), container("app")]);
+    let case = case(json!({"initContainers": [container("z"), container("b")], "containers": all}));
+    let status = case.status(&["sandbox 0 ready"]);
+    let names = |list: &Option<Vec<k8s::ContainerStatus>>| -> String {
+        list.iter().flatten().map(|status| format!("{} ", status.name)).collect()
+    };
+    assert_eq!(names(&status.container_statuses), "app web ");
+    assert_eq!(names(&status.init_container_statuses), "z b ");
+}
+
+#[test]
+fn a_sidecar_that_has_yet_to_stop_keeps_its_pod_running() {
+    let sidecar = json!({"name": "s", "image": "i", "restartPolicy": "Always"});
+    let case = case(
+        json!({"restartPolicy": "Never", "initContainers": [sidecar], "containers": [container("a")]}),
+    );
+    assert_eq!(case.phase(&["sandbox 0 ready", "s running", "a exited 0 at 9"]), "Running");
+    assert_eq!(case.phase(&["sandbox 0 ready", "s exited 0 at 9", "a exited 0 at 9"]), "Succeeded");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_cri::v1;
 
 use super::jobs::{Failed, Start, host_name};
-use crate::container::config::{absolute, propagation};
+use crate::container::config::{absolute, is_recursive_read_only, propagation};
 use crate::container::env::Environment;
 use crate::container::expand::expand;
 use crate::container::hosts;
@@ -72,7 +72,7 @@ fn volume_mounts(input: &MountInput, container: &k8s::Container) -> Result<Vec<v
             container_path: absolute(&mount.mount_path),
             readonly: mount.read_only == Some(true) || is_always_read_only(pod, &mount.name),
             propagation: propagation(mount),
-            recursive_read_only: matches!(mount.recursive_read_only.as_deref(), Some("Enabled")),
+            recursive_read_only: is_recursive_read_only(mount),
             ..v1::Mount::default()
         };
         if let Some((_, image)) = images.iter().find(|(name, _)| *name == mount.name) {

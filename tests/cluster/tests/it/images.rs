@@ -3,9 +3,11 @@
 use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, waiting};
 use podo_cluster_tests::registry::{PASSWORD, USER};
-use podo_cluster_tests::{Cluster, Options, with_cluster};
+use podo_cluster_tests::{Cluster, Options, images, with_cluster};
+use podo_image::build::{Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
 
+use crate::image_failures::Store;
 use crate::on_cluster;
 
 fn messages(it: &Cluster, pod: &str, reason: &str) -> Vec<String> {
@@ -65,6 +67,33 @@ fn s24_always_asks_the_registry_and_if_not_present_and_never_do_not() {
         it.ready(&with("fourth", "busybox:1.35", "Never"));
         it.create_pod(&with("fifth", "busybox:1.35", "Always"));
         it.until("fifth", "cannot pull", |pod| waiting(pod, "main") == "ImagePullBackOff");
+    });
+}
+
+#[test]
+fn s24_a_tag_that_has_moved_is_followed_by_always_alone() {
+    let store = Store::new();
+    let edition = |number: &str| {
+        let script = format!("#!/bin/sh\necho edition {number}\n");
+        let script = LayerBuilder::new().file("start.sh", 0o755, script.as_bytes()).unwrap();
+        let base = images::busybox_layer().unwrap();
+        let layers = ImageBuilder::new()
+            .layer(base, Compression::Gzip)
+            .layer(script.finish().unwrap(), Compression::Gzip);
+        layers.config(images::config(&["/start.sh"], &[])).build().unwrap()
+    };
+    with_cluster(store.options(), |it| {
+        let printed = |name: &str, policy: &str| {
+            let container = json!({"name": "main", "image": "moved", "imagePullPolicy": policy});
+            it.output(&pod(name, json!({"restartPolicy": "Never", "containers": [container]})))
+        };
+        let registry = it.registry.as_ref().unwrap();
+        images::push(registry, &edition("1"), "library/moved", "latest");
+        assert_eq!(printed("first", "IfNotPresent"), "edition 1\n");
+        images::push(registry, &edition("2"), "library/moved", "latest");
+        assert_eq!(printed("second", "IfNotPresent"), "edition 1\n");
+        assert_eq!(printed("third", "Always"), "edition 2\n");
+        assert_eq!(printed("fourth", "Never"), "edition 2\n");
     });
 }
 

@@ -301,6 +301,11 @@ const FILES: &[(&str, &str)] = &[
         "apply -f - --validate=warn",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{}'}\nfoo: 1\n",
     ),
+    (
+        "create -f - --validate=warn --warnings-as-errors",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{}-w'}\nfoo: 1\n",
+    ),
+    ("create -f - --warnings-as-errors --dry-run=server", MAP),
     ("apply -f - --validate=nosuch", MAP),
     (HEAD, MAP),
     (HEAD, MAP),

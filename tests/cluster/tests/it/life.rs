@@ -80,9 +80,14 @@ fn s25_init_containers_run_in_order_each_to_success() {
 fn s25_ordinary_init_containers_may_carry_no_probe_and_no_hook() {
     on_cluster(|it| {
         let command = json!({"exec": {"command": ["true"]}});
-        let probe = also(shell("init", "true"), json!({"livenessProbe": command}));
-        let hook = also(shell("init", "true"), json!({"lifecycle": {"preStop": command}}));
-        for (init, field) in [(probe, "livenessProbe"), (hook, "lifecycle")] {
+        for (field, value) in [
+            ("livenessProbe", command.clone()),
+            ("readinessProbe", command.clone()),
+            ("startupProbe", command.clone()),
+            ("lifecycle", json!({"postStart": command})),
+            ("lifecycle", json!({"preStop": command})),
+        ] {
+            let init = also(shell("init", "true"), json!({field: value}));
             let made = pod(
                 "refused",
                 json!({"initContainers": [init.clone()], "containers": [idle("main")]}),

@@ -5,7 +5,7 @@
 //! lacks makes a test skip aloud.
 //!
 //! Numbers that a long run makes larger: `PODO_TEST_KILLS`, `PODO_TEST_WRITERS`, `PODO_TEST_PODS`, `PODO_TEST_WATCHES`,
-//! `PODO_TEST_WATCHES_PER_CONNECTION`.
+//! `PODO_TEST_WATCHES_PER_CONNECTION`. `PODO_TEST_ROWS=1` goes through all rows by hand.
 
 #![expect(clippy::unwrap_used, reason = "a world that cannot be set up fails its test")]
 
@@ -36,6 +36,7 @@ mod progress;
 mod proxies;
 mod reasons;
 mod reboot;
+mod rows;
 mod servers;
 mod status;
 mod vectors;

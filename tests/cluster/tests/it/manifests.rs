@@ -4,7 +4,7 @@ use podo_cluster_tests::Cluster;
 use podo_cluster_tests::binary::workspace;
 use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::kubectl::Kubectl;
-use podo_cluster_tests::pods::{also, container, idle, once, pod, shell};
+use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, shell};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -103,16 +103,61 @@ fn s12_s13_a_minimal_manifest_reads_back_with_every_default() {
             token["projected"]["sources"][0]["serviceAccountToken"]["expirationSeconds"],
             3607
         );
-        assert_eq!(token["projected"]["sources"][1]["configMap"]["name"], "kube-root-ca.crt");
+        let sources = &token["projected"]["sources"];
+        assert_eq!(sources[0]["serviceAccountToken"]["path"], "token");
+        assert_eq!(
+            sources[1]["configMap"],
+            json!({"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]})
+        );
+        let namespace = json!({"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}});
+        assert_eq!(sources[2]["downwardAPI"], json!({"items": [namespace]}));
+        assert_eq!(token["projected"]["defaultMode"], 420);
+        assert_eq!(main["volumeMounts"][0]["readOnly"], true);
+        takes_its_token_along(it, &made);
         assert!(made["metadata"]["selfLink"].is_null());
         it.api.delete(&format!("{PODS}/small?gracePeriodSeconds=1")).ok();
+    });
+}
+
+/// A Pod made of what was read back, with one more container, has the token where it was and no second one.
+fn takes_its_token_along(it: &Cluster, made: &Value) {
+    let mut again = made.clone();
+    again["metadata"] = json!({"name": "again"});
+    again["spec"]["containers"].as_array_mut().unwrap().push(idle("more"));
+    let again = it.api.post(&format!("{PODS}?dryRun=All"), &again).ok();
+    let volumes = again["spec"]["volumes"].as_array().unwrap();
+    assert_eq!(volumes.len(), 1, "{volumes:?}");
+    assert_eq!(again["spec"]["containers"][1]["volumeMounts"][0]["name"], volumes[0]["name"]);
+}
+
+#[test]
+fn s12_the_yaml_that_is_read_back_has_the_form_of_document_004() {
+    on_cluster(|it| {
+        let file = workspace().join("examples/004/kubia-manual.yaml");
+        it.kubectl(&["apply", "-f", &file.to_string_lossy()]).ok();
+        it.until("kubia-manual", "is ready", is_ready);
+        let text = it.kubectl(&["get", "po", "kubia-manual", "-o", "yaml"]).ok();
+        let (_, spec) = text.split_once("\nspec:\n").unwrap();
+        let (spec, status) = spec.split_once("\nstatus:\n").unwrap();
+        let volume = spec.lines().find(|line| line.contains("name: kube-api-access-")).unwrap();
+        let volume = volume.trim().trim_start_matches("- ").trim_start_matches("name: ");
+        assert_eq!(
+            spec.replace(volume, "VOLUME"),
+            include_str!("manifests/kubia-manual.spec.yaml").trim_end()
+        );
+        for line in ["  phase: Running", "  qosClass: BestEffort", "    restartCount: 0"] {
+            assert!(status.lines().any(|own| own == line), "{line}\n{status}");
+        }
+        it.api.delete(&format!("{PODS}/kubia-manual?gracePeriodSeconds=1")).ok();
     });
 }
 
 #[test]
 fn s12_s14_status_names_images_and_containers_in_full() {
     on_cluster(|it| {
-        let made = it.ready(&pod("full", json!({"containers": [idle("main")]})));
+        let init = [shell("first", "true")];
+        let spec = json!({"initContainers": init, "containers": [idle("main")]});
+        let made = it.ready(&pod("full", spec));
         let status = &made["status"];
         assert_eq!(status["phase"], "Running");
         assert_eq!(status["hostIP"], "192.0.2.1");
@@ -131,7 +176,13 @@ fn s12_s14_status_names_images_and_containers_in_full() {
             (&json!(true), &json!(true), &json!(0))
         );
         assert_eq!(main["lastState"], json!({}));
-        assert_eq!(main["user"]["linux"]["uid"], 0);
+        assert_eq!(main["user"]["linux"], json!({"uid": 0, "gid": 0, "supplementalGroups": [0]}));
+        assert_eq!(main["resources"], json!({}));
+        let first = &status["initContainerStatuses"][0];
+        for key in ["image", "imageID", "resources", "user"] {
+            assert_eq!(first[key], main[key], "{key}");
+        }
+        assert!(first["containerID"].as_str().unwrap().starts_with("podo://"), "{first}");
         let order: Vec<&str> = status["conditions"]
             .as_array()
             .unwrap()
@@ -199,7 +250,8 @@ fn refuses_bad_manifests(it: &Cluster, kubectl: &Kubectl) {
         it.run(kubectl, &["apply", "-f", &file.to_string_lossy()], "").refused()
     };
     let text = refused("004/refused-indentation.yaml");
-    assert!(text.contains("refused-indentation.yaml") && text.contains("yaml: line "), "{text}");
+    let wanted = "refused-indentation.yaml: error converting YAML to JSON: yaml: line 8: mapping values are not allowed in this context";
+    assert!(text.contains(wanted), "{text}");
     let text = refused("002/refused-kind.yaml");
     // kubectl takes a kind in lower case for the real one; the server does not.
     assert!(text.contains("no kind \"pod\" is registered for version \"v1\""), "{text}");

@@ -8,6 +8,9 @@ use std::time::Duration;
 use podo_cluster_tests::host::{HOST, OUTSIDE};
 use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, restarts, shell};
 use podo_cluster_tests::{Cluster, Options, PATIENCE, leaks, with_cluster};
+use podo_network::link;
+use podo_network::netlink::{Protocol, Socket};
+use podo_network::route::{self, Route};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -215,12 +218,33 @@ fn s04_a_pause_process_holds_the_namespaces_while_containers_come_and_go() {
         let previous =
             it.api.get("/api/v1/namespaces/default/pods/held/log?container=again&previous=true");
         assert_eq!(previous.text().trim(), namespace(it, "held", "stays", "net"));
-        let mark = it.folder.to_string_lossy().into_owned();
-        let names: Vec<String> = leaks::processes(&[&mark, &it.instance()])
-            .into_iter()
-            .map(leaks::command_line)
-            .collect();
-        assert!(names.iter().any(|name| name.contains("pause")), "{names:?}");
+        assert_eq!(pauses(it).len(), 1);
+    });
+}
+
+/// The processes that hold Pods' namespaces.
+fn pauses(it: &Cluster) -> Vec<u32> {
+    let mark = it.folder.to_string_lossy().into_owned();
+    let mut all = leaks::processes(&[&mark, &it.instance()]);
+    all.retain(|pid| leaks::command_line(*pid).contains("pause"));
+    all
+}
+
+#[test]
+fn s04_a_pod_whose_pause_process_is_killed_begins_anew_with_another_address() {
+    on_cluster(|it| {
+        let before = it.ready(&pod("anew", json!({"containers": [idle("main")]})));
+        let [pause] = pauses(it)[..] else { panic!("{:?}", pauses(it)) };
+        let pid = i32::try_from(pause).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let after =
+            it.until("anew", "runs again", |pod| restarts(pod, "main") == 1 && is_ready(pod));
+        assert_ne!(ip(&before), ip(&after));
+        let told = it.event("anew", "SandboxChanged");
+        assert_eq!(told["message"], "Pod sandbox changed, it will be killed and re-created.");
+        let [new] = pauses(it)[..] else { panic!("{:?}", pauses(it)) };
+        assert_ne!(new, pause);
+        assert_eq!(it.exec("anew", "main", "hostname"), "anew\n");
     });
 }
 
@@ -278,7 +302,8 @@ fn s06_a_native_sidecar_runs_beside_the_main_container_and_ends_after_it() {
         let seen = it.ended(&pod("side", spec));
         assert_eq!(seen["status"]["phase"], "Succeeded", "{seen:#}");
         let log = it.log("side", "collector");
-        assert!(log.contains("from the app"), "{log}");
+        assert!(log.contains("from the app") && log.ends_with("last words\n"), "{log}");
+        assert_eq!(container(&seen, "collector")["state"]["terminated"]["exitCode"], 0);
         let at = |name: &str, key: &str| {
             container(&seen, name)["state"]["terminated"][key].as_str().map(str::to_owned)
         };
@@ -340,6 +365,13 @@ fn s08_pod_addresses_are_reachable_inside_the_cluster_only_and_a_new_pod_gets_a_
         let first = ip(&it.ready(&made("first")));
         assert!(http_answer(first, 8080).contains("You've hit first"));
         let target = SocketAddr::from((first, 8080));
+        // Even a machine that takes the node for its way to Pods.
+        it.outside(|| {
+            let mut socket = Socket::open(Protocol::Route).unwrap();
+            let up = link::find(&mut socket, "up0").unwrap().unwrap().index;
+            let way = Route::through("10.42.0.0/16".parse().unwrap(), up, HOST);
+            socket.execute(&[route::replace(&way)]).unwrap();
+        });
         let reached = it.outside(|| TcpStream::connect_timeout(&target, IMPATIENCE).is_ok());
         assert!(!reached, "a machine outside reaches a Pod");
         it.delete_pod("first");
