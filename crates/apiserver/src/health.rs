@@ -1,6 +1,6 @@
 //! `/healthz`, `/livez` and `/readyz`: whether the server lives and can be used.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::http::{Response, text};
@@ -82,20 +82,7 @@ fn single(name: &str, is_well: bool) -> Response {
 }
 
 fn report(endpoint: &str, checks: &[Check], options: &Options) -> Response {
-    let excluded: Vec<&str> = options.all("exclude").collect();
-    let mut lines = String::new();
-    let mut is_well = true;
-    for (name, passes) in checks {
-        // Writing to a string cannot fail.
-        let _infallible = match (excluded.contains(name), passes) {
-            (true, _) => writeln!(lines, "[+]{name} excluded: ok"),
-            (false, true) => writeln!(lines, "[+]{name} ok"),
-            (false, false) => {
-                is_well = false;
-                writeln!(lines, "[-]{name} failed: reason withheld")
-            }
-        };
-    }
+    let (is_well, lines) = told(checks, &options.all("exclude").collect::<Vec<_>>());
     if !is_well {
         return text(500, format!("{lines}{endpoint} check failed\n"));
     }
@@ -103,4 +90,45 @@ fn report(endpoint: &str, checks: &[Check], options: &Options) -> Response {
         return text(200, format!("{lines}{endpoint} check passed\n"));
     }
     text(200, "ok")
+}
+
+/// Whether all checks pass but the excluded ones, and a line on each.
+fn told(checks: &[Check], excluded: &[&str]) -> (bool, String) {
+    let mut lines: Vec<String> = Vec::new();
+    let mut is_well = true;
+    for (name, passes) in checks {
+        lines.push(match (excluded.contains(name), passes) {
+            (true, _) => format!("[+]{name} excluded: ok"),
+            (false, true) => format!("[+]{name} ok"),
+            (false, false) => {
+                is_well = false;
+                format!("[-]{name} failed: reason withheld")
+            }
+        });
+    }
+    let is_unknown = |name: &&&str| checks.iter().all(|(check, _)| check != *name);
+    let unknown: BTreeSet<&&str> = excluded.iter().filter(is_unknown).collect();
+    if !unknown.is_empty() {
+        let quoted: Vec<String> = unknown.iter().map(|name| format!("{name:?}")).collect();
+        let names = quoted.join(", ");
+        lines.push(format!("warn: some health checks cannot be excluded: no matches for {names}"));
+    }
+    lines.push(String::new());
+    (is_well, lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_told_line_by_line_and_excluded_by_name() {
+        let checks = [("ping", true), ("etcd", false)];
+        let failed = "[+]ping ok\n[-]etcd failed: reason withheld\n";
+        assert_eq!(told(&checks, &[]), (false, failed.to_owned()));
+        let excluded = "[+]ping ok\n[+]etcd excluded: ok\n";
+        assert_eq!(told(&checks, &["etcd"]), (true, excluded.to_owned()));
+        let warned = "warn: some health checks cannot be excluded: no matches for \"a\", \"b\"\n";
+        assert_eq!(told(&checks, &["b", "etcd", "a"]), (true, format!("{excluded}{warned}")));
+    }
 }

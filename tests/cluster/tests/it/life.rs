@@ -264,3 +264,27 @@ fn s25_a_pod_waits_for_its_init_containers_with_the_right_reason() {
         assert!(!has_ended(&it.api.get(&format!("{PODS}/waits")).ok()));
     });
 }
+
+#[test]
+fn s23_s25_one_container_may_have_all_of_its_pod_begun_anew() {
+    on_cluster(|it| {
+        let volume = json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+        let init = also(shell("first", "echo init >> /v/log"), volume.clone());
+        let rule = json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}});
+        let asks = json!({"restartPolicy": "Never", "restartPolicyRules": [rule]});
+        let script = "[ -f /v/asked ] && exec sleep 3600; until grep -q other /v/log; do sleep 0.1; done; touch /v/asked; exit 42";
+        let main = also(also(shell("main", script), volume.clone()), asks);
+        let other = also(shell("other", "echo other >> /v/log; exec sleep 3600"), volume);
+        let spec = json!({
+            "restartPolicy": "Never", "initContainers": [init], "containers": [main, other],
+            "volumes": [{"name": "v", "emptyDir": {}}],
+        });
+        it.create_pod(&pod("all", spec));
+        let seen = it.until("all", "runs anew", |pod| {
+            is_ready(pod) && restarts(pod, "main") == 1 && restarts(pod, "other") == 1
+        });
+        assert_eq!(restarts(&seen, "first"), 1, "{seen:#}");
+        assert_eq!(seen["status"]["phase"], "Running");
+        assert_eq!(it.exec("all", "other", "cat /v/log"), "init\nother\ninit\nother\n");
+    });
+}
