@@ -1,7 +1,9 @@
 //! `/healthz`, `/livez` and `/readyz`: whether the server lives and can be used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use crate::http::{Response, text};
 use crate::options::Options;
@@ -12,6 +14,15 @@ use crate::server::Server;
 pub(crate) struct Health {
     is_started: AtomicBool,
     is_stopping: AtomicBool,
+    indicators: Mutex<BTreeMap<(&'static str, &'static str), Indicator>>,
+}
+
+/// How a check of an endpoint went whenever that was asked (KEP-3466).
+#[derive(Debug, Default, Clone, Copy)]
+struct Indicator {
+    is_well: bool,
+    successes: u64,
+    failures: u64,
 }
 
 /// One check: its name and, if it fails, why it counts as failed.
@@ -37,13 +48,58 @@ impl Health {
             .find_map(|endpoint| path.strip_prefix(endpoint).map(|rest| (&endpoint[1..], rest)))?;
         let checks = self.checks(server, endpoint);
         match rest.strip_prefix('/') {
-            None if rest.is_empty() => Some(report(endpoint, &checks, options)),
+            None if rest.is_empty() => Some(self.report(endpoint, &checks, options)),
             Some(name) => checks
                 .iter()
                 .find(|(check, _)| *check == name)
                 .map(|(name, is_well)| single(name, *is_well)),
             None => None,
         }
+    }
+
+    fn report(&self, endpoint: &'static str, checks: &[Check], options: &Options) -> Response {
+        let excluded: Vec<&str> = options.all("exclude").collect();
+        let asked = checks.iter().filter(|(name, _)| !excluded.contains(name));
+        let mut indicators = self.indicators.lock();
+        for &(name, is_well) in asked {
+            let indicator = indicators.entry((name, endpoint)).or_default();
+            indicator.is_well = is_well;
+            indicator.successes += u64::from(is_well);
+            indicator.failures += u64::from(!is_well);
+        }
+        drop(indicators);
+        report(endpoint, checks, &excluded, options.get("verbose").is_some())
+    }
+
+    /// `/metrics/slis`: what the checks said, in the text form of Prometheus.
+    pub(crate) fn indicators(&self) -> String {
+        let indicators = self.indicators.lock().clone();
+        let mut now = vec![
+            "# HELP kubernetes_healthcheck Whether a health check passed when it was last asked."
+                .to_owned(),
+            "# TYPE kubernetes_healthcheck gauge".to_owned(),
+        ];
+        let mut all = vec![
+            "# HELP kubernetes_healthchecks_total How often health checks passed and failed."
+                .to_owned(),
+            "# TYPE kubernetes_healthchecks_total counter".to_owned(),
+        ];
+        for ((name, endpoint), Indicator { is_well, successes, failures }) in indicators {
+            now.push(format!(
+                "kubernetes_healthcheck{{name=\"{name}\",type=\"{endpoint}\"}} {}",
+                u8::from(is_well)
+            ));
+            for (status, count) in [("error", failures), ("success", successes)] {
+                if count > 0 {
+                    all.push(format!(
+                        "kubernetes_healthchecks_total{{name=\"{name}\",status=\"{status}\",type=\"{endpoint}\"}} {count}"
+                    ));
+                }
+            }
+        }
+        now.extend(all);
+        now.push(String::new());
+        now.join("\n")
     }
 
     /// Every path of health: the endpoints and their checks.
@@ -81,12 +137,12 @@ fn single(name: &str, is_well: bool) -> Response {
     }
 }
 
-fn report(endpoint: &str, checks: &[Check], options: &Options) -> Response {
-    let (is_well, lines) = told(checks, &options.all("exclude").collect::<Vec<_>>());
+fn report(endpoint: &str, checks: &[Check], excluded: &[&str], is_verbose: bool) -> Response {
+    let (is_well, lines) = told(checks, excluded);
     if !is_well {
         return text(500, format!("{lines}{endpoint} check failed\n"));
     }
-    if options.get("verbose").is_some() {
+    if is_verbose {
         return text(200, format!("{lines}{endpoint} check passed\n"));
     }
     text(200, "ok")
@@ -120,6 +176,31 @@ fn told(checks: &[Check], excluded: &[&str]) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_checks_said_is_counted() {
+        let health = Health::default();
+        let checks = [("ping", true), ("etcd", false)];
+        let exclude = Options::new(vec![("exclude".to_owned(), "etcd".to_owned())]);
+        let _failed = health.report("livez", &checks, &Options::default());
+        let _passed = health.report("livez", &checks, &exclude);
+        let text = health.indicators();
+        let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines.pop(),
+            Some(
+                "kubernetes_healthchecks_total{name=\"ping\",status=\"success\",type=\"livez\"} 2"
+            )
+        );
+        assert_eq!(
+            lines,
+            [
+                "kubernetes_healthcheck{name=\"etcd\",type=\"livez\"} 0",
+                "kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1",
+                "kubernetes_healthchecks_total{name=\"etcd\",status=\"error\",type=\"livez\"} 1",
+            ]
+        );
+    }
 
     #[test]
     fn checks_are_told_line_by_line_and_excluded_by_name() {

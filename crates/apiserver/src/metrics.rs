@@ -56,12 +56,13 @@ pub(crate) fn serve(server: &Server) -> Response {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _infallible = requests(&server.metrics, &mut out).and_then(|()| store(server, &mut out));
-    respond(
-        200,
-        out.into_bytes(),
-        "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-        false,
-    )
+    in_text(out)
+}
+
+/// An answer in the text form of Prometheus.
+pub(crate) fn in_text(text: String) -> Response {
+    let media_type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
+    respond(200, text.into_bytes(), media_type, false)
 }
 
 fn requests(metrics: &Metrics, out: &mut String) -> std::fmt::Result {

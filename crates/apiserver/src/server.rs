@@ -23,6 +23,7 @@ use crate::version;
 const PATHS: &[&str] = &[
     "/.well-known/openid-configuration",
     "/metrics",
+    "/metrics/slis",
     "/openapi/v2",
     "/openapi/v3",
     "/openapi/v3/",
@@ -78,6 +79,7 @@ impl Server {
             "" | "/index.html" => self.index(),
             "/version" => Ok(version::serve()),
             "/metrics" => Ok(metrics::serve(self)),
+            "/metrics/slis" => Ok(metrics::in_text(self.health.indicators())),
             "/.well-known/openid-configuration" | "/openid/v1/jwks" => self.api.tokens.serve(path),
             _ => Ok(crate::http::text(404, "404 page not found\n")),
         }
