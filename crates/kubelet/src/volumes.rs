@@ -51,7 +51,7 @@ pub(crate) enum VolumeError {
     #[error("configmap references non-existent config key: {0}")]
     ConfigMapKey(String),
     /// The secret lacks a key.
-    #[error("secret references non-existent secret key: {0}")]
+    #[error("references non-existent secret key: {0}")]
     SecretKey(String),
     /// A path that leaves the volume.
     #[error("invalid path {0:?}: must be relative and must not contain '..'")]

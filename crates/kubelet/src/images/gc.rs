@@ -145,35 +145,4 @@ impl Images {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const POLICY: GcPolicy =
-        GcPolicy { high_percent: 85, low_percent: 80, minimum_age: Duration::from_secs(120) };
-
-    #[test]
-    fn room_is_made_down_to_the_lower_mark_once_the_upper_is_reached() {
-        let space = |available: u64| Space { capacity: 1000, available };
-        assert_eq!(bytes_to_free(space(151), POLICY), None);
-        assert_eq!(bytes_to_free(space(150), POLICY), Some(50));
-        assert_eq!(bytes_to_free(space(0), POLICY), Some(200));
-        assert_eq!(bytes_to_free(space(0), GcPolicy { high_percent: 100, ..POLICY }), None);
-    }
-
-    #[test]
-    fn the_image_unused_longest_goes_first_and_new_ones_stay() {
-        let image = |id: &str, size: u64, used_at: i64| Candidate {
-            id: id.to_owned(),
-            size,
-            used_at: Timestamp::from_seconds(used_at),
-        };
-        let all = vec![image("new", 500, 950), image("middle", 40, 500), image("old", 40, 100)];
-        let now = Timestamp::from_seconds(1000);
-        let ids = |wanted: u64| -> Vec<String> {
-            choose(all.clone(), wanted, POLICY, now).into_iter().map(|image| image.id).collect()
-        };
-        assert_eq!(ids(30), ["old"]);
-        assert_eq!(ids(60), ["old", "middle"]);
-        assert_eq!(ids(600), ["old", "middle"]);
-    }
-}
+mod tests;

@@ -108,7 +108,7 @@ async fn what_is_missing_is_told_as_upstream_does() {
         (json!({"name": "v", "configMap": {"name": "m"}}), none(), "configmap \"m\" not found"),
         (json!({"name": "v", "secret": {"secretName": "s"}}), none(), "secret \"s\" not found"),
         (keyed("k"), config_map(json!({})), "configmap references non-existent config key: k"),
-        (secret_key, secret, "secret references non-existent secret key: k"),
+        (secret_key, secret, "references non-existent secret key: k"),
         (
             json!({"name": "v", "gitRepo": {"repository": "x"}}),
             none(),

@@ -221,6 +221,8 @@ impl Cri for FakeCri {
                 created_at: made.status.created_at,
                 labels: made.status.labels.clone(),
                 annotations: made.status.annotations.clone(),
+                image: made.status.image.clone(),
+                image_ref: made.status.image_ref.clone(),
                 ..v1::Container::default()
             })
             .collect();
@@ -334,26 +336,35 @@ impl Cri for FakeCri {
         done(Ok(v1::PullImageResponse { image_ref: name }))
     }
 
-    fn remove_image(
-        &self,
-        _request: v1::RemoveImageRequest,
-    ) -> Answer<'_, v1::RemoveImageResponse> {
-        not_built()
+    fn remove_image(&self, request: v1::RemoveImageRequest) -> Answer<'_, v1::RemoveImageResponse> {
+        let name = request.image.unwrap_or_default().image;
+        self.note(format!("remove-image {name}"));
+        self.state.lock().images.remove(&name);
+        done(Ok(v1::RemoveImageResponse::default()))
     }
 
     fn image_fs_info(
         &self,
         _request: v1::ImageFsInfoRequest,
     ) -> Answer<'_, v1::ImageFsInfoResponse> {
-        done(Ok(v1::ImageFsInfoResponse::default()))
+        let fs_id = Some(v1::FilesystemIdentifier { mountpoint: IMAGES_DIR.to_owned() });
+        let usage = v1::FilesystemUsage { fs_id, ..v1::FilesystemUsage::default() };
+        done(Ok(v1::ImageFsInfoResponse {
+            image_filesystems: vec![usage],
+            ..v1::ImageFsInfoResponse::default()
+        }))
     }
 }
+
+/// Where images are kept.
+const IMAGES_DIR: &str = "/images";
 
 fn image(name: &str) -> v1::Image {
     v1::Image {
         id: name.to_owned(),
         repo_tags: vec![name.to_owned()],
         size: 1234,
+        pinned: name.starts_with("pinned"),
         uid: Some(v1::Int64Value { value: 0 }),
         ..v1::Image::default()
     }
