@@ -191,9 +191,55 @@ fn s31_a_termination_message_from_its_file_or_from_the_log() {
         made["spec"]["containers"][0]["terminationMessagePath"] = json!("/tmp/message");
         let elsewhere = it.ended(&made);
         assert_eq!(container(&elsewhere, "main")["state"]["terminated"]["message"], "there");
-        let long = it.ended(&once("long", "yes x | head -c 100000 > /dev/termination-log"));
-        let message = container(&long, "main")["state"]["terminated"]["message"].as_str().unwrap();
-        assert_eq!(message.len(), 4096);
+    });
+}
+
+/// The last words of containers of a Pod that has ended.
+fn last_words(pod: &Value, names: &[&str]) -> Vec<String> {
+    let message = |name: &&str| {
+        let ended = &container(pod, name)["state"]["terminated"];
+        ended["message"].as_str().unwrap_or_default().to_owned()
+    };
+    names.iter().map(message).collect()
+}
+
+#[test]
+fn s31_what_is_told_of_last_words_is_bounded() {
+    on_cluster(|it| {
+        let failing = |name: &str, script: &str| {
+            let more = json!({"terminationMessagePolicy": "FallbackToLogsOnError"});
+            also(shell(name, &format!("{script}; exit 1")), more)
+        };
+        let alone = |container: Value| {
+            let spec = json!({"restartPolicy": "Never", "containers": [container]});
+            let name = format!("pod-{}", container["name"].as_str().unwrap());
+            it.create_pod(&pod(&name, spec))
+        };
+        let lines = alone(failing("lines", "for i in $(seq 200); do echo $i; done"));
+        let bytes =
+            alone(failing("bytes", "for i in $(seq 100 199); do printf '%100d\\n' $i; done"));
+        let words = "{ head -c 9000 /dev/zero | tr '\\0' x; echo end; } > /dev/termination-log";
+        let file = alone(failing("file", words));
+        let names = ["first", "second", "third", "fourth"];
+        let containers = names.map(|name| failing(name, words));
+        let init = shell("init", words);
+        it.create_pod(&pod(
+            "five",
+            json!({"restartPolicy": "Never", "initContainers": [init], "containers": containers}),
+        ));
+        let ended = |name: &str, container: &str| {
+            last_words(&it.until(name, "has ended", has_ended), &[container]).remove(0)
+        };
+        let last_80: String = (121..=200).map(|line| format!("{line}\n")).collect();
+        assert_eq!(ended(&lines, "lines"), last_80);
+        let all: String = (100..200).map(|line| format!("{line:100}\n")).collect();
+        assert_eq!(ended(&bytes, "bytes"), all[all.len() - 2048..]);
+        assert_eq!(ended(&file, "file"), format!("{}end\n", "x".repeat(4092)));
+        // Five containers share 12 KiB.
+        let seen = it.until("five", "has ended", has_ended);
+        let mut told = last_words(&seen, &names);
+        told.extend(last_words(&seen, &["init"]));
+        assert!(told.iter().all(|words| *words == "x".repeat(12 * 1024 / 5)), "{told:?}");
     });
 }
 

@@ -1,12 +1,17 @@
 //! Logs: all of them, followed, of the last run, parts, with times, and rotated (S30).
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 
 use podo_cluster_tests::cluster::PODS;
+use podo_cluster_tests::kubectl::of_our_version;
 use podo_cluster_tests::pods::{idle, once, pod, restarts, shell};
-use serde_json::json;
+use podo_cluster_tests::{Cluster, Options, PATIENCE, until, with_cluster};
+use serde_json::{Value, json};
 
 use crate::on_cluster;
+
+const MIB: u64 = 1 << 20;
 
 #[test]
 fn s30_logs_of_each_container_its_last_run_and_its_end() {
@@ -87,24 +92,77 @@ fn s30_long_lines_and_bytes_that_are_no_text_come_back_as_they_were_written() {
     });
 }
 
+/// The files of a container's log, the oldest first: `0.log` is the newest.
+fn log_files(it: &Cluster, pod: &Value) -> Vec<PathBuf> {
+    let text = |key: &str| pod["metadata"][key].as_str().unwrap().to_owned();
+    let folder = format!("log/pods/default_{}_{}/main", text("name"), text("uid"));
+    let folder = it.data_dir().join(folder);
+    let entries = std::fs::read_dir(&folder);
+    let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.rotate_left(1);
+    files
+}
+
 #[test]
-fn s30_logs_are_rotated_at_ten_mebibytes() {
+fn s30_of_a_log_the_last_five_files_of_ten_mebibytes_are_kept() {
     on_cluster(|it| {
-        // 26 MB in lines of 64 bytes; the disk keeps at most five files of ten.
-        let script = "yes 0123456789012345678901234567890123456789012345678901234567890 | head -n 420000; echo last";
-        let seen = it.ended(&once("rotated", script));
-        let uid = seen["metadata"]["uid"].as_str().unwrap();
-        let folder = it.data_dir().join(format!("log/pods/default_rotated_{uid}/main"));
-        let mut sizes = Vec::new();
-        for entry in std::fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        {
-            let entry = entry.unwrap();
-            sizes.push((entry.file_name(), entry.metadata().unwrap().len()));
-        }
-        assert!(sizes.len() > 1 && sizes.len() <= 5, "{sizes:?}");
-        assert!(sizes.iter().all(|(_, size)| *size < 12 * 1024 * 1024), "{sizes:?}");
+        // 64 MiB in numbered lines of 4 KiB; ten MiB hold about 2500.
+        let script = "awk 'BEGIN { pad = sprintf(\"%4088s\", \"\"); for (i = 1; i <= 16384; i++) printf \"%07d%s\\n\", i, pad }'; echo last";
+        let files = log_files(it, &it.ended(&once("rotated", script)));
+        let sizes: Vec<u64> = files.iter().map(|file| file.metadata().unwrap().len()).collect();
+        assert_eq!(files.len(), 5, "{files:?} {sizes:?}");
+        assert!(sizes[..4].iter().all(|size| (9 * MIB..=10 * MIB).contains(size)), "{sizes:?}");
+        assert!(files[4].ends_with("0.log") && sizes[4] <= 10 * MIB, "{files:?} {sizes:?}");
+        // What is kept is the end, without a gap.
+        let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+        let all = texts.collect::<String>();
+        let words = all.lines().map(|line| line.split(' ').nth(3).unwrap());
+        let numbers: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
+        assert!(numbers[0] > 1, "the first lines are gone");
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap");
+        assert_eq!(numbers.last(), Some(&16384));
         let tail = it.api.get(&format!("{PODS}/rotated/log?tailLines=1"));
         assert_eq!(tail.text(), "last\n");
+    });
+}
+
+#[test]
+fn s30_a_log_is_put_aside_by_its_age_on_request() {
+    // Nobody waits for an hour here: after none, each entry finds a file that is old enough.
+    let args = vec!["--container-log-max-hours=0".to_owned()];
+    with_cluster(Options { args, ..Options::default() }, |it| {
+        let script = "for i in 1 2 3; do echo line $i; sleep 0.3; done";
+        let files = log_files(it, &it.ended(&once("aged", script)));
+        let ends: Vec<String> = files
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .map(|text| text.rsplit("F ").next().unwrap().to_owned())
+            .collect();
+        assert_eq!(ends, ["line 1\n", "line 2\n", "line 3\n"], "{files:?}");
+    });
+}
+
+#[test]
+fn s30_since_leaves_older_lines_out() {
+    on_cluster(|it| {
+        let script = "echo old; sleep 3; while :; do echo new; sleep 0.1; done";
+        it.ready(&pod("since", json!({"containers": [shell("main", script)]})));
+        until("the second line is there", PATIENCE, || {
+            let log = it.kubectl(&["logs", "since"]).ok();
+            if log.starts_with("old\nnew\n") { Ok(()) } else { Err(log) }
+        });
+        let times = it.kubectl(&["logs", "since", "--timestamps", "--tail=1"]).ok();
+        let since_time = format!("--since-time={}", times.split_once(' ').unwrap().0);
+        for kubectl in [Some(it.own()), of_our_version()].into_iter().flatten() {
+            for flag in ["--since=2s", &since_time] {
+                let log = it.run(&kubectl, &["logs", "since", flag], "").ok();
+                let is_new = !log.is_empty() && log.lines().all(|line| line == "new");
+                assert!(is_new, "{kubectl:?} {flag}: {log}");
+            }
+            let all = it.run(&kubectl, &["logs", "since", "--since=1h"], "").ok();
+            assert!(all.starts_with("old\nnew\n"), "{kubectl:?}: {all}");
+        }
     });
 }
