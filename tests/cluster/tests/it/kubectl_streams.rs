@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use podo_cluster_tests::kubectl::{Kubectl, real};
-use podo_cluster_tests::pods::{container, idle, pod, shell};
-use podo_cluster_tests::{Cluster, PATIENCE, until};
+use podo_cluster_tests::pods::{container, idle, pod, restarts, shell};
+use podo_cluster_tests::{Cluster, PATIENCE, Terminal, until};
 use serde_json::json;
 
 use crate::kubectl::same;
@@ -41,6 +42,14 @@ fn s63_logs_of_a_container() {
         ] {
             same(it, &args);
         }
+        let script = "[ -e /dev/shm/seen ] && { echo second run; exec sleep 3600; }; touch /dev/shm/seen; echo first run; echo its end; exit 1";
+        it.create_pod(&pod("again", json!({"containers": [shell("main", script)]})));
+        it.until("again", "runs again", |pod| {
+            restarts(pod, "main") == 1 && container(pod, "main")["ready"] == true
+        });
+        assert_eq!(same(it, &["logs", "again", "--previous"]), "first run\nits end\n");
+        assert_eq!(same(it, &["logs", "again", "-p", "--tail=1"]), "its end\n");
+        assert_eq!(it.log("again", "main"), "second run\n");
     });
 }
 
@@ -142,35 +151,59 @@ fn s68_attach_and_run_with_input() {
     });
 }
 
-/// Starts a forwarding and returns it with its local port once it listens.
-fn forward(it: &Cluster, kubectl: &Kubectl, ports: &str) -> (Child, u16) {
-    let mut child = it.start_kubectl(kubectl, &["port-forward", "kubia", ports]);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut seen = Vec::new();
-    for line in lines.by_ref().map_while(Result::ok).take(2) {
-        seen.push(line);
-    }
-    assert_eq!(
-        seen.len(),
-        2,
-        "{kubectl:?} listens on both loopbacks: {seen:?} {:?}",
-        child.stderr.take().map(read_all)
-    );
-    assert!(
-        seen[0].starts_with("Forwarding from 127.0.0.1:")
-            && seen[1].starts_with("Forwarding from [::1]:"),
-        "{seen:?}"
-    );
-    let port = seen[0]
-        .trim_start_matches("Forwarding from 127.0.0.1:")
-        .split(' ')
-        .next()
-        .unwrap()
-        .parse()
+/// Runs a shell on a terminal; a real kubectl is told by a variable whether to speak WebSocket or SPDY.
+fn on_terminal(it: &Cluster, kubectl: &Kubectl, websockets: &str) {
+    let script = "until [ \"$(stty size)\" = '40 100' ]; do sleep 0.05; done; echo begun
+        until [ \"$(stty size)\" = '50 132' ]; do sleep 0.05; done; echo resized
+        read line; echo got $line; exit 7";
+    let (mut terminal, near) = Terminal::open();
+    let mut child = kubectl
+        .command(&it.kubeconfig(), &it.folder)
+        .args(["exec", "-it", "box", "--", "sh", "-c", script])
+        .env("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets)
+        .stdin(near.try_clone().unwrap())
+        .stdout(near.try_clone().unwrap())
+        .stderr(near)
+        .spawn()
         .unwrap();
-    // The lines that follow are of no interest, but somebody must take them.
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, port)
+    terminal.until_seen("begun\r\n");
+    terminal.resize(50, 132, child.id());
+    terminal.until_seen("resized\r\n");
+    terminal.type_in("hello\r");
+    terminal.until_seen("got hello\r\n");
+    assert_eq!(child.wait().unwrap().code(), Some(7), "{kubectl:?} {websockets}");
+    let seen = terminal.seen();
+    assert!(seen.contains("hello\r\ngot hello\r\n"), "what is typed is echoed: {seen:?}");
+    assert!(seen.contains("command terminated with exit code 7"), "{seen:?}");
+}
+
+#[test]
+fn s68_exec_on_a_terminal_follows_its_size_by_websocket_and_by_spdy() {
+    on_cluster(|it| {
+        it.ready(&pod("box", json!({"containers": [idle("main")]})));
+        on_terminal(it, &it.own(), "true");
+        for (_, kubectl) in real() {
+            on_terminal(it, &kubectl, "true");
+            on_terminal(it, &kubectl, "false");
+        }
+    });
+}
+
+/// Starts a forwarding to port 8080 and returns it with its local port, once it listens, and the lines that follow.
+fn forward(it: &Cluster, kubectl: &Kubectl, ports: &str) -> (Child, u16, Receiver<String>) {
+    let mut child = it.start_kubectl(kubectl, &["port-forward", "kubia", ports]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let seen: Vec<String> = lines.by_ref().take(2).collect();
+    let first = seen.first().and_then(|line| line.strip_prefix("Forwarding from 127.0.0.1:"));
+    let port = first.and_then(|rest| rest.strip_suffix(" -> 8080")?.parse().ok());
+    let Some(port): Option<u16> = port else {
+        panic!("{kubectl:?}: {seen:?} {:?}", child.stderr.take().map(read_all))
+    };
+    assert_eq!(seen[1..], [format!("Forwarding from [::1]:{port} -> 8080")], "{kubectl:?}");
+    // Somebody must take the lines that follow, whether they are looked at or not.
+    let (told, rest) = channel();
+    std::thread::spawn(move || lines.for_each(|line| drop(told.send(line))));
+    (child, port, rest)
 }
 
 fn read_all(mut stream: impl std::io::Read) -> String {
@@ -194,7 +227,7 @@ fn s65_port_forward_on_both_loopbacks() {
     on_cluster(|it| {
         it.ready(&pod("kubia", json!({"containers": [{"name": "k", "image": "luksa/kubia", "ports": [{"name": "http", "containerPort": 8080}]}]})));
         for kubectl in all(it) {
-            let (mut child, port) = forward(it, &kubectl, "8888:8080");
+            let (mut child, port, lines) = forward(it, &kubectl, "8888:8080");
             assert_eq!(port, 8888);
             for host in ["127.0.0.1", "[::1]"] {
                 let address = format!("{host}:8888").parse().unwrap();
@@ -211,8 +244,11 @@ fn s65_port_forward_on_both_loopbacks() {
             });
             child.kill().unwrap();
             child.wait().unwrap();
+            let told: Vec<String> = lines.iter().collect();
+            assert!(told.len() >= 10, "{kubectl:?}: each connection is told: {told:?}");
+            assert!(told.iter().all(|line| line == "Handling connection for 8888"), "{told:?}");
         }
-        let (mut child, port) = forward(it, &it.own(), ":http");
+        let (mut child, port, _) = forward(it, &it.own(), ":http");
         ask(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

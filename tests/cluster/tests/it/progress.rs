@@ -134,11 +134,7 @@ fn up_shows_the_pods_that_it_waits_for_and_the_pulls_of_their_images() {
             command.arg(mirror()).arg("-f").arg(&file).env("TERM", "xterm").env("RUST_LOG", "off");
             let (terminal, near) = Terminal::open();
             let errors = it.folder.join("plain.err");
-            command.stderr(if number == 1 {
-                near
-            } else {
-                fs::File::create(&errors).unwrap().into()
-            });
+            command.stderr(if number == 1 { near } else { fs::File::create(&errors).unwrap() });
             let mut up = Server::start(&mut command);
             drop(command);
             let ready = up.until_says(" Running ");
