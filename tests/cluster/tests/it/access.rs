@@ -1,5 +1,6 @@
 //! Who may do what: service accounts from inside containers, RBAC, the node's own API (S47).
 
+use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::host::HOST;
 use podo_cluster_tests::pods::{also, idle, once, pod};
 use podo_cluster_tests::{Api, Cluster, Options, with_cluster};
@@ -57,33 +58,57 @@ fn s47_from_inside_a_container_a_bound_account_lists_pods_and_nothing_else() {
             &json!({"metadata": {"name": "lister"}}),
         );
         bind(it, "lister");
+        it.create(
+            "/api/v1/namespaces/default/secrets",
+            &json!({"metadata": {"name": "hidden"}, "stringData": {"key": "value"}}),
+        );
         let log = it.output(&asking(it, "lists", "lister", &["get", "pods", "--no-headers"]));
         assert!(log.starts_with("lists "), "{log}");
         for (name, account, args, why) in [
             (
                 "secrets",
                 "lister",
-                ["get", "secrets", "-n", "default"],
+                &["get", "secrets", "-n", "default"][..],
                 "User \"system:serviceaccount:default:lister\" cannot list resource \"secrets\" in API group \"\" in the namespace \"default\"",
             ),
             (
                 "elsewhere",
                 "lister",
-                ["get", "pods", "-n", "kube-system"],
+                &["get", "pods", "-n", "kube-system"],
                 "cannot list resource \"pods\" in API group \"\" in the namespace \"kube-system\"",
             ),
             (
                 "unbound",
                 "default",
-                ["get", "pods", "-n", "default"],
+                &["get", "pods", "-n", "default"],
                 "User \"system:serviceaccount:default:default\" cannot list resource \"pods\"",
             ),
+            (
+                "secret",
+                "lister",
+                &["get", "secret", "hidden", "-n", "default"],
+                "cannot get resource \"secrets\" in API group \"\" in the namespace \"default\"",
+            ),
+            (
+                "deletes",
+                "lister",
+                &["delete", "pod", "lists", "-n", "default"],
+                "cannot delete resource \"pods\" in API group \"\" in the namespace \"default\"",
+            ),
+            (
+                "creates",
+                "lister",
+                &["run", "more", "--image=busybox", "-n", "default"],
+                "cannot create resource \"pods\" in API group \"\" in the namespace \"default\"",
+            ),
         ] {
-            let ended = it.ended(&asking(it, name, account, &args));
+            let ended = it.ended(&asking(it, name, account, args));
             assert_eq!(ended["status"]["phase"], "Failed");
             let log = it.log(name, "");
             assert!(log.contains("Error from server (Forbidden)") && log.contains(why), "{log}");
         }
+        assert_eq!(it.api.get(&format!("{PODS}/lists")).status, 200);
+        assert_eq!(it.api.get(&format!("{PODS}/more")).status, 404);
     });
 }
 

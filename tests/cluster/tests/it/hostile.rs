@@ -285,3 +285,33 @@ fn a_node_address_that_points_at_the_host_itself_is_not_followed() {
         }
     });
 }
+
+#[test]
+fn seccomp_profiles_of_the_runtime_and_of_the_node_forbid_what_they_say() {
+    on_cluster(|it| {
+        let profiles = it.data_dir().join("kubelet/seccomp/own");
+        fs::create_dir_all(&profiles).unwrap();
+        let rule =
+            json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 13});
+        let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});
+        fs::write(profiles.join("no-folders.json"), profile.to_string()).unwrap();
+        let script =
+            "grep ^Seccomp: /proc/self/status; mkdir /x 2>&1; unshare -U echo apart 2>&1; true";
+        let with = |name: &str, profile: Value| {
+            let mut made = once(name, script);
+            made["spec"]["securityContext"] = json!({"seccompProfile": profile});
+            it.output(&made)
+        };
+        let unconfined = with("unconfined", json!({"type": "Unconfined"}));
+        assert_eq!(unconfined, "Seccomp:\t0\napart\n");
+        let default = with("default", json!({"type": "RuntimeDefault"}));
+        assert!(default.starts_with("Seccomp:\t2\nunshare: "), "{default}");
+        assert!(default.ends_with(": Operation not permitted\n"), "{default}");
+        let own = json!({"type": "Localhost", "localhostProfile": "own/no-folders.json"});
+        let own = with("own", own);
+        assert_eq!(
+            own,
+            "Seccomp:\t2\nmkdir: can't create directory '/x': Permission denied\napart\n"
+        );
+    });
+}
