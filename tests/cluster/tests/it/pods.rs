@@ -397,6 +397,48 @@ fn s08_what_leaves_the_cluster_carries_the_address_of_the_node() {
 }
 
 #[test]
+fn s48_a_pod_may_say_who_it_is_and_whom_it_asks_for_names() {
+    on_cluster(|it| {
+        let more = |name: &str, more: Value| {
+            let spec = json!({"containers": [idle("main")]});
+            pod(name, also(spec, more))
+        };
+        let dns = json!({"nameservers": ["192.0.2.53", "192.0.2.54"], "searches": ["example.test", "test"],
+            "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}]});
+        let aliases = json!([{"ip": "192.0.2.9", "hostnames": ["nine", "nine.example.test"]}]);
+        let named = json!({"hostname": "box", "subdomain": "sub", "hostAliases": aliases,
+            "dnsPolicy": "None", "dnsConfig": dns});
+        let seen = it.ready(&more("named", named));
+        assert_eq!(
+            it.exec("named", "main", "cat /etc/resolv.conf"),
+            "search example.test test\nnameserver 192.0.2.53\nnameserver 192.0.2.54\noptions ndots:2 edns0\n"
+        );
+        let hosts = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n";
+        let full = "box.sub.default.svc.cluster.local";
+        let address = ip(&seen);
+        assert_eq!(
+            it.exec("named", "main", "cat /etc/hosts"),
+            format!(
+                "{hosts}{address}\t{full}\tbox\n\n# Entries added by HostAliases.\n192.0.2.9\tnine\tnine.example.test\n"
+            )
+        );
+        assert_eq!(it.exec("named", "main", "hostname; cat /etc/hostname"), "box\nbox\n");
+        let whole = json!({"hostname": "box", "subdomain": "sub", "setHostnameAsFQDN": true, "dnsPolicy": "Default"});
+        it.ready(&more("whole", whole));
+        assert_eq!(it.exec("whole", "main", "hostname"), format!("{full}\n"));
+        let of_host = fs::read_to_string("/etc/resolv.conf").expect("the host has one");
+        let given = it.exec("whole", "main", "cat /etc/resolv.conf");
+        let servers = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with("nameserver"));
+            lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+        };
+        assert_eq!(servers(&given), servers(&of_host), "{given}");
+        assert!(!given.contains("cluster.local"), "{given}");
+    });
+}
+
+#[test]
 fn s15_a_process_is_reachable_on_a_port_that_no_container_port_names() {
     on_cluster(|it| {
         let script = "mkdir /w; echo here > /w/index.html; exec httpd -f -p 9123 -h /w";

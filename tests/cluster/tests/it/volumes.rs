@@ -1,11 +1,15 @@
 //! Volumes (S46, without claims).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use podo_cluster_tests::api::MERGE;
 use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, once, pod, restarts, shell, waiting};
 use podo_cluster_tests::{Cluster, PATIENCE, until};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -101,6 +105,70 @@ fn s46_host_path_with_its_types() {
     });
 }
 
+/// A file of each type in a folder: `dir`, `file`, `socket`, `char`, `block`. The socket goes with what is returned.
+fn one_of_each(folder: &Path) -> UnixListener {
+    fs::create_dir_all(folder.join("dir")).unwrap();
+    fs::write(folder.join("file"), "kept").unwrap();
+    for (name, kind) in [("char", FileType::CharacterDevice), ("block", FileType::BlockDevice)] {
+        let device = makedev(1, 3);
+        mknodat(CWD, folder.join(name), kind, Mode::from_raw_mode(0o600), device).unwrap();
+    }
+    UnixListener::bind(folder.join("socket")).unwrap()
+}
+
+#[test]
+fn s46_host_path_of_files_sockets_and_devices() {
+    on_cluster(|it| {
+        let own = it.folder.join("host");
+        let _socket = one_of_each(&own);
+        let of = |name: &str, kind: &str| {
+            let path = own.join(name).to_string_lossy().into_owned();
+            json!({"hostPath": {"path": path, "type": kind}})
+        };
+        let right = [
+            ("new", "FileOrCreate"),
+            ("file", "FileOrCreate"),
+            ("socket", "Socket"),
+            ("char", "CharDevice"),
+            ("block", "BlockDevice"),
+        ];
+        let volumes = right.map(|(name, kind)| also(json!({"name": name}), of(name, kind)));
+        let mounts =
+            right.map(|(name, _)| json!({"name": name, "mountPath": format!("/h/{name}")}));
+        let mut made = once("right", "cd /h; stat -c '%n %F' *; cat file; echo x > new");
+        made["spec"]["volumes"] = json!(volumes);
+        made["spec"]["containers"][0]["volumeMounts"] = json!(mounts);
+        assert_eq!(
+            it.output(&made),
+            "block block special file\nchar character special file\nfile regular file\nnew regular empty file\nsocket socket\nkept\n"
+        );
+        let new = own.join("new");
+        assert_eq!(fs::read_to_string(&new).unwrap(), "x\n");
+        assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o644);
+        let wrong = [
+            ("dir", "FileOrCreate", "a file"),
+            ("file", "DirectoryOrCreate", "a directory"),
+            ("file", "Socket", "a socket file"),
+            ("block", "CharDevice", "a character device"),
+            ("char", "BlockDevice", "a block device"),
+            ("none", "Socket", "a socket file"),
+        ];
+        for (index, (name, kind, _)) in wrong.into_iter().enumerate() {
+            let made = pod(&format!("wrong-{index}"), json!({"containers": [idle("main")]}));
+            it.create_pod(&mounting(made, of(name, kind), at("/v")));
+        }
+        for (index, (name, _, what)) in wrong.into_iter().enumerate() {
+            let event = it.event(&format!("wrong-{index}"), "FailedMount");
+            let path = own.join(name);
+            let path = path.display();
+            let text = format!(
+                "MountVolume.SetUp failed for volume \"v\" : hostPath type check failed: {path} is not {what}"
+            );
+            assert_eq!(event["message"], text);
+        }
+    });
+}
+
 #[test]
 fn s46_config_maps_and_secrets_as_files_with_modes_items_and_updates() {
     on_cluster(|it| {
@@ -139,6 +207,9 @@ fn s46_config_maps_and_secrets_as_files_with_modes_items_and_updates() {
             )
             .ok();
         until_printed(it, "files", "cat /all/a; ls /all", "newa\nc\nd\n");
+        let changed = json!({"stringData": {"key": "n3w", "more": "added"}});
+        it.api.patch(&format!("{SECRETS}/hidden"), MERGE, &changed).ok();
+        until_printed(it, "files", "cat /secret/key; ls /secret", "n3wkey\nmore\n");
         assert_eq!(it.exec("files", "main", "cat /sub"), "one", "a subPath does not follow");
     });
 }
@@ -171,12 +242,16 @@ fn s46_an_update_of_a_volume_is_seen_whole_or_not_at_all() {
 fn s46_downward_api_and_projected_volumes() {
     on_cluster(|it| {
         it.create(MAPS, &json!({"metadata": {"name": "part"}, "data": {"p": "map"}}));
+        let data = json!({"key": "s3cret", "other": "not wanted"});
+        it.create(SECRETS, &json!({"metadata": {"name": "hidden"}, "stringData": data}));
+        let items = json!([{"key": "key", "path": "deep/secret", "mode": 0o400}]);
         let fields = json!([
             {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
             {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}},
             {"path": "cpu", "resourceFieldRef": {"containerName": "main", "resource": "limits.cpu", "divisor": "1m"}}]);
         let sources = json!([
             {"configMap": {"name": "part"}}, {"downwardAPI": {"items": fields}},
+            {"secret": {"name": "hidden", "items": items}}, {"secret": {"name": "none", "optional": true}},
             {"serviceAccountToken": {"path": "token", "expirationSeconds": 600, "audience": "other"}}]);
         let mut made = pod(
             "down",
@@ -187,8 +262,54 @@ fn s46_downward_api_and_projected_volumes() {
         assert_eq!(it.exec("down", "main", "cat /v/p /v/name /v/cpu"), "mapdown300");
         assert_eq!(it.exec("down", "main", "cat /v/labels"), "a=\"1\"\nb=\"2\"");
         assert_eq!(it.exec("down", "main", "tr . '\\n' < /v/token | wc -l"), "2\n");
+        let secret = "cat /v/deep/secret; stat -L -c ' %a' /v/deep/secret; ls /v";
+        let names = "cpu\ndeep\nlabels\nname\np\ntoken\n";
+        assert_eq!(it.exec("down", "main", secret), format!("s3cret 400\n{names}"));
+        let changed = json!({"stringData": {"key": "n3w"}});
+        it.api.patch(&format!("{SECRETS}/hidden"), MERGE, &changed).ok();
+        until_printed(it, "down", "cat /v/deep/secret", "n3w");
         it.kubectl(&["label", "pod", "down", "b-", "c=3"]).ok();
         until_printed(it, "down", "cat /v/labels", "a=\"1\"\nc=\"3\"");
+    });
+}
+
+#[test]
+fn s46_a_volume_of_the_downward_api_alone() {
+    on_cluster(|it| {
+        let field =
+            |path: &str, field: &str| json!({"path": path, "fieldRef": {"fieldPath": field}});
+        let resource = |path: &str, resource: &str| {
+            json!({"path": path, "mode": 0o440,
+            "resourceFieldRef": {"containerName": "main", "resource": resource, "divisor": "1Mi"}})
+        };
+        let items = json!([
+            field("space", "metadata.namespace"),
+            field("uid", "metadata.uid"),
+            field("notes", "metadata.annotations"),
+            field("one", "metadata.labels['app']"),
+            resource("deep/limit", "limits.memory"),
+            resource("deep/request", "requests.memory")
+        ]);
+        let resources =
+            json!({"limits": {"memory": "64Mi", "cpu": "1"}, "requests": {"memory": "32Mi"}});
+        let main = also(idle("main"), json!({"resources": resources}));
+        let mut made = pod("told", json!({"containers": [main]}));
+        made["metadata"]["labels"] = json!({"app": "web"});
+        made["metadata"]["annotations"] = json!({"say": "a \"word\""});
+        let volume = json!({"downwardAPI": {"items": items, "defaultMode": 0o600}});
+        let seen = it.ready(&mounting(made, volume, at("/v")));
+        let uid = seen["metadata"]["uid"].as_str().unwrap();
+        let print =
+            "for f in space uid notes one deep/limit deep/request; do cat /v/$f; echo; done";
+        assert_eq!(
+            it.exec("told", "main", print),
+            format!("default\n{uid}\nsay=\"a \\\"word\\\"\"\nweb\n64\n32\n")
+        );
+        let modes = "stat -L -c %a /v/space /v/deep/limit; (echo x > /v/space) 2>&1; true";
+        let modes = it.exec("told", "main", modes);
+        assert!(modes.starts_with("600\n440\n") && modes.contains("Read-only"), "{modes}");
+        it.kubectl(&["annotate", "pod", "told", "--overwrite", "say=more"]).ok();
+        until_printed(it, "told", "cat /v/notes", "say=\"more\"");
     });
 }
 
@@ -233,6 +354,18 @@ fn s46_a_missing_volume_holds_the_pod_and_says_why() {
             at("/v"),
         );
         it.create_pod(&made);
+        let items = json!([{"key": "none", "path": "x"}]);
+        let keyed = json!({"secret": {"secretName": "keyed", "items": items}});
+        it.create(SECRETS, &json!({"metadata": {"name": "keyed"}, "stringData": {"k": "v"}}));
+        it.create_pod(&mounting(
+            pod("without-key", json!({"containers": [idle("main")]})),
+            keyed,
+            at("/v"),
+        ));
+        assert_eq!(
+            it.event("without-key", "FailedMount")["message"],
+            "MountVolume.SetUp failed for volume \"v\" : references non-existent secret key: none"
+        );
         let event = it.event("held", "FailedMount");
         let text = event["message"].as_str().unwrap();
         assert!(
