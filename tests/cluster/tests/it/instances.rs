@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use podo_cluster_tests::kubectl::Kubectl;
 use podo_cluster_tests::pods::{idle, pod};
 use podo_cluster_tests::{Cluster, Host, Options, Ran, program, skip, with_cluster};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -400,5 +401,18 @@ fn kubectl_finds_the_kubeconfig_of_the_instance_by_itself() {
         named.env("KUBECONFIG", &other);
         assert_eq!(ran(named).ok(), "named\n");
         assert_eq!(ran(kubectl("mount -t tmpfs none /var/lib", &context)).ok(), "of-home\n");
+    });
+}
+
+#[test]
+fn the_binary_is_kubectl_where_it_is_called_so() {
+    with_cluster(Options { has_registry: false, ..Options::default() }, |it| {
+        let link = it.folder.join("kubectl");
+        std::os::unix::fs::symlink(it.binary(), &link).unwrap();
+        let called = |args: &[&str]| it.run(&Kubectl::Real(link.clone()), args, "");
+        assert_eq!(called(&["get", "nodes", "-o", "name"]).ok(), "node/node-1\n");
+        let unknown = called(&["up"]).refused();
+        assert_eq!(unknown, it.kubectl(&["up"]).refused(), "there it is no podo");
+        assert!(unknown.contains("unknown command \"up\" for \"kubectl\""), "{unknown}");
     });
 }

@@ -157,6 +157,10 @@ fn s61_get_in_all_its_forms() {
         let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
         assert_eq!(head, ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]);
         assert!(settled(&table).contains("one 1/1 Running 0 <age>"), "{table}");
+        let ages: Vec<&str> =
+            table.lines().skip(1).filter_map(|line| line.split(' ').next_back()).collect();
+        let seconds = |age: &&str| age.strip_suffix('s')?.parse::<u32>().ok();
+        assert!(ages.iter().all(|age| seconds(age).is_some_and(|age| age < 120)), "{table}");
         for args in [
             vec!["get", "po", "one", "-o", "yaml"],
             vec!["get", "po", "one", "-o", "json"],

@@ -1,9 +1,13 @@
 //! kubectl's smaller verbs, `run` with its flags, and every real version (S66 and the verbs around it).
 
+use std::io::{BufRead as _, BufReader};
+use std::time::Instant;
+
 use podo_cluster_tests::cluster::{NODE, PODS};
-use podo_cluster_tests::kubectl::{of_our_version, real};
-use podo_cluster_tests::pods::{idle, is_ready, pod};
-use podo_cluster_tests::skip;
+use podo_cluster_tests::host::HOST;
+use podo_cluster_tests::kubectl::{of_our_version, real, settled};
+use podo_cluster_tests::pods::{container, has_ended, idle, is_ready, pod};
+use podo_cluster_tests::{Api, Cluster, skip};
 use serde_json::{Value, json};
 
 use crate::kubectl::{same, same_on_own};
@@ -32,7 +36,7 @@ fn s66_run_with_its_flags() {
             "",
         );
         assert_eq!(out, "pod/{} created\n");
-        let seen = it.until("of-own", "has ended", podo_cluster_tests::pods::has_ended);
+        let seen = it.until("of-own", "has ended", has_ended);
         assert_eq!(it.log("of-own", ""), "b d\n");
         assert_eq!(seen["metadata"]["labels"], json!({"app": "x", "tier": "y"}));
         assert_eq!(
@@ -88,23 +92,116 @@ fn s66_run_takes_the_flags_that_document_001_lists() {
             "/api/v1/namespaces/default/serviceaccounts",
             &json!({"metadata": {"name": "robot"}}),
         );
-        it.kubectl(&[
-            "run",
-            "listed",
-            "--image=busybox:1.35",
-            "--restart-policy=OnFailure",
-            "--host-network",
-            "--service-account=robot",
-            "--termination-grace-period-seconds=5",
-            "--",
-            "true",
-        ])
-        .ok();
-        let spec = it.api.get(&format!("{PODS}/listed")).ok()["spec"].clone();
+        // What is in the Pod's shared memory outlives its container: the second run succeeds, and then one waits for its end.
+        let script = "[ -e /dev/shm/seen ] || { touch /dev/shm/seen; exit 1; }; trap '' TERM; while [ ! -e /tmp/go ]; do sleep 0.1; done";
+        for name in ["listed", "killed"] {
+            it.kubectl(&[
+                "run",
+                name,
+                "--image=busybox:1.35",
+                "--restart-policy=OnFailure",
+                "--host-network",
+                "--service-account=robot",
+                "--termination-grace-period-seconds=2",
+                "--",
+                "sh",
+                "-c",
+                script,
+            ])
+            .ok();
+        }
+        let runs_again = |pod: &Value| {
+            let status = container(pod, pod["metadata"]["name"].as_str().unwrap_or_default());
+            status["restartCount"] == 1 && status["ready"] == true
+        };
+        let seen = it.until("listed", "runs again", runs_again);
+        let spec = &seen["spec"];
         assert_eq!(spec["restartPolicy"], "OnFailure");
         assert_eq!(spec["hostNetwork"], true);
         assert_eq!(spec["serviceAccountName"], "robot");
-        assert_eq!(spec["terminationGracePeriodSeconds"], 5);
+        assert_eq!(spec["terminationGracePeriodSeconds"], 2);
+        assert_eq!(seen["status"]["podIP"], HOST.to_string());
+        let namespace = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let inside = it.exec("listed", "listed", "readlink /proc/self/ns/net");
+        assert_eq!(inside.trim(), namespace.to_string_lossy());
+        let token = "cat /var/run/secrets/kubernetes.io/serviceaccount/token";
+        let token = it.exec("listed", "listed", token);
+        let robot = Api::with_token(&it.server(), Some(token.trim()));
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        let review = robot.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", &review).ok();
+        assert_eq!(review["status"]["userInfo"]["username"], "system:serviceaccount:default:robot");
+        it.exec("listed", "listed", "touch /tmp/go");
+        let ended = it.until("listed", "has ended", has_ended);
+        assert_eq!(ended["status"]["phase"], "Succeeded", "one that succeeds is not run again");
+        it.until("killed", "runs again", runs_again);
+        let began = Instant::now();
+        it.delete_pod("killed");
+        let took = began.elapsed().as_secs_f32();
+        assert!((1.9..10.0).contains(&took), "two seconds of grace: {took}");
+    });
+}
+
+#[test]
+fn s66_what_run_overrides_is_what_runs() {
+    on_cluster(|it| {
+        let overrides = r#"--overrides={"spec":{"hostname":"over","terminationGracePeriodSeconds":1,"hostAliases":[{"ip":"192.0.2.9","hostnames":["nine"]}]}}"#;
+        let image = "--image=busybox:1.35";
+        let merged = ["run", "{}", image, overrides, "--", "sleep", "3600"];
+        assert_eq!(same_on_own(it, &merged, ""), "pod/{} created\n");
+        let patch = r#"--overrides=[{"op":"add","path":"/spec/containers/0/env","value":[{"name":"A","value":"b"}]}]"#;
+        let type_ = "--override-type=json";
+        let patched =
+            ["run", "{}-json", image, "--restart=Never", type_, patch, "--", "sh", "-c", "echo $A"];
+        assert_eq!(same_on_own(it, &patched, ""), "pod/{}-json created\n");
+        let real = of_our_version().map(|_| "of-real");
+        for name in ["of-own"].into_iter().chain(real) {
+            it.until(name, "is ready", is_ready);
+            let seen = it.exec(
+                name,
+                name,
+                "hostname; grep nine /etc/hosts; tr '\\0' ' ' < /proc/1/cmdline",
+            );
+            assert_eq!(seen, "over\n192.0.2.9\tnine\nsleep 3600 ");
+            let name = format!("{name}-json");
+            it.until(&name, "has ended", has_ended);
+            assert_eq!(it.log(&name, ""), "b\n");
+        }
+    });
+}
+
+/// An event as anyone may make one.
+fn tell(it: &Cluster, name: &str, message: &str) {
+    let about =
+        json!({"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "absent"});
+    let now = "2026-01-01T00:00:00Z";
+    it.create(
+        "/api/v1/namespaces/default/events",
+        &json!({"metadata": {"name": name}, "involvedObject": about, "reason": "Told", "type": "Normal",
+            "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now}),
+    );
+}
+
+#[test]
+fn s68_events_are_shown_as_they_come() {
+    on_cluster(|it| {
+        tell(it, "before", "was there before");
+        let mut told = Vec::new();
+        for (name, kubectl) in [("own", Some(it.own())), ("real", of_our_version())] {
+            let Some(kubectl) = kubectl else { continue };
+            let args = ["events", "--watch", "--for=pod/absent", "--no-headers"];
+            let mut child = it.start_kubectl(&kubectl, &args);
+            let mut lines =
+                BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            // What is there comes first; what comes after it has come by the watch.
+            assert!(lines.any(|line| line.contains("was there before")), "{kubectl:?}");
+            tell(it, name, &format!("came later for {name}"));
+            let line = lines.find(|line| line.ends_with(name)).unwrap();
+            told.push(settled(&line.replace(name, "{}")));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let wanted = "<age> Normal Told Pod/absent came later for {}";
+        assert!(told.iter().all(|line| line == wanted), "{told:?}");
     });
 }
 
