@@ -46,6 +46,8 @@ pub struct PodInfo {
     pub name: Box<str>,
     /// UID.
     pub uid: Box<str>,
+    /// The generation of its spec.
+    pub generation: i64,
     /// What it asks for.
     pub requests: Resources,
     /// What it is counted as where nodes are compared: containers that ask for no CPU or memory count as asking for some.
@@ -93,6 +95,7 @@ impl PodInfo {
             namespace: object.namespace.clone(),
             name: object.name.clone(),
             uid: object.uid.clone(),
+            generation: tree::int_at(&value, &["metadata", "generation"]).unwrap_or(0),
             requests: requests(spec, &Resources::default()),
             counted: requests(spec, &COUNTED),
             node_name: text("nodeName"),

@@ -170,11 +170,15 @@ impl Shell {
         if pod.unschedulable.as_deref() == Some(message) {
             return;
         }
-        let now = self.clock.now().to_rfc3339();
-        let patch = json!({"status": {"conditions": [{
+        let mut condition = json!({
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-            "lastProbeTime": null, "lastTransitionTime": now,
-        }]}});
+            "lastProbeTime": null, "observedGeneration": pod.generation,
+        });
+        // Another message is no transition.
+        if pod.unschedulable.is_none() {
+            condition["lastTransitionTime"] = self.clock.now().to_rfc3339().into();
+        }
+        let patch = json!({"status": {"conditions": [condition]}});
         let kind = PatchKind::Strategic;
         if let Err(status) =
             self.client.patch::<Pod>(&pod.namespace, &pod.name, "status", kind, patch).await

@@ -332,6 +332,15 @@ impl Cluster {
         answer.text()
     }
 
+    /// A container's log once it holds a text: what runs has not yet said all that it will.
+    #[track_caller]
+    pub fn log_with(&self, pod: &str, container: &str, text: &str) -> String {
+        until(&format!("{pod} says {text:?}"), PATIENCE, || {
+            let log = self.log(pod, container);
+            if log.contains(text) { Ok(log) } else { Err(log) }
+        })
+    }
+
     /// Waits for an event about an object with this reason; returns it.
     #[track_caller]
     pub fn event(&self, name: &str, reason: &str) -> Value {

@@ -32,8 +32,9 @@ use crate::verbs;
 /// How long a request may take that is not a stream (Kubernetes v1.36 `--request-timeout`).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// All warnings of an answer together (Kubernetes v1.36 `warning` filter).
-const WARNINGS_BYTES_MAX: usize = 4 * 1024;
+/// All warnings of an answer together, and one of them where they are longer, in letters (Kubernetes v1.36 `warning` filter).
+const WARNINGS_LETTERS_MAX: usize = 4 * 1024;
+const WARNING_LETTERS_MAX: usize = 256;
 
 /// Answers a request.
 pub(crate) async fn handle<B>(
@@ -307,17 +308,30 @@ fn finish(response: &mut Response, audit_id: &str, warnings: &Warnings) {
         headers.insert("audit-id", id);
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache, private"));
-    let mut total = 0;
-    for warning in warnings.take() {
+    for warning in fitting(warnings.take()) {
         let line = format!("299 - \"{}\"", escape_warning(&warning));
-        total += line.len();
-        if total > WARNINGS_BYTES_MAX {
-            break;
-        }
         if let Ok(line) = HeaderValue::from_bytes(line.as_bytes()) {
             headers.append(header::WARNING, line);
         }
     }
+}
+
+/// Warnings as they are, or, where they are too long together, cut, and as many as fit (Kubernetes v1.36 `warning.AddWarning`).
+fn fitting(mut warnings: Vec<String>) -> Vec<String> {
+    let letters = |text: &String| text.chars().count();
+    if warnings.iter().map(letters).sum::<usize>() <= WARNINGS_LETTERS_MAX {
+        return warnings;
+    }
+    let mut told = 0;
+    warnings.retain_mut(|warning| {
+        if let Some((end, _)) = warning.char_indices().nth(WARNING_LETTERS_MAX) {
+            warning.truncate(end);
+        }
+        let has_place = told < WARNINGS_LETTERS_MAX;
+        told += letters(warning);
+        has_place
+    });
+    warnings
 }
 
 /// RFC 7234: a quoted string, in which control characters have no place.
@@ -345,6 +359,18 @@ pub(crate) fn without_body(method: &Method, response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn warnings_are_cut_only_where_they_are_too_long_together() {
+        let lengths = |lengths: &[usize]| -> Vec<usize> {
+            let warnings = lengths.iter().map(|length| "é".repeat(*length)).collect();
+            fitting(warnings).iter().map(|text| text.chars().count()).collect()
+        };
+        assert_eq!(lengths(&[3000, 1096]), [3000, 1096]);
+        assert_eq!(lengths(&[3000, 1097]), [256, 256]);
+        assert_eq!(lengths(&[300; 20]), [256; 16]);
+        assert_eq!(lengths(&[4000, 10, 4000]), [256, 10, 256]);
+    }
 
     #[test]
     fn a_user_agent_is_a_manager_of_bounded_length() {

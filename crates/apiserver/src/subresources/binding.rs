@@ -37,8 +37,7 @@ pub(super) async fn bind(api: &Api, call: &Call, name: &str) -> Result<Outcome, 
     admission::admit(api, call, &target, &mut binding, write.is_dry_run)?;
     let target = Target { subresource: None, ..target };
     let now = api.clock.now().to_rfc3339();
-    amend(api, &target, meta::uid(&binding), write.is_dry_run, &|pod| assign(pod, &binding, &now))
-        .await?;
+    amend(api, &target, &binding, write.is_dry_run, &|pod| assign(pod, &binding, &now)).await?;
     debug_assert_eq!(call.verb, Verb::Create);
     Ok(Outcome::Status(Status::success(201, None)))
 }

@@ -31,7 +31,7 @@ pub(super) async fn evict(api: &Api, call: &Call) -> Result<Outcome, Status> {
             mark(value, &now);
             Ok(())
         };
-        let marked = amend(api, &pod, "", false, &change).await?;
+        let marked = amend(api, &pod, &Value::Null, false, &change).await?;
         request = request.after_change(&marked);
     }
     delete_object(api, call, &pod, &request).await?;

@@ -102,7 +102,7 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> Result<(), Status> {
     if given.is_empty() || given == present {
         Ok(())
     } else {
-        Err(wrong_uid(target, given, present))
+        Err(precondition_failed(target, "UID", given, present))
     }
 }
 
@@ -305,15 +305,18 @@ pub(crate) async fn swap(
 pub(crate) async fn amend(
     api: &Api,
     target: &Target,
-    uid: &str,
+    meant: &Value,
     is_dry_run: bool,
     change: &(dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync),
 ) -> Result<Arc<Object>, Status> {
     for _ in 0..ATTEMPTS_MAX {
         let stored = get::find(api, target)?;
         let old = stored.value();
-        if !uid.is_empty() && uid != meta::uid(&old) {
-            return Err(wrong_uid(target, uid, meta::uid(&old)));
+        for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+            let (given, present) = (meta::str(meant, field), meta::str(&old, field));
+            if !given.is_empty() && given != present {
+                return Err(precondition_failed(target, what, given, present));
+            }
         }
         let mut new = old.clone();
         change(&mut new)?;
@@ -328,12 +331,17 @@ pub(crate) async fn amend(
     Err(Status::modified(target.resource(), &target.name))
 }
 
-/// 409: the object is another one of the same name.
-pub(super) fn wrong_uid(target: &Target, given: &str, present: &str) -> Status {
+/// 409: the object is another one of the same name, or has changed since.
+pub(super) fn precondition_failed(
+    target: &Target,
+    what: &str,
+    given: &str,
+    present: &str,
+) -> Status {
     let key = storage::key(target.definition, &target.namespace, &target.name);
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
-         UID in precondition: {given}, UID in object meta: {present}",
+         {what} in precondition: {given}, {what} in object meta: {present}",
         key.bucket(),
         key.rest()
     );

@@ -18,7 +18,12 @@ pub(super) async fn update(api: &Api, call: &Call) -> Result<Outcome, Status> {
         let result = produce::rewrite(api, call, &write, &|_old| Ok(value.clone())).await;
         match result {
             Err(status) if is_missing(call, &status) && !meta::uid(&value).is_empty() => {
-                return Err(produce::wrong_uid(&call.target, meta::uid(&value), ""));
+                return Err(produce::precondition_failed(
+                    &call.target,
+                    "UID",
+                    meta::uid(&value),
+                    "",
+                ));
             }
             Err(status) if is_missing(call, &status) && may_create(call) => {}
             other => return other,

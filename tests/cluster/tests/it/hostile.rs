@@ -55,8 +55,8 @@ fn no_descriptor_of_the_host_leaks_into_a_container() {
             "fds",
             json!({"containers": [shell("main", &format!("{script}; exec sleep 3600"))]}),
         ));
-        for (how, out) in [("run", it.log("fds", "main")), ("exec", it.exec("fds", "main", script))]
-        {
+        let run = it.log_with("fds", "main", "\n/\n");
+        for (how, out) in [("run", run), ("exec", it.exec("fds", "main", script))] {
             for line in out.lines().filter(|line| line.contains(' ')) {
                 let (number, target) = line.split_once(' ').unwrap();
                 let is_stream = matches!(number, "0" | "1" | "2")
@@ -128,7 +128,7 @@ fn capabilities_are_few_the_same_for_exec_and_not_inheritable() {
             "caps",
             json!({"containers": [shell("main", &format!("{read}; exec sleep 3600"))]}),
         ));
-        let run = it.log("caps", "main");
+        let run = it.log_with("caps", "main", "Seccomp:\t");
         assert_eq!(run, it.exec("caps", "main", read));
         let value = |name: &str| {
             let line = run.lines().find(|line| line.starts_with(name)).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 
 use podo_cluster_tests::cluster::{NODE, PODS};
 use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, shell, waiting};
-use podo_cluster_tests::{PATIENCE, images, until, with_cluster};
+use podo_cluster_tests::{images, with_cluster};
 use podo_image::RunConfig;
 use podo_image::build::{Compression, ImageBuilder, LayerBuilder};
 use serde_json::{Value, json};
@@ -118,10 +118,7 @@ fn a_further_process_is_the_same_user_as_the_container() {
         );
         made["spec"]["securityContext"] = context;
         it.ready(&made);
-        let own = until("it has said all", PATIENCE, || {
-            let log = it.log("same", "main");
-            if log.contains("/root/x") { Ok(log) } else { Err(log) }
-        });
+        let own = it.log_with("same", "main", "/root/x");
         assert!(
             own.contains("uid=1000") && own.contains("gid=3000") && !own.contains("(root)"),
             "{own}"

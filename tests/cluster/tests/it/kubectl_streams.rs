@@ -49,7 +49,7 @@ fn s63_logs_of_a_container() {
         });
         assert_eq!(same(it, &["logs", "again", "--previous"]), "first run\nits end\n");
         assert_eq!(same(it, &["logs", "again", "-p", "--tail=1"]), "its end\n");
-        assert_eq!(it.log("again", "main"), "second run\n");
+        assert_eq!(it.log_with("again", "main", "\n"), "second run\n");
     });
 }
 

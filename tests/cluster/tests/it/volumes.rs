@@ -49,10 +49,7 @@ fn s46_empty_dir_on_disk_and_in_memory_outlives_a_container_and_not_the_pod() {
         let seen = it.until("dir", "runs again", |pod| {
             restarts(pod, "main") == 1 && container(pod, "main")["ready"] == true
         });
-        until("the log is there", PATIENCE, || {
-            let log = it.log("dir", "main");
-            if log == "kept\n777\n" { Ok(()) } else { Err(log) }
-        });
+        assert_eq!(it.log_with("dir", "main", "777\n"), "kept\n777\n");
         let uid = seen["metadata"]["uid"].as_str().unwrap().to_owned();
         let folder = it.data_dir().join("kubelet/pods").join(uid);
         assert!(folder.exists(), "{}", folder.display());
