@@ -29,11 +29,7 @@ pub(crate) async fn run(ctx: Arc<Context>, stop: Stop) {
             }
             suspects = find_missed(&ctx, &suspects).await.unwrap_or_default();
             remove_dead(&ctx).await;
-            let policy = GcPolicy {
-                high_percent: ctx.config.image_gc_high_percent,
-                low_percent: ctx.config.image_gc_low_percent,
-                minimum_age: ctx.config.image_minimum_age,
-            };
+            let policy = GcPolicy::of(&ctx.config);
             if let Err(error) = ctx.images.collect(policy, &ctx.config.node_name, space).await {
                 tracing::warn!(%error, "images not collected");
             }

@@ -114,6 +114,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn two_hundred_changes_and_four_hundred_reads_are_worked_on_at_once() {
+        for (verb, count) in [(Verb::Create, 200), (Verb::Update, 200), (Verb::Get, 400)] {
+            let places = InFlight::default();
+            let crowd = User::authenticated("u", &[]);
+            let inside = join_all((0..count).map(|_| places.enter(&crowd, verb))).await;
+            assert!(inside.iter().all(Result::is_ok), "{verb:?}");
+            let refused = places.enter(&crowd, verb).await.map(drop).unwrap_err();
+            assert_eq!((refused.code, refused.retry_after_seconds()), (429, 1), "{verb:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_crowd_waits_and_is_sent_away_and_keeps_nobody_else_out() {
         let places = InFlight::default();
         let crowd = User::authenticated("u", &[]);

@@ -7,6 +7,7 @@ use podo_base::Timestamp;
 use podo_cri::{CriError, v1};
 
 use super::{Images, spec};
+use crate::config::KubeletConfig;
 use crate::events::Subject;
 use crate::runtime::{CALL_TIMEOUT, bounded};
 
@@ -19,6 +20,17 @@ pub(crate) struct GcPolicy {
     pub(crate) low_percent: u8,
     /// Keep what was used or came within this time.
     pub(crate) minimum_age: Duration,
+}
+
+impl GcPolicy {
+    /// What the node was told.
+    pub(crate) fn of(config: &KubeletConfig) -> Self {
+        Self {
+            high_percent: config.image_gc_high_percent,
+            low_percent: config.image_gc_low_percent,
+            minimum_age: config.image_minimum_age,
+        }
+    }
 }
 
 /// How full a file system is, in bytes.

@@ -4,7 +4,9 @@ use podo_cluster_tests::cluster::PODS;
 use podo_cluster_tests::pods::{also, container, idle, is_ready, once, pod, waiting};
 use podo_cluster_tests::registry::{PASSWORD, USER};
 use podo_cluster_tests::{Cluster, Options, images, with_cluster};
+use podo_image::Digest;
 use podo_image::build::{Compression, ImageBuilder, LayerBuilder};
+use podo_image::manifest::Platform;
 use serde_json::{Value, json};
 
 use crate::image_failures::Store;
@@ -180,6 +182,46 @@ fn s32_images_are_pulled_exported_removed_and_imported_by_hand() {
         made["spec"]["containers"][0]["image"] = json!("busybox:1.35");
         made["spec"]["containers"][0]["imagePullPolicy"] = json!("Never");
         assert_eq!(it.output(&made), "from the archive\n");
+    });
+}
+
+/// What `docker save` wrote before it knew the layout of OCI: a layer that another image has as well is a link.
+fn docker_archive() -> std::io::Result<Vec<u8>> {
+    let base = images::busybox_layer()?;
+    let script = b"#!/bin/sh\necho \"$@ by the image of docker\"\n";
+    let top = LayerBuilder::new().file("say.sh", 0o755, script)?.finish()?;
+    let config = json!({"os": "linux", "architecture": Platform::host().architecture,
+        "config": {"Entrypoint": ["/say.sh", "said"], "Env": ["PATH=/bin"]},
+        "rootfs": {"type": "layers", "diff_ids": [Digest::sha256(&base), Digest::sha256(&top)]}});
+    let config = config.to_string();
+    let name = format!("{}.json", Digest::sha256(config.as_bytes()).hex());
+    let entry = |tag: &str, base: &str| json!({"Config": name, "RepoTags": [tag], "Layers": [base, "top/layer.tar"]});
+    let manifest =
+        json!([entry("saved:1", "base/layer.tar"), entry("saved:again", "other/layer.tar")]);
+    LayerBuilder::new()
+        .directory("base/", 0o755)?
+        .file("base/VERSION", 0o644, b"1.0")?
+        .file("base/layer.tar", 0o644, &base)?
+        .symlink("other/layer.tar", "../base/layer.tar")?
+        .file("top/layer.tar", 0o644, &top)?
+        .file(&name, 0o644, config.as_bytes())?
+        .file("manifest.json", 0o644, manifest.to_string().as_bytes())?
+        .file("repositories", 0o644, b"{}")?
+        .finish()
+}
+
+#[test]
+fn s32_an_archive_of_docker_save_is_imported_and_runs() {
+    on_cluster(|it| {
+        let archive = it.folder.join("saved.tar");
+        std::fs::write(&archive, docker_archive().unwrap()).unwrap();
+        it.podo(&["image", "import", &archive.to_string_lossy()]).ok();
+        for tag in ["saved:1", "docker.io/library/saved:again"] {
+            let name = tag.rsplit(':').next().unwrap();
+            let main = json!({"name": "main", "image": tag, "imagePullPolicy": "Never"});
+            let made = pod(name, json!({"restartPolicy": "Never", "containers": [main]}));
+            assert_eq!(it.output(&made), "said by the image of docker\n", "{tag}");
+        }
     });
 }
 

@@ -135,6 +135,14 @@ fn large_bodies_are_refused_before_they_are_read_whole() {
             "Request entity too large: limit is 3145728",
         );
         refused(it, JSON, object(2 * 1024 * 1024), 422, "Too long");
+        // Three MiB are taken, a byte more is not.
+        let padded = |name: &str, bytes: usize| {
+            let text = json!({"metadata": {"name": name}}).to_string();
+            format!("{text}{}", " ".repeat(bytes - text.len()))
+        };
+        let full = it.api.request("POST", MAPS, &[("content-type", JSON)], padded("full", 3 << 20));
+        assert_eq!(full.status, 201, "{}", full.text());
+        refused(it, JSON, padded("over", (3 << 20) + 1), 413, "limit is 3145728");
         let patch = json!({"data": {"a": "x".repeat(4 * 1024 * 1024)}});
         it.create(MAPS, &json!({"metadata": {"name": "small"}}));
         assert_eq!(it.api.patch(&format!("{MAPS}/small"), STRATEGIC, &patch).status, 413);

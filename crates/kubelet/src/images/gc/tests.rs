@@ -1,5 +1,6 @@
 //! Which images go, when, and that they do (S32).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use podo_base::{Clock, Tasks};
@@ -12,16 +13,19 @@ use crate::images::pull_records::PullRecords;
 use crate::runtime::Runtime;
 use crate::testing::{FakeCri, FakeServer, TokioClock};
 
-const POLICY: GcPolicy =
-    GcPolicy { high_percent: 85, low_percent: 80, minimum_age: Duration::from_secs(120) };
+/// What a node does that was told nothing else: begins at 85 percent, ends at 80, leaves alone what was used within two minutes.
+fn policy() -> GcPolicy {
+    let folder = PathBuf::from("/nowhere");
+    GcPolicy::of(&KubeletConfig::new("node-1", [192, 0, 2, 1].into(), folder.clone(), folder))
+}
 
 #[test]
 fn room_is_made_down_to_the_lower_mark_once_the_upper_is_reached() {
     let space = |available: u64| Space { capacity: 1000, available };
-    assert_eq!(bytes_to_free(space(151), POLICY), None);
-    assert_eq!(bytes_to_free(space(150), POLICY), Some(50));
-    assert_eq!(bytes_to_free(space(0), POLICY), Some(200));
-    assert_eq!(bytes_to_free(space(0), GcPolicy { high_percent: 100, ..POLICY }), None);
+    assert_eq!(bytes_to_free(space(151), policy()), None);
+    assert_eq!(bytes_to_free(space(150), policy()), Some(50));
+    assert_eq!(bytes_to_free(space(0), policy()), Some(200));
+    assert_eq!(bytes_to_free(space(0), GcPolicy { high_percent: 100, ..policy() }), None);
 }
 
 #[test]
@@ -34,7 +38,7 @@ fn the_image_unused_longest_goes_first_and_new_ones_stay() {
     let all = vec![image("new", 500, 950), image("middle", 40, 500), image("old", 40, 100)];
     let now = Timestamp::from_seconds(1000);
     let ids = |wanted: u64| -> Vec<String> {
-        choose(all.clone(), wanted, POLICY, now).into_iter().map(|image| image.id).collect()
+        choose(all.clone(), wanted, policy(), now).into_iter().map(|image| image.id).collect()
     };
     assert_eq!(ids(30), ["old"]);
     assert_eq!(ids(60), ["old", "middle"]);
@@ -72,7 +76,7 @@ impl Node {
             assert_eq!(path, "/images", "the file system that the runtime names");
             Some(Space { capacity: 10_000, available })
         };
-        self.images.collect(POLICY, "node-1", space).await.expect("collected");
+        self.images.collect(policy(), "node-1", space).await.expect("collected");
     }
 
     fn removed(&self) -> Vec<String> {
