@@ -17,6 +17,7 @@ mod render;
 pub(crate) mod route;
 mod stretches;
 mod table;
+pub(crate) mod websocket;
 
 pub(crate) use body::{Body, Response, full};
 pub use front::{Front, FrontConfig};

@@ -141,10 +141,11 @@ impl Nodes {
         plain(answer, is_upgrade).await
     }
 
-    fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
+    /// A place among the streams that may be open at a time.
+    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.slots)
             .try_acquire_owned()
-            .map_err(|_| Status::too_many_requests("too many requests are handed on to nodes", 1))
+            .map_err(|_| Status::too_many_requests("too many streams are open", 1))
     }
 
     /// A connection, driven by a task that ends with it; or why there is none.
@@ -188,7 +189,8 @@ impl Nodes {
         Ok(Box::new(connector.connect(ServerName::from(address.ip()), stream).await?))
     }
 
-    fn spawn(
+    /// Runs a stream until it ends or the server stops.
+    pub(crate) fn spawn(
         &self,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,

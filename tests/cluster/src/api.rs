@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use podo_client::https::{Client, Credentials, Endpoint, Impersonation, Secret, TlsOptions};
 use podo_client::kubeconfig::{Kubeconfig, Overrides};
+use podo_client::websocket::{self, WebSocket};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -119,6 +120,27 @@ impl Api {
     /// Runs something that waits.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Opens a WebSocket.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    #[track_caller]
+    pub fn websocket(&self, path: &str, protocols: &[&str]) -> WebSocket {
+        let opened = self.block_on(websocket::open(&self.client, path, protocols));
+        opened.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The next message of a WebSocket as text; empty at its end.
+    ///
+    /// # Panics
+    /// If it breaks or says nothing in time.
+    #[track_caller]
+    pub fn message(&self, socket: &mut WebSocket) -> String {
+        let next = async { socket.next().await.map_err(|error| error.to_string()) };
+        let bytes = self.in_time(PATIENCE, next).expect("a message");
+        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
     }
 
     /// Runs something that waits, and gives it up when the time is over.

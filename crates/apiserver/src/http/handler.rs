@@ -19,6 +19,7 @@ use super::negotiate::{self, Form, Rendering, Wanted};
 use super::render::{self, Context};
 use super::route::{self, Resource, Route};
 use super::table::IncludeObject;
+use super::websocket::{self, Framing};
 use crate::authn::Peer;
 use crate::authz::request_info::RequestInfo;
 use crate::call::{Body, Call, Outcome, Warnings};
@@ -207,6 +208,12 @@ impl Exchange<'_> {
                 response
                     .headers_mut()
                     .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+                if websocket::is_requested(&self.parts.headers) {
+                    let is_protobuf = rendering.encoding == crate::encoding::Encoding::Protobuf;
+                    let framing = if is_protobuf { Framing::Lengths } else { Framing::Lines };
+                    return websocket::watch(self.server, self.parts, response, framing)
+                        .map_err(told);
+                }
                 Ok(response)
             }
             Outcome::List(list) => lists::respond(list, &context).map_err(told),

@@ -13,7 +13,7 @@ use crate::admission::{self, Operation};
 use crate::authn::Peer;
 use crate::authz::Attributes;
 use crate::call::{self, Call, Target, Warnings};
-use crate::http::{Body, Resource, Response, respond};
+use crate::http::{Body, Resource, Response, respond, websocket};
 use crate::nodes::wants_upgrade;
 use crate::options::Options;
 use crate::server::Server;
@@ -55,6 +55,11 @@ pub(crate) async fn stream(
         return Ok(response);
     }
     let node = host_of(&pod)?;
+    if target.subresource_name() == "log" && websocket::is_requested(&request.parts.headers) {
+        let parts = websocket::without_upgrade(request.parts);
+        let log = server.nodes.forward(&server.api, node, &path, &parts).await?;
+        return websocket::log(server, request.parts, log);
+    }
     server.nodes.forward(&server.api, node, &path, request.parts).await
 }
 

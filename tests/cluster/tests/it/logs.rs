@@ -166,3 +166,31 @@ fn s30_since_leaves_older_lines_out() {
         }
     });
 }
+
+#[test]
+fn s30_logs_and_watches_come_as_messages_of_a_websocket() {
+    on_cluster(|it| {
+        it.create_pod(&pod(
+            "says",
+            json!({"containers": [shell("main", "echo one; exec sleep 3600")]}),
+        ));
+        it.log_with("says", "main", "one\n");
+        let path = format!("{PODS}/says/log?follow=true");
+        for (protocol, text) in [("binary.k8s.io", "one\n"), ("base64.binary.k8s.io", "b25lCg==")] {
+            let mut log = it.api.websocket(&path, &[protocol]);
+            assert_eq!(log.protocol, protocol);
+            assert_eq!(it.api.message(&mut log), "", "the log is open");
+            assert_eq!(it.api.message(&mut log), text);
+        }
+        let version = it.version();
+        let maps = "/api/v1/namespaces/default/configmaps";
+        let mut watch =
+            it.api.websocket(&format!("{maps}?watch=1&resourceVersion={version}"), &["any"]);
+        for name in ["first", "second"] {
+            it.create(maps, &json!({"metadata": {"name": name}}));
+            let event: Value = serde_json::from_str(&it.api.message(&mut watch)).unwrap();
+            assert_eq!(event["type"], "ADDED");
+            assert_eq!(event["object"]["metadata"]["name"], name);
+        }
+    });
+}
