@@ -9,7 +9,7 @@ use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_api::quantity::Quantity;
 use podo_api::selector::label::{Operator, Requirement};
 
-use crate::pod::{self, PodView};
+use crate::pod::{self, PodView, QosClass};
 use crate::status::Verdict;
 
 /// The sysctls that any Pod may set (Kubernetes v1.36 `pkg/kubelet/sysctl/safe_sysctls.go`).
@@ -34,6 +34,7 @@ type HostPort = (String, String, i32);
 /// What a Pod takes of its node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
+    class: QosClass,
     milli_cpu: i64,
     amounts: BTreeMap<String, i64>,
     ports: BTreeSet<HostPort>,
@@ -51,10 +52,16 @@ impl Claim {
         let names: BTreeSet<&str> = names.chain(["memory", "ephemeral-storage"]).collect();
         let amount = |name: &str| pod::pod_request(&pod.spec, name).value();
         Self {
+            class: pod.qos_class(),
             milli_cpu: pod::pod_request(&pod.spec, "cpu").milli_value(),
             amounts: names.into_iter().map(|name| (name.to_owned(), amount(name))).collect(),
             ports: host_ports(pod),
         }
+    }
+
+    /// The CPU that a burstable Pod asks for, in thousandths; 0 for other Pods.
+    pub(crate) fn burstable_milli_cpu(&self) -> i64 {
+        if self.class == QosClass::Burstable { self.milli_cpu } else { 0 }
     }
 }
 

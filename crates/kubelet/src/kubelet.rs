@@ -13,6 +13,7 @@ use podo_client::informer::{self, Cache, Change};
 use podo_client::{Client, Query};
 use podo_cri::{Cri, CriError, RuntimeEvent, v1};
 
+use crate::classes::{self, ClassCgroups};
 use crate::config::KubeletConfig;
 use crate::container::dns::Resolver;
 use crate::container::downward::NodeFacts;
@@ -60,6 +61,7 @@ pub struct Kubelet {
     ctx: Arc<Context>,
     machine: MachineFacts,
     events: Writer,
+    cgroups: Option<Arc<dyn ClassCgroups>>,
 }
 
 impl std::fmt::Debug for Kubelet {
@@ -144,7 +146,14 @@ impl Kubelet {
             clock,
             config,
         };
-        Ok(Self { ctx: Arc::new(ctx), machine, events })
+        Ok(Self { ctx: Arc::new(ctx), machine, events, cgroups: None })
+    }
+
+    /// Lets the node agent set the cgroups above those of its Pods; without it they are as the runtime makes them.
+    #[must_use]
+    pub fn with_cgroups(mut self, cgroups: Arc<dyn ClassCgroups>) -> Self {
+        self.cgroups = Some(cgroups);
+        self
     }
 
     /// What the node's HTTPS server needs.
@@ -154,7 +163,7 @@ impl Kubelet {
 
     /// Runs until `stop`. Containers go on afterwards. An error says which part ended uninvited.
     pub async fn run(self, stop: Stop) -> Result<(), TaskEnd> {
-        let Self { ctx, machine, events } = self;
+        let Self { ctx, machine, events, cgroups } = self;
         let mut tasks = Tasks::new("kubelet");
         let workers = Arc::new(Workers { ctx: Arc::clone(&ctx), tasks: Mutex::new(None) });
         *workers.tasks.lock() = Some(Tasks::new("pod workers"));
@@ -164,6 +173,11 @@ impl Kubelet {
             tasks.spawn("events", events.run(signal));
             tasks
         };
+        if let Some(cgroups) = cgroups {
+            let memory_bytes = machine.memory_bytes;
+            let run = classes::run(Arc::clone(&ctx), memory_bytes, cgroups, tasks.stop_signal());
+            tasks.spawn("qos classes", run);
+        }
         spawn_parts(&mut tasks, &ctx, machine, &workers);
         let ended = tokio::select! {
             biased;

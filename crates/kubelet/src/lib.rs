@@ -8,6 +8,7 @@
 mod admission;
 mod beneath;
 mod blocking;
+mod classes;
 mod config;
 mod container;
 mod context;
@@ -34,6 +35,7 @@ pub mod testing;
 mod volumes;
 mod worker;
 
+pub use classes::{ClassCgroups, ClassLimits};
 pub use config::{KUBELET_VERSION, KubeletConfig, LOG_FILE_BYTES_MAX, LOG_FILES_MAX};
 pub use context::Repairs;
 pub use handle::{ContainerRef, FindError, KubeletHandle};

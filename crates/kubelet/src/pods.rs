@@ -82,9 +82,23 @@ pub(crate) struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pods: Mutex<BTreeMap<String, Entry>>,
+    /// What the burstable Pods hold of the node's CPU in all, in thousandths.
+    burstable_milli_cpu: watch::Sender<i64>,
 }
 
 impl Registry {
+    /// What the burstable Pods hold of the node's CPU in all, in thousandths.
+    pub(crate) fn burstable_milli_cpu(&self) -> watch::Receiver<i64> {
+        self.burstable_milli_cpu.subscribe()
+    }
+
+    /// Counts what is held anew, after a change of it.
+    fn count(&self, pods: &BTreeMap<String, Entry>) {
+        let claims = pods.values().filter_map(|entry| entry.claim.as_ref());
+        let sum = claims.map(Claim::burstable_milli_cpu).sum();
+        self.burstable_milli_cpu.send_if_modified(|told| std::mem::replace(told, sum) != sum);
+    }
+
     /// Tells a Pod's worker something; false if there is none.
     pub(crate) fn tell(&self, uid: &str, change: impl FnOnce(&mut Inbox)) -> bool {
         let mailbox = self.pods.lock().get(uid).map(|entry| Arc::clone(&entry.mailbox));
@@ -116,6 +130,7 @@ impl Registry {
         let mailbox = Arc::new(Mailbox::default());
         let place = Place { mailbox: Arc::clone(&mailbox), shown: shown.clone() };
         pods.insert(pod.uid().to_owned(), Entry { mailbox, shown, claim });
+        self.count(&pods);
         Some(place)
     }
 
@@ -130,19 +145,24 @@ impl Registry {
         if let Some(entry) = pods.get_mut(pod.uid()) {
             entry.claim = Some(Claim::of(pod));
         }
+        self.count(&pods);
         Ok(())
     }
 
     /// Gives back what a Pod took.
     pub(crate) fn release(&self, uid: &str) {
-        if let Some(entry) = self.pods.lock().get_mut(uid) {
+        let mut pods = self.pods.lock();
+        if let Some(entry) = pods.get_mut(uid) {
             entry.claim = None;
         }
+        self.count(&pods);
     }
 
     /// Forgets a Pod.
     pub(crate) fn remove(&self, uid: &str) {
-        self.pods.lock().remove(uid);
+        let mut pods = self.pods.lock();
+        pods.remove(uid);
+        self.count(&pods);
     }
 
     /// Whether there is an entry for a UID.

@@ -3,6 +3,7 @@
 //! The internal roles (`shim`, `pause`, `hello`) must start with no thread and little memory, so they are chosen without a parser.
 
 mod address;
+mod class_cgroups;
 mod command;
 mod config;
 mod control;

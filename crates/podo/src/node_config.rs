@@ -43,7 +43,7 @@ pub(crate) fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
         instance: parts.instance.name.clone(),
         executable: parts.executable.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        cgroup_root: format!("podo-{}", parts.instance.name),
+        cgroup_root: cgroup_root(parts.instance),
         pause_image: parts.pause_image.clone(),
         registry: registry(parts.mirrors)?,
         pod_cidr: range(parts.pod_cidr)?,
@@ -56,6 +56,11 @@ pub(crate) fn cri(parts: &CriParts<'_>) -> Result<CriConfig, Failure> {
         }),
         mtu: None,
     })
+}
+
+/// The cgroup below which all of an instance's are.
+pub(crate) fn cgroup_root(instance: &Instance) -> String {
+    format!("podo-{}", instance.name)
 }
 
 /// How registries are reached.

@@ -16,6 +16,7 @@ use podo_cri::{Cri, CriConfig, OpenError, PodoCri};
 use podo_kubelet::{Kubelet, KubeletConfig};
 
 use crate::address;
+use crate::class_cgroups::InstanceCgroups;
 use crate::config::UpOptions;
 use crate::control::{self, EndHandle};
 use crate::down;
@@ -23,6 +24,7 @@ use crate::exit::{Class, Failure};
 use crate::instance::{Instance, require_root};
 use crate::manager::Manager;
 use crate::manifests;
+use crate::node_config;
 use crate::preflight;
 use crate::progress::Step;
 use crate::screen;
@@ -155,6 +157,9 @@ async fn start_node(
     let kubelet = Kubelet::start(config, client, runtime, Arc::clone(&control_plane.clock))
         .await
         .map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let cgroups = InstanceCgroups::detect(node_config::cgroup_root(instance))
+        .map_err(|error| Failure::of(Class::Unavailable, &error))?;
+    let kubelet = kubelet.with_cgroups(Arc::new(cgroups));
     serve_kubelet(options, &name, address, control_plane, &kubelet, &mut tasks).await?;
     let stop = tasks.stop_signal();
     tasks.spawn("kubelet", async move {
@@ -234,7 +239,7 @@ fn cri_config(
     let executable = std::env::current_exe().map_err(|error| {
         Failure::new(Class::Unavailable, format!("cannot find this program's own file: {error}"))
     })?;
-    crate::node_config::cri(&crate::node_config::CriParts {
+    node_config::cri(&node_config::CriParts {
         instance,
         executable,
         mirrors: &options.node.registry_mirror,

@@ -118,9 +118,9 @@ pub(crate) fn oom_score(
     if role != Role::Sidecar {
         return own;
     }
-    // A sidecar goes no sooner than the containers that it serves (KEP-753).
-    let least = pod.spec.containers.iter().map(score).min();
-    own.min(least.unwrap_or(own))
+    // A sidecar goes no sooner than the container that asks for the least of those that it serves (KEP-753).
+    let soonest = pod.spec.containers.iter().map(score).max();
+    own.min(soonest.unwrap_or(own))
 }
 
 fn is_node_critical(pod: &PodView) -> bool {
@@ -148,14 +148,19 @@ fn burstable_score(request: i64, node_memory_bytes: i64) -> i64 {
 
 /// Where a Pod's cgroup is, below the cgroup file system's root.
 pub(crate) fn cgroup_parent(pod: &PodView, cgroup_root: &str) -> String {
-    let class = match pod.qos_class() {
+    format!("{}/pod{}", class_cgroup(pod.qos_class(), cgroup_root), pod.uid())
+}
+
+/// Where the cgroup of a QoS class is; that of guaranteed Pods is that of all.
+pub(crate) fn class_cgroup(class: QosClass, cgroup_root: &str) -> String {
+    let class = match class {
         QosClass::Guaranteed => "",
         QosClass::Burstable => "/burstable",
         QosClass::BestEffort => "/besteffort",
     };
     let root = cgroup_root.trim_matches('/');
     let separator = if root.is_empty() { "" } else { "/" };
-    format!("{separator}{root}/kubepods{class}/pod{}", pod.uid())
+    format!("{separator}{root}/kubepods{class}")
 }
 
 #[cfg(test)]
@@ -264,6 +269,19 @@ mod tests {
             {"name": "c", "resources": {"requests": {"memory": "256Mi"}}}, {"name": "d"}]}));
         let score = |at: usize| oom_score(&pod, Role::Main, &pod.spec.containers[at], 1 << 30);
         assert_eq!((score(0), score(1)), (500, 750));
+    }
+
+    #[test]
+    fn a_sidecar_goes_no_sooner_than_who_asks_for_least_of_those_it_serves() {
+        let asks = |name: &str, memory: &str| json!({"name": name, "resources": {"requests": {"memory": memory}}});
+        let score = |own: &str| {
+            let mut sidecar = asks("s", own);
+            sidecar["restartPolicy"] = json!("Always");
+            let mains = [asks("c", "512Mi"), asks("d", "256Mi")];
+            let pod = view(json!({"initContainers": [sidecar], "containers": mains}));
+            oom_score(&pod, Role::Sidecar, &pod.init_containers()[0], 1 << 30)
+        };
+        assert_eq!((score("128Mi"), score("256Mi"), score("768Mi")), (750, 750, 250));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::testing::{FakeCri, FakeServer, NoMounts, TokioClock};
 use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
+mod classes;
 mod refresh;
 mod restart_all;
 
@@ -26,6 +27,7 @@ struct Node {
     server: Arc<FakeServer>,
     client: Client,
     handle: KubeletHandle,
+    cgroups: Arc<classes::SeenCgroups>,
     tasks: Option<Tasks>,
 }
 
@@ -34,6 +36,7 @@ async fn launch(
     clock: &Arc<dyn Clock>,
     cri: &Arc<FakeCri>,
     client: &Client,
+    cgroups: &Arc<classes::SeenCgroups>,
 ) -> (KubeletHandle, Tasks) {
     let ip = IpAddr::from([192, 0, 2, 1]);
     let (root, logs) = (dir.path().join("root"), dir.path().join("logs"));
@@ -47,6 +50,7 @@ async fn launch(
         Arc::new(NoMounts::default()),
     );
     let kubelet = kubelet.await.expect("started");
+    let kubelet = kubelet.with_cgroups(Arc::clone(cgroups) as Arc<dyn crate::ClassCgroups>);
     let handle = kubelet.handle();
     let mut tasks = Tasks::new("test");
     let stop = tasks.stop_signal();
@@ -65,8 +69,9 @@ async fn node() -> Node {
     let service = json!({"metadata": {"namespace": "default", "name": "kubernetes"},
         "spec": {"clusterIP": "10.43.0.1", "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}});
     server.put("services", service);
-    let (handle, tasks) = launch(&dir, &clock, &cri, &client).await;
-    Node { dir, clock, cri, server, client, handle, tasks: Some(tasks) }
+    let cgroups = Arc::default();
+    let (handle, tasks) = launch(&dir, &clock, &cri, &client, &cgroups).await;
+    Node { dir, clock, cri, server, client, handle, cgroups, tasks: Some(tasks) }
 }
 
 fn container(name: &str) -> Value {
@@ -139,7 +144,8 @@ impl Node {
     }
 
     async fn start_again(&mut self) {
-        let (handle, tasks) = launch(&self.dir, &self.clock, &self.cri, &self.client).await;
+        let Self { dir, clock, cri, client, cgroups, .. } = self;
+        let (handle, tasks) = launch(dir, clock, cri, client, cgroups).await;
         self.handle = handle;
         self.tasks = Some(tasks);
     }

@@ -123,28 +123,43 @@ fn s28_qos_classes_and_limits_in_the_kernel() {
             limits.iter().any(|limit| limit == "25000" || limit == "25000 100000"),
             "a quarter: {limits:?}"
         );
+        // In shares of v1, or as a weight of v2.
+        for (class, shares, weight) in [("burstable", "102", "17"), ("besteffort", "2", "1")] {
+            let path = format!("kubepods/{class}");
+            let found = cgroup_files(it, &["cpu.shares", "cpu.weight"], |of| of.ends_with(&path));
+            assert!(found.iter().any(|one| one == shares || one == weight), "{class}: {found:?}");
+        }
     });
 }
 
-/// The limits that stand in the cgroups of a Pod's instance, on either kind of hierarchy.
-fn limits_of(it: &Cluster, pod: &Value) -> Vec<String> {
+/// The limits that stand in the cgroups of a Pod's container, on either kind of hierarchy.
+pub(crate) fn limits_of(it: &Cluster, pod: &Value) -> Vec<String> {
     let id = container(pod, "main")["containerID"]
         .as_str()
         .unwrap()
         .trim_start_matches("podo://")
         .to_owned();
     let files = ["memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max"];
-    let mut limits = Vec::new();
+    cgroup_files(it, &files, |folder| folder.to_string_lossy().contains(&id))
+}
+
+/// What stands in files of those cgroups of the instance that are meant.
+fn cgroup_files(
+    it: &Cluster,
+    files: &[&str],
+    is_meant: impl Fn(&std::path::Path) -> bool,
+) -> Vec<String> {
+    let mut texts = Vec::new();
     for root in leaks::cgroups(&it.instance()) {
         walk(&root, &mut |folder| {
-            if folder.to_string_lossy().contains(&id) {
-                limits.extend(
+            if is_meant(folder) {
+                texts.extend(
                     files.iter().filter_map(|file| std::fs::read_to_string(folder.join(file)).ok()),
                 );
             }
         });
     }
-    limits.into_iter().map(|limit| limit.trim().to_owned()).collect()
+    texts.into_iter().map(|text| text.trim().to_owned()).collect()
 }
 
 fn walk(folder: &std::path::Path, visit: &mut impl FnMut(&std::path::Path)) {
