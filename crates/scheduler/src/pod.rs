@@ -96,8 +96,8 @@ impl PodInfo {
             name: object.name.clone(),
             uid: object.uid.clone(),
             generation: tree::int_at(&value, &["metadata", "generation"]).unwrap_or(0),
-            requests: requests(spec, &Resources::default()),
-            counted: requests(spec, &COUNTED),
+            requests: requests(&value, &Resources::default()),
+            counted: requests(&value, &COUNTED),
             node_name: text("nodeName"),
             node_selector: selector
                 .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or("").into()))
@@ -139,26 +139,22 @@ fn unschedulable(pod: &Value) -> Option<Box<str>> {
 /// (Kubernetes v1.36 `k8s.io/component-helpers/resource`).
 ///
 /// `missing` is what a container is counted as that asks for no CPU or no memory.
-fn requests(spec: &Value, missing: &Resources) -> Resources {
-    let of = |container: &Value| {
-        let list = tree::at(container, &["resources", "requests"]);
-        let mut asked = Resources::of(list);
-        if list.get("cpu").is_none() {
-            asked.cpu_milli = missing.cpu_milli;
-        }
-        if list.get("memory").is_none() {
-            asked.memory_bytes = missing.memory_bytes;
-        }
-        asked
+fn requests(pod: &Value, missing: &Resources) -> Resources {
+    let (spec, status) = (tree::at(pod, &["spec"]), tree::at(pod, &["status"]));
+    let is_infeasible = is_resize_infeasible(status);
+    let of = |container: &Value, statuses: &str| {
+        let asked = asked(container, missing);
+        held(container, tree::items_at(status, &[statuses]), asked, is_infeasible)
     };
     let mut total = Resources::default();
     for container in tree::items_at(spec, &["containers"]) {
-        total.add(&of(container));
+        total.add(&of(container, "containerStatuses"));
     }
     let (mut sidecars, mut init) = (Resources::default(), Resources::default());
     for container in tree::items_at(spec, &["initContainers"]) {
-        let own = of(container);
-        if tree::str_at(container, &["restartPolicy"]) == "Always" {
+        let is_sidecar = tree::str_at(container, &["restartPolicy"]) == "Always";
+        let own = of(container, if is_sidecar { "initContainerStatuses" } else { "" });
+        if is_sidecar {
             total.add(&own);
             sidecars.add(&own);
             init.raise_to(&sidecars);
@@ -172,6 +168,38 @@ fn requests(spec: &Value, missing: &Resources) -> Resources {
     total.replace_by(tree::at(spec, &["resources", "requests"]));
     total.add(&Resources::of(tree::at(spec, &["overhead"])));
     total
+}
+
+fn asked(container: &Value, missing: &Resources) -> Resources {
+    let list = tree::at(container, &["resources", "requests"]);
+    let mut asked = Resources::of(list);
+    if list.get("cpu").is_none() {
+        asked.cpu_milli = missing.cpu_milli;
+    }
+    if list.get("memory").is_none() {
+        asked.memory_bytes = missing.memory_bytes;
+    }
+    asked
+}
+
+/// What a container holds of its node: the most of what it asks for, was given and has, while it is resized; what it asks for does
+/// not count if the node can never give it (KEP-1287).
+fn held(container: &Value, statuses: &[Value], asked: Resources, is_infeasible: bool) -> Resources {
+    let name = tree::str_at(container, &["name"]);
+    let status = statuses.iter().find(|status| tree::str_at(status, &["name"]) == name);
+    let Some(status) = status.filter(|status| tree::at(status, &["resources"]).is_object()) else {
+        return asked;
+    };
+    let mut held = if is_infeasible { Resources::default() } else { asked };
+    held.raise_to(&Resources::of(tree::at(status, &["resources", "requests"])));
+    held.raise_to(&Resources::of(tree::at(status, &["allocatedResources"])));
+    held
+}
+
+fn is_resize_infeasible(status: &Value) -> bool {
+    let conditions = tree::items_at(status, &["conditions"]);
+    let pending = conditions.iter().find(|one| tree::str_at(one, &["type"]) == "PodResizePending");
+    pending.is_some_and(|pending| tree::str_at(pending, &["reason"]) == "Infeasible")
 }
 
 fn host_ports(spec: &Value) -> Vec<HostPort> {

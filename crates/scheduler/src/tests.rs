@@ -72,6 +72,24 @@ fn a_pod_goes_where_its_node_selector_says() {
     check(&nodes, &[], &pod("p", json!({"nodeSelector": {"gpu": "false"}})), &expected);
 }
 
+/// The thousandths of a CPU that a Pod counts for which asks for, was given and has so much.
+fn counted(asks: &str, given: &str, has: &str, reason: &str) -> i64 {
+    let value = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "n", "uid": "p"},
+        "spec": requests(asks, "1Gi"),
+        "status": {"conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}],
+            "containerStatuses": [{"name": "c", "allocatedResources": {"cpu": given},
+                "resources": {"requests": {"cpu": has}}}]}});
+    PodInfo::of(&object("core/v1.Pod", &value)).requests.cpu_milli
+}
+
+#[test]
+fn a_pod_that_is_resized_counts_for_the_most_of_what_it_asks_for_was_given_and_has() {
+    assert_eq!(counted("1", "500m", "250m", "Deferred"), 1000);
+    assert_eq!(counted("100m", "500m", "250m", ""), 500);
+    assert_eq!(counted("100m", "250m", "500m", ""), 500);
+    assert_eq!(counted("100", "250m", "500m", "Infeasible"), 500, "never given");
+}
+
 #[test]
 fn a_pod_goes_where_its_requests_fit() {
     let nodes = [node("a", json!({})), node("b", json!({}))];
