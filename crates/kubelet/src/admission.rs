@@ -10,6 +10,7 @@ use podo_api::quantity::Quantity;
 use podo_api::selector::label::{Operator, Requirement};
 
 use crate::pod::{self, PodView, QosClass};
+use crate::resize::Refusal;
 use crate::status::Verdict;
 
 /// The sysctls that any Pod may set (Kubernetes v1.36 `pkg/kubelet/sysctl/safe_sysctls.go`).
@@ -30,6 +31,9 @@ const SAFE_SYSCTLS: &[&str] = &[
 
 /// A port of the host: address, protocol, number.
 type HostPort = (String, String, i32);
+
+/// What Pods may use of a node.
+pub(crate) type Allocatable = BTreeMap<String, Quantity>;
 
 /// What a Pod takes of its node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,38 @@ impl Claim {
             milli_cpu: pod::pod_request(&pod.spec, "cpu").milli_value(),
             amounts: names.into_iter().map(|name| (name.to_owned(), amount(name))).collect(),
             ports: host_ports(pod),
+        }
+    }
+
+    /// What a Pod takes that was started before: not less than what the server was told that it has, which may be more than it was
+    /// given since (Kubernetes v1.36 `PodRequests` with `UseStatusResources`).
+    pub(crate) fn of_started(pod: &PodView) -> Self {
+        let mut told = pod.clone();
+        let statuses = pod.status().into_iter().flat_map(|status| {
+            let init = status.init_container_statuses.iter().flatten();
+            init.chain(status.container_statuses.iter().flatten())
+        });
+        for status in statuses {
+            let has = status.resources.as_ref().and_then(|all| all.requests.clone());
+            let init = told.spec.init_containers.iter_mut().flatten();
+            let mut all = init.chain(&mut told.spec.containers);
+            if let Some((container, has)) =
+                all.find(|container| container.name == status.name).zip(has)
+            {
+                container.resources.get_or_insert_default().requests = Some(has);
+            }
+        }
+        let mut claim = Self::of(pod);
+        claim.raise_to(&Self::of(&told));
+        claim
+    }
+
+    /// Raises it to another where that is more.
+    pub(crate) fn raise_to(&mut self, other: &Self) {
+        self.milli_cpu = self.milli_cpu.max(other.milli_cpu);
+        for (name, amount) in &other.amounts {
+            let own = self.amounts.entry(name.clone()).or_default();
+            *own = (*own).max(*amount);
         }
     }
 
@@ -96,7 +132,7 @@ pub(crate) struct NodeOffer {
     /// Its taints.
     pub(crate) taints: Vec<k8s::Taint>,
     /// What Pods may use of it.
-    pub(crate) allocatable: BTreeMap<String, Quantity>,
+    pub(crate) allocatable: Allocatable,
     /// Sysctls that Pods may set beside the safe ones.
     pub(crate) unsafe_sysctls: Vec<String>,
 }
@@ -106,7 +142,7 @@ pub(crate) fn check(pod: &PodView, offer: &NodeOffer, claims: &[&Claim]) -> Resu
     if let Some(sysctl) = forbidden_sysctl(pod, offer) {
         return refuse("SysctlForbidden", format!("forbidden sysctl: {sysctl:?} not allowlisted"));
     }
-    check_amounts(pod, offer, claims)?;
+    check_amounts(&Claim::of(pod), &offer.allocatable, claims)?;
     if !matches_node(pod, offer) {
         return refuse_by("NodeAffinity", "node(s) didn't match Pod's node affinity/selector");
     }
@@ -140,7 +176,33 @@ fn refuse_by(predicate: &str, why: &str) -> Result<(), Verdict> {
     refuse(predicate, format!("Predicate {predicate} failed: {why}"))
 }
 
-fn check_amounts(pod: &PodView, offer: &NodeOffer, claims: &[&Claim]) -> Result<(), Verdict> {
+/// Checks whether a running Pod can have what it asks for, beside what others have claimed
+/// (Kubernetes v1.36 `podResizesAdmitHandler`, `canAdmitPod`).
+pub(crate) fn check_resize(
+    claim: &Claim,
+    allocatable: &Allocatable,
+    others: &[&Claim],
+) -> Result<(), Refusal> {
+    let capacity = |name: &str| allocatable.get(name).cloned().unwrap_or(Quantity::ZERO);
+    let memory = claim.amounts.get("memory").copied().unwrap_or_default();
+    let (memory_max, cpu_max) = (capacity("memory").value(), capacity("cpu").milli_value());
+    for (name, wanted, capacity) in
+        [("memory", memory, memory_max), ("cpu", claim.milli_cpu, cpu_max)]
+    {
+        if wanted > capacity {
+            return Err(Refusal::Infeasible(format!(
+                "Node didn't have enough capacity: {name}, requested: {wanted}, capacity: {capacity}"
+            )));
+        }
+    }
+    check_amounts(claim, allocatable, others).map_err(|verdict| Refusal::Deferred(verdict.message))
+}
+
+fn check_amounts(
+    claim: &Claim,
+    allocatable: &Allocatable,
+    claims: &[&Claim],
+) -> Result<(), Verdict> {
     let check = |name: &str, wanted: i64, used: i64, capacity: i64| {
         if wanted == 0 || wanted <= capacity - used {
             return Ok(());
@@ -150,10 +212,9 @@ fn check_amounts(pod: &PodView, offer: &NodeOffer, claims: &[&Claim]) -> Result<
         );
         refuse(&format!("OutOf{name}"), message)
     };
-    let capacity = |name: &str| offer.allocatable.get(name).cloned().unwrap_or(Quantity::ZERO);
+    let capacity = |name: &str| allocatable.get(name).cloned().unwrap_or(Quantity::ZERO);
     let count = i64::try_from(claims.len()).unwrap_or(i64::MAX);
     check("pods", 1, count, capacity("pods").value())?;
-    let claim = Claim::of(pod);
     let used = claims.iter().map(|claim| claim.milli_cpu).sum();
     check("cpu", claim.milli_cpu, used, capacity("cpu").milli_value())?;
     for (name, wanted) in &claim.amounts {

@@ -26,6 +26,7 @@ use crate::images::Images;
 use crate::images::pull_records::PullRecords;
 use crate::node::facts::MachineFacts;
 use crate::pods::Registry;
+use crate::resize::{Allocation, checkpoint};
 use crate::runtime::Runtime;
 use crate::sources::Sources;
 use crate::volumes::{KernelMounter, Mounter, Tokens, Volumes};
@@ -101,7 +102,7 @@ impl Kubelet {
         let machine = MachineFacts::read(&config);
         let (recorder, events) =
             Recorder::new(Arc::clone(&clock), client.clone(), &config.node_name);
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(Registry::new(machine.allocatable.clone()));
         let told = Arc::clone(&registry);
         let notify: crate::sources::Notify = Arc::new(move |uid: &str| {
             told.tell(uid, |inbox| inbox.have_sources_changed = true);
@@ -324,12 +325,17 @@ impl Workers {
 
     fn add(self: &Arc<Self>, object: &Arc<Object>) {
         let Some(pod) = view_of(object) else { return };
-        let Some(place) = self.ctx.registry.add(&pod) else { return };
+        // What was started before has what it was given, which may not be what it asks for now.
+        let is_started = pod.status().is_some_and(|status| status.start_time.is_some());
+        let noted = is_started.then(|| checkpoint::read(&self.ctx.config.pod_dir(pod.uid())));
+        let allocation = noted.flatten().unwrap_or_else(|| Allocation::of(&pod));
+        let Some(place) = self.ctx.registry.add(&allocation.view(&pod)) else { return };
         let mut tasks = self.tasks.lock();
         let Some(tasks) = tasks.as_mut() else { return };
         let stop = tasks.stop_signal();
         let name = format!("pod {}/{}", object.namespace, object.name);
-        let worker = Worker::new(Arc::clone(&self.ctx), place, pod, object.resource_version);
+        let worker =
+            Worker::new(Arc::clone(&self.ctx), place, pod, allocation, object.resource_version);
         let (this, object) = (Arc::clone(self), Arc::clone(object));
         tasks.spawn(name, async move {
             let run = AssertUnwindSafe(worker.run(stop.clone())).catch_unwind();

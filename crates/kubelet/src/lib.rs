@@ -24,6 +24,7 @@ mod node;
 mod observed;
 mod pod;
 mod pods;
+mod resize;
 mod restart_all;
 mod runtime;
 mod serve;

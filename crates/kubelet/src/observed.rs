@@ -5,6 +5,8 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
+use crate::container::resources::Amounts;
+
 /// What became of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunState {
@@ -95,6 +97,8 @@ pub(crate) struct ObservedContainer {
     pub(crate) stop_signal: Option<String>,
     /// What is mounted in it.
     pub(crate) mounts: Vec<ObservedMount>,
+    /// CPU and memory in force, where the runtime tells.
+    pub(crate) amounts: Option<Amounts>,
 }
 
 impl ObservedContainer {

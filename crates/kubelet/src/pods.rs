@@ -4,17 +4,20 @@
 //! - A mailbox holds the newest of each thing, never a queue: a slow worker costs no memory.
 //! - What Pods take of the node is counted under one lock, so two Pods never get the same.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use podo_api::Object;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use tokio::sync::{Notify, watch};
 
-use crate::admission::{self, Claim, NodeOffer};
+use crate::admission::{self, Allocatable, Claim, NodeOffer, check_resize};
 use crate::observed::ObservedPod;
-use crate::pod::PodView;
+use crate::pod::{PodView, QosClass};
+use crate::resize::Refusal;
 use crate::status::Verdict;
 
 /// What has happened since a worker looked last.
@@ -28,6 +31,8 @@ pub(crate) struct Inbox {
     pub(crate) has_runtime_changed: bool,
     /// What the Pod refers to has changed.
     pub(crate) have_sources_changed: bool,
+    /// There may be room for what the Pod wants and was not given.
+    pub(crate) has_room_changed: bool,
 }
 
 /// A worker's mailbox.
@@ -67,6 +72,26 @@ struct Entry {
     mailbox: Arc<Mailbox>,
     shown: watch::Sender<Arc<Shown>>,
     claim: Option<Claim>,
+    /// What the Pod wants and was not given for want of room.
+    wish: Option<Wish>,
+}
+
+/// What a Pod waits for.
+#[derive(Debug)]
+struct Wish {
+    claim: Claim,
+    /// What the Pod holds with the room that is kept for it, until it asks again.
+    kept: Option<Claim>,
+    /// Who comes first: the more important, of equals who has waited longer.
+    rank: (Reverse<i32>, bool, u64),
+}
+
+impl Entry {
+    /// What others cannot have.
+    fn held(&self) -> Option<&Claim> {
+        let kept = self.wish.as_ref().and_then(|wish| wish.kept.as_ref());
+        kept.or(self.claim.as_ref())
+    }
 }
 
 /// What a new worker gets.
@@ -79,14 +104,28 @@ pub(crate) struct Place {
 }
 
 /// The Pods of this node by UID.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     pods: Mutex<BTreeMap<String, Entry>>,
+    /// What Pods may use of the node.
+    allocatable: Allocatable,
+    /// Wishes so far.
+    wishes: AtomicU64,
     /// What the burstable Pods hold of the node's CPU in all, in thousandths.
     burstable_milli_cpu: watch::Sender<i64>,
 }
 
 impl Registry {
+    /// No Pods, on a node of which they may use so much.
+    pub(crate) fn new(allocatable: Allocatable) -> Self {
+        Self {
+            pods: Mutex::default(),
+            allocatable,
+            wishes: AtomicU64::default(),
+            burstable_milli_cpu: watch::Sender::default(),
+        }
+    }
+
     /// What the burstable Pods hold of the node's CPU in all, in thousandths.
     pub(crate) fn burstable_milli_cpu(&self) -> watch::Receiver<i64> {
         self.burstable_milli_cpu.subscribe()
@@ -124,12 +163,12 @@ impl Registry {
         }
         let status = pod.status().cloned().unwrap_or_default();
         let is_running = status.start_time.is_some() && !pod.is_terminal();
-        let claim = is_running.then(|| Claim::of(pod));
+        let claim = is_running.then(|| Claim::of_started(pod));
         let shown = Shown { pod: Arc::clone(pod), status, observed: ObservedPod::default() };
         let shown = watch::Sender::new(Arc::new(shown));
         let mailbox = Arc::new(Mailbox::default());
         let place = Place { mailbox: Arc::clone(&mailbox), shown: shown.clone() };
-        pods.insert(pod.uid().to_owned(), Entry { mailbox, shown, claim });
+        pods.insert(pod.uid().to_owned(), Entry { mailbox, shown, claim, wish: None });
         self.count(&pods);
         Some(place)
     }
@@ -140,7 +179,7 @@ impl Registry {
         if pods.get(pod.uid()).is_some_and(|entry| entry.claim.is_some()) {
             return Ok(());
         }
-        let claims: Vec<&Claim> = pods.values().filter_map(|entry| entry.claim.as_ref()).collect();
+        let claims: Vec<&Claim> = pods.values().filter_map(Entry::held).collect();
         admission::check(pod, offer, &claims)?;
         if let Some(entry) = pods.get_mut(pod.uid()) {
             entry.claim = Some(Claim::of(pod));
@@ -149,20 +188,96 @@ impl Registry {
         Ok(())
     }
 
-    /// Gives back what a Pod took.
-    pub(crate) fn release(&self, uid: &str) {
+    /// Lets a running Pod take what it asks for now as well, if it fits; else it is told when that may have changed.
+    pub(crate) fn resize(&self, pod: &PodView) -> Result<(), Refusal> {
         let mut pods = self.pods.lock();
-        if let Some(entry) = pods.get_mut(uid) {
-            entry.claim = None;
+        let claim = Claim::of(pod);
+        let fits = check_resize(&claim, &self.allocatable, &others(&pods, pod.uid()));
+        let Some(entry) = pods.get_mut(pod.uid()) else { return fits };
+        match &fits {
+            Ok(()) => {
+                entry.wish = None;
+                entry.claim.get_or_insert_with(|| claim.clone()).raise_to(&claim);
+            }
+            Err(Refusal::Infeasible(_)) => entry.wish = None,
+            Err(Refusal::Deferred(_)) => {
+                let since = match &entry.wish {
+                    Some(wish) => wish.rank.2,
+                    None => self.wishes.fetch_add(1, Ordering::Relaxed),
+                };
+                let priority = Reverse(pod.spec.priority.unwrap_or_default());
+                let rank = (priority, pod.qos_class() != QosClass::Guaranteed, since);
+                entry.wish = Some(Wish { claim, kept: None, rank });
+            }
         }
         self.count(&pods);
+        fits
+    }
+
+    /// A Pod no longer wants what it was not given.
+    pub(crate) fn withdraw(&self, uid: &str) {
+        self.change(|pods| {
+            if let Some(entry) = pods.get_mut(uid) {
+                entry.wish = None;
+            }
+        });
+    }
+
+    /// A Pod holds what it asks for and nothing else.
+    pub(crate) fn hold(&self, pod: &PodView) {
+        self.change(|pods| {
+            let claim = pods.get_mut(pod.uid()).and_then(|entry| entry.claim.as_mut());
+            if let Some(claim) = claim {
+                *claim = Claim::of(pod);
+            }
+        });
+    }
+
+    /// Changes what is held so that there may be more room.
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Entry>)) {
+        let mut pods = self.pods.lock();
+        change(&mut pods);
+        self.grant(&mut pods);
+        self.count(&pods);
+    }
+
+    /// Keeps room for the wishes that fit, one after the other, and tells all who have one.
+    fn grant(&self, pods: &mut BTreeMap<String, Entry>) {
+        let mut wishes: Vec<_> = pods
+            .iter_mut()
+            .filter_map(|(uid, entry)| {
+                let wish = entry.wish.as_mut()?;
+                wish.kept = None;
+                Some((wish.rank, uid.clone()))
+            })
+            .collect();
+        wishes.sort();
+        for (_, uid) in wishes {
+            let others = others(pods, &uid);
+            let wish = pods.get(&uid).and_then(|entry| entry.wish.as_ref());
+            let fits = wish
+                .is_some_and(|wish| check_resize(&wish.claim, &self.allocatable, &others).is_ok());
+            let Some(entry) = pods.get_mut(&uid) else { continue };
+            if let (Some(wish), Some(claim), true) = (&mut entry.wish, &entry.claim, fits) {
+                wish.kept.insert(claim.clone()).raise_to(&wish.claim);
+            }
+            entry.mailbox.put(|inbox| inbox.has_room_changed = true);
+        }
+    }
+
+    /// Gives back what a Pod took.
+    pub(crate) fn release(&self, uid: &str) {
+        self.change(|pods| {
+            if let Some(entry) = pods.get_mut(uid) {
+                entry.claim = None;
+                entry.wish = None;
+            }
+        });
     }
 
     /// Forgets a Pod.
     pub(crate) fn remove(&self, uid: &str) {
-        let mut pods = self.pods.lock();
-        pods.remove(uid);
-        self.count(&pods);
+        self.change(|pods| drop(pods.remove(uid)));
     }
 
     /// Whether there is an entry for a UID.
@@ -187,3 +302,12 @@ impl Registry {
         self.pods.lock().values().map(|entry| Arc::clone(&entry.shown.borrow())).collect()
     }
 }
+
+/// What the other Pods hold.
+fn others<'a>(pods: &'a BTreeMap<String, Entry>, uid: &str) -> Vec<&'a Claim> {
+    let others = pods.iter().filter(|(of, _)| *of != uid);
+    others.filter_map(|(_, entry)| entry.held()).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use podo_cri::{Code, Cri, CriError, v1};
 
 use crate::blocking;
 use crate::container::config::absolute;
+use crate::container::resources::Amounts;
 use crate::container::{labels, termination};
 use crate::observed::{
     ObservedContainer, ObservedMount, ObservedPod, ObservedSandbox, ObservedUser, RunState,
@@ -281,6 +282,7 @@ fn record(sandbox_id: String, status: v1::ContainerStatus) -> ObservedContainer 
     let annotated = status.annotations.get(labels::RESTART_COUNT);
     let restart_count = annotated.and_then(|text| text.parse().ok());
     let image = status.image.unwrap_or_default();
+    let told = status.resources.and_then(|resources| resources.linux);
     let stop_signal = v1::Signal::try_from(status.stop_signal).ok();
     ObservedContainer {
         id: status.id,
@@ -307,6 +309,7 @@ fn record(sandbox_id: String, status: v1::ContainerStatus) -> ObservedContainer 
         }),
         stop_signal: stop_signal.and_then(v1::Signal::name).map(ToOwned::to_owned),
         mounts: status.mounts.into_iter().map(mount).collect(),
+        amounts: told.as_ref().map(Amounts::of_runtime),
     }
 }
 

@@ -10,6 +10,7 @@
 mod conditions;
 mod containers;
 mod phase;
+mod resources;
 pub(crate) mod writer;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use podo_base::Timestamp;
 
 use crate::observed::ObservedPod;
 use crate::pod::PodView;
+use crate::resize::Resize;
 use crate::restart_all;
 
 /// Why a container does not run.
@@ -61,6 +63,8 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) waiting: &'a BTreeMap<String, Waiting>,
     /// What probes say.
     pub(crate) probes: &'a Probes,
+    /// What the Pod was given, and what it was not.
+    pub(crate) resize: &'a Resize,
     /// The status that was written last, or that the object came with.
     pub(crate) old: &'a k8s::PodStatus,
     /// The Pod failed for this reason, whatever its containers do.
@@ -104,6 +108,7 @@ pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
     container_statuses.sort_by(|one, other| one.name.cmp(&other.name));
     ephemeral.sort_by(|one, other| one.name.cmp(&other.name));
     let (host_ips, pod_ips) = addresses(input);
+    let (allocated_resources, resources) = resources::of_pod(input);
     let mut status = k8s::PodStatus {
         phase: Some(phase.to_owned()),
         observed_generation: pod.generation(),
@@ -117,6 +122,8 @@ pub(crate) fn compute(input: StatusInput<'_>) -> k8s::PodStatus {
         container_statuses: some(container_statuses),
         init_container_statuses: some(init_container_statuses),
         ephemeral_container_statuses: some(ephemeral),
+        allocated_resources,
+        resources,
         // Others write these.
         nominated_node_name: old.nominated_node_name.clone(),
         resource_claim_statuses: old.resource_claim_statuses.clone(),

@@ -8,11 +8,14 @@
 //! - What is to be done is decided by [`machine`] and [`plan`] alone; here it is only carried out.
 //! - At most one write of the status is on its way, and none that changes nothing.
 
+pub(crate) mod actuate;
 pub(crate) mod jobs;
 pub(crate) mod machine;
 mod memory;
 mod mounts;
+mod outcome;
 mod plan;
+mod resize;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +33,13 @@ use crate::events::Subject;
 use crate::observed::{ObservedPod, RunState};
 use crate::pod::{PodView, Role};
 use crate::pods::{Inbox, Mailbox, Place, Shown};
+use crate::resize::{Allocation, Held, Resize};
 use crate::sources::Wanted;
 use crate::status::{self, Probes, StatusInput, Verdict, writer};
 use jobs::{Job, Start};
-use machine::{Command, Machine, Outcome, View};
-use plan::Action;
+use machine::{Command, Machine, View};
+use outcome::Outcome;
+use plan::{Action, Why};
 
 /// While more is about to happen, a status waits so long for it: a Pod that starts quickly is written once.
 const SETTLE: Duration = Duration::from_millis(25);
@@ -58,7 +63,18 @@ pub(crate) struct Worker {
     ctx: Arc<Context>,
     mailbox: Arc<Mailbox>,
     shown: tokio::sync::watch::Sender<Arc<Shown>>,
+    /// The Pod as it is to be here: as the server has it, but with what it was given.
     pod: Arc<PodView>,
+    /// The Pod as the server has it.
+    wanted: Arc<PodView>,
+    resize: Resize,
+    /// The Pod may want something else than it was given.
+    needs_room: bool,
+    ask_at: Option<Timestamp>,
+    /// What the container that is being started will have.
+    starting: Option<Held>,
+    /// What the Pod was given is on disk.
+    is_noted: bool,
     machine: Machine,
     observed: ObservedPod,
     probes: Probes,
@@ -137,9 +153,22 @@ pub(crate) fn view_of(object: &Object) -> Option<Arc<PodView>> {
 
 impl Worker {
     /// A worker for a Pod.
-    pub(crate) fn new(ctx: Arc<Context>, place: Place, pod: Arc<PodView>, version: u64) -> Self {
+    pub(crate) fn new(
+        ctx: Arc<Context>,
+        place: Place,
+        wanted: Arc<PodView>,
+        allocation: Allocation,
+        version: u64,
+    ) -> Self {
+        let pod = allocation.view(&wanted);
         Self {
             ctx,
+            resize: Resize { allocation, ..Resize::default() },
+            needs_room: !Arc::ptr_eq(&pod, &wanted),
+            wanted,
+            ask_at: None,
+            starting: None,
+            is_noted: true,
             mailbox: place.mailbox,
             shown: place.shown,
             machine: Machine::new(),
@@ -208,7 +237,9 @@ impl Worker {
             ctx.recorder.warning(Subject::pod(&self.pod), reason, message);
             self.machine = Machine::rejected();
             self.rejection = Some(verdict);
+            return;
         }
+        self.note_admitted().await;
     }
 
     fn now(&self) -> Timestamp {
@@ -217,7 +248,7 @@ impl Worker {
 
     fn wake_in(&self) -> Duration {
         let now = self.now();
-        let moments = [self.machine.wake_at(), self.report.due_at, self.look_at];
+        let moments = [self.machine.wake_at(), self.report.due_at, self.look_at, self.ask_at];
         let soonest = moments.into_iter().flatten().min();
         soonest.map_or(IDLE, |at| at.since(now).min(IDLE))
     }
@@ -236,8 +267,9 @@ impl Worker {
             if has_new_facts {
                 self.machine.sources_changed();
             }
-            self.pod = pod;
+            self.take(pod);
         }
+        self.needs_room |= inbox.has_room_changed;
         self.is_gone |= inbox.is_gone;
         self.needs_look |= inbox.has_runtime_changed;
         if inbox.have_sources_changed {
@@ -245,7 +277,12 @@ impl Worker {
         }
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    fn finish(&mut self, mut outcome: Outcome) {
+        match &mut outcome {
+            Outcome::Started { name, failure: None } => self.note_started(name),
+            Outcome::Resized(changed) => self.note_resized(changed),
+            _ => {}
+        }
         // Volumes alone change nothing in the runtime.
         self.needs_look |= !matches!(outcome, Outcome::Volumes { .. } | Outcome::Confirmed { .. });
         self.has_failed |= matches!(outcome, Outcome::Started { failure: Some(_), .. });
@@ -260,6 +297,8 @@ impl Worker {
         if !self.has_looked {
             return;
         }
+        self.keep_resize().await;
+        self.ask_for_room().await;
         let mut status = self.status();
         if std::mem::take(&mut self.has_failed) {
             self.report.first = Some(status.clone());
@@ -271,6 +310,7 @@ impl Worker {
                 observed: &self.observed,
                 probes: &self.probes,
                 old: &self.report.server,
+                allocation: &self.resize.allocation,
                 is_gone: self.is_gone,
                 is_told: self.is_gone || self.report.is_told(&status),
                 now: self.ctx.clock.now(),
@@ -320,6 +360,7 @@ impl Worker {
             observed: &self.observed,
             waiting: &self.machine.memory.waiting,
             probes: &self.probes,
+            resize: &self.resize,
             old,
             verdict: self.machine.verdict(),
             is_over: self.machine.is_over(),
@@ -470,13 +511,23 @@ impl Worker {
             Action::RunSandbox { attempt } => Box::pin(jobs::run_sandbox(job, attempt)),
             Action::Start { role, name, restart_count } => {
                 let start = self.start_of(role, name, restart_count);
+                self.note_start(&start);
                 Box::pin(jobs::start(job, start))
             }
-            Action::Replace { id, name } => {
+            Action::Replace { id, name, why } => {
                 let role = job.pod.container(&name).map_or(Role::Main, |(role, _)| role);
-                let message = format!("Container {name} definition changed, will be restarted");
+                let message = match why {
+                    Why::Changed => {
+                        format!("Container {name} definition changed, will be restarted")
+                    }
+                    Why::Resized => format!("Container {name} resize requires restart"),
+                };
                 let grace = job.pod.grace_seconds();
                 Box::pin(jobs::replace(job, role, id, name, message, grace))
+            }
+            Action::Resize { containers, is_last } => {
+                let change = self.change_of(containers, is_last);
+                Box::pin(actuate::resize(job, change))
             }
             Action::RemoveAll(removals) => Box::pin(jobs::remove_all(job, removals)),
             Action::Finish => Box::pin(std::future::pending()),

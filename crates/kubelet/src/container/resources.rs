@@ -5,6 +5,7 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_api::quantity::Quantity;
 use podo_cri::v1;
+use serde::{Deserialize, Serialize};
 
 use crate::container::downward::NodeFacts;
 use crate::pod::{self, PodView, QosClass, Role};
@@ -37,6 +38,87 @@ pub(crate) fn cpu_quota(milli_cpu: i64) -> i64 {
     (milli_cpu.saturating_mul(QUOTA_PERIOD) / 1000).max(QUOTA_MIN)
 }
 
+/// CPU and memory of a cgroup as its settings have them; 0 where there is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Amounts {
+    pub(crate) cpu_shares: i64,
+    /// Microseconds per [`QUOTA_PERIOD`].
+    pub(crate) cpu_quota: i64,
+    pub(crate) memory_limit: i64,
+}
+
+impl Amounts {
+    /// Those of a container.
+    pub(crate) fn of_container(pod: &PodView, container: &k8s::Container) -> Self {
+        let cpu_limit = limit(pod, container, "cpu").map_or(0, |limit| limit.milli_value());
+        let requests = container.resources.as_ref().and_then(|all| all.requests.as_ref());
+        let cpu_request =
+            pod::amount(requests, "cpu").map_or(cpu_limit, |asked| asked.milli_value());
+        Self {
+            cpu_shares: cpu_shares(cpu_request),
+            cpu_quota: cpu_quota(cpu_limit),
+            memory_limit: limit(pod, container, "memory").map_or(0, |limit| limit.value()),
+        }
+    }
+
+    /// Those of a Pod as a whole.
+    pub(crate) fn of_pod(pod: &PodView) -> Self {
+        let cpu_limit = pod::pod_limit(&pod.spec, "cpu").map_or(0, |limit| limit.milli_value());
+        let memory_limit = pod::pod_limit(&pod.spec, "memory").map_or(0, |limit| limit.value());
+        Self {
+            cpu_shares: cpu_shares(pod::pod_request(&pod.spec, "cpu").milli_value()),
+            cpu_quota: cpu_quota(cpu_limit),
+            memory_limit,
+        }
+    }
+
+    /// Those that a runtime tells.
+    pub(crate) fn of_runtime(told: &v1::LinuxContainerResources) -> Self {
+        let period = if told.cpu_period > 0 { told.cpu_period } else { QUOTA_PERIOD };
+        Self {
+            cpu_shares: told.cpu_shares,
+            cpu_quota: told.cpu_quota.max(0).saturating_mul(QUOTA_PERIOD) / period,
+            memory_limit: told.memory_limit_in_bytes.max(0),
+        }
+    }
+
+    /// What leaves room for these and for others.
+    pub(crate) fn widest(self, other: Self) -> Self {
+        let wider = |one: i64, other: i64| if one == 0 { 0 } else { one.max(other) };
+        let widest = |one: i64, other: i64| if other == 0 { 0 } else { wider(one, other) };
+        Self {
+            cpu_shares: self.cpu_shares.max(other.cpu_shares),
+            cpu_quota: widest(self.cpu_quota, other.cpu_quota),
+            memory_limit: widest(self.memory_limit, other.memory_limit),
+        }
+    }
+
+    /// The same with everything else of some settings.
+    pub(crate) fn put_into(
+        self,
+        settings: v1::LinuxContainerResources,
+    ) -> v1::LinuxContainerResources {
+        v1::LinuxContainerResources {
+            cpu_period: QUOTA_PERIOD,
+            cpu_quota: self.cpu_quota,
+            cpu_shares: self.cpu_shares,
+            memory_limit_in_bytes: self.memory_limit,
+            ..settings
+        }
+    }
+
+    /// The CPU that the shares stand for, in thousandths (Kubernetes v1.36 `SharesToMilliCPU`).
+    pub(crate) fn milli_cpu_request(self) -> i64 {
+        self.cpu_shares.saturating_mul(1000).saturating_add(1023) / 1024
+    }
+
+    /// The CPU that the quota stands for, in thousandths.
+    pub(crate) fn milli_cpu_limit(self) -> i64 {
+        self.cpu_quota.saturating_mul(1000) / QUOTA_PERIOD
+    }
+}
+
 /// The settings of a container's cgroup.
 pub(crate) fn of_container(
     pod: &PodView,
@@ -44,23 +126,16 @@ pub(crate) fn of_container(
     container: &k8s::Container,
     node: &NodeFacts,
 ) -> v1::LinuxContainerResources {
-    let cpu_limit = limit(pod, container, "cpu").map_or(0, |limit| limit.milli_value());
-    let memory_limit = limit(pod, container, "memory").map_or(0, |limit| limit.value());
-    let requests = container.resources.as_ref().and_then(|all| all.requests.as_ref());
-    let cpu_request = pod::amount(requests, "cpu").map_or(cpu_limit, |asked| asked.milli_value());
-    v1::LinuxContainerResources {
-        cpu_period: QUOTA_PERIOD,
-        cpu_quota: cpu_quota(cpu_limit),
-        cpu_shares: cpu_shares(cpu_request),
-        memory_limit_in_bytes: memory_limit,
+    let amounts = Amounts::of_container(pod, container);
+    amounts.put_into(v1::LinuxContainerResources {
         // `NoSwap`: memory and swap together are no more than memory.
-        memory_swap_limit_in_bytes: memory_limit,
+        memory_swap_limit_in_bytes: amounts.memory_limit,
         // On v2 a container runs out of memory as a whole (`singleProcessOOMKill` off).
         unified: [("memory.oom.group".to_owned(), "1".to_owned())].into(),
         oom_score_adj: oom_score(pod, role, container, node.memory_bytes),
         hugepage_limits: hugepages(container, node),
         ..v1::LinuxContainerResources::default()
-    }
+    })
 }
 
 /// A container's limit; the Pod's own where it has none (KEP-2837).
@@ -70,15 +145,7 @@ fn limit(pod: &PodView, container: &k8s::Container, name: &str) -> Option<Quanti
 
 /// The settings of a Pod's cgroup.
 pub(crate) fn of_pod(pod: &PodView) -> v1::LinuxContainerResources {
-    let cpu_limit = pod::pod_limit(&pod.spec, "cpu").map_or(0, |limit| limit.milli_value());
-    let memory_limit = pod::pod_limit(&pod.spec, "memory").map_or(0, |limit| limit.value());
-    v1::LinuxContainerResources {
-        cpu_period: QUOTA_PERIOD,
-        cpu_quota: cpu_quota(cpu_limit),
-        cpu_shares: cpu_shares(pod::pod_request(&pod.spec, "cpu").milli_value()),
-        memory_limit_in_bytes: memory_limit,
-        ..v1::LinuxContainerResources::default()
-    }
+    Amounts::of_pod(pod).put_into(v1::LinuxContainerResources::default())
 }
 
 /// Limits of huge pages of each size that the node has, `2Mi` as `2MB`: who asks for none gets none.

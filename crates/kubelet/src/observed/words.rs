@@ -66,6 +66,7 @@ pub(crate) fn observed(lines: &[&str]) -> ObservedPod {
             user: None,
             stop_signal: None,
             mounts: Vec::new(),
+            amounts: None,
         });
     }
     pod.sort();

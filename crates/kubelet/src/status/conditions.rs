@@ -8,14 +8,20 @@ use crate::pod::{PodView, Role};
 use crate::restart_all;
 
 /// The conditions that only the kubelet writes, in the order in which it lists them.
-const OWN: [&str; 6] = [
+const OWN: [&str; 8] = [
     "PodReadyToStartContainers",
     "Initialized",
     "Ready",
     "ContainersReady",
     "PodScheduled",
     restart_all::CONDITION,
+    PENDING,
+    IN_PROGRESS,
 ];
+/// The condition of a Pod that was not given what it asks for.
+const PENDING: &str = "PodResizePending";
+/// The condition of a Pod that does not have what it was given yet.
+const IN_PROGRESS: &str = "PodResizeInProgress";
 
 /// What a condition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +50,7 @@ pub(super) fn all(
     let old = input.old.conditions.as_deref().unwrap_or_default();
     let mut conditions: Vec<k8s::PodCondition> =
         old.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
+    conditions.extend(resize(input, phase));
     let has_sandbox = input.observed.ready_sandbox().is_some();
     let containers_ready = containers_ready(input.pod, phase, statuses);
     let ready = match &containers_ready {
@@ -86,6 +93,31 @@ fn condition(
         last_probe_time: None,
         last_transition_time: Some(since.unwrap_or_else(|| time(input.now))),
     }
+}
+
+/// How far a resize is, while there is one.
+fn resize(input: StatusInput<'_>, phase: &str) -> Vec<k8s::PodCondition> {
+    if matches!(phase, "Succeeded" | "Failed") {
+        return Vec::new();
+    }
+    let pending = input.resize.pending.as_ref().map(|pending| {
+        let (reason, message) = (pending.refusal.reason(), pending.refusal.message().to_owned());
+        (PENDING, pending.generation, Says { is_true: true, reason, message })
+    });
+    let progress = input.resize.allocation.progress().map(|progress| {
+        let message = input.resize.error.clone().unwrap_or_default();
+        let reason = if message.is_empty() { "" } else { "Error" };
+        (IN_PROGRESS, progress.generation, Says { is_true: true, reason, message })
+    });
+    let old = input.old.conditions.iter().flatten();
+    let conditions = pending.into_iter().chain(progress).map(|(type_, generation, says)| {
+        let before = old.clone().find(|condition| condition.type_ == type_);
+        k8s::PodCondition {
+            observed_generation: generation,
+            ..condition(type_, says, before, input)
+        }
+    });
+    conditions.collect()
 }
 
 /// Lists names as Go prints a list.

@@ -3,7 +3,7 @@
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
-use super::{StatusInput, Waiting, restarts_all, time};
+use super::{StatusInput, Waiting, resources, restarts_all, time};
 use crate::container::config::is_recursive_read_only;
 use crate::container::termination;
 use crate::observed::{ObservedContainer, RunState};
@@ -125,7 +125,7 @@ fn of_record(
             supplemental_groups: (!user.groups.is_empty()).then(|| user.groups.clone()),
         }),
     });
-    let resources = container.resources.clone().unwrap_or_default();
+    let allocated = container.resources.clone().unwrap_or_default();
     let wants_signal =
         container.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.stop_signal.is_some());
     k8s::ContainerStatus {
@@ -135,8 +135,8 @@ fn of_record(
         container_id: Some(format!("{}://{}", input.runtime, record.id)),
         restart_count: i32::try_from(record.restart_count).unwrap_or(i32::MAX),
         state: Some(state),
-        allocated_resources: resources.requests.clone().filter(|all| !all.is_empty()),
-        resources: Some(resources),
+        allocated_resources: allocated.requests.filter(|all| !all.is_empty()),
+        resources: Some(resources::of_container(input, container, record)),
         user,
         // Told only where the Pod asks for one, as upstream's gate has it.
         stop_signal: wants_signal.then(|| record.stop_signal.clone()).flatten(),

@@ -31,6 +31,8 @@ struct State {
     failures: BTreeMap<&'static str, (u32, String)>,
     /// Containers of these names do not end when they are asked to.
     deaf: BTreeSet<String>,
+    /// Bytes of memory in use by containers of these names.
+    used: BTreeMap<String, u64>,
     calls: Vec<String>,
 }
 
@@ -72,6 +74,11 @@ impl FakeCri {
     /// Lets a verb, named as its call is, fail so many times.
     pub fn fail(&self, verb: &'static str, times: u32, message: &str) {
         self.state.lock().failures.insert(verb, (times, message.to_owned()));
+    }
+
+    /// Lets containers of a name use so much memory.
+    pub fn use_memory(&self, container: &str, bytes: u64) {
+        self.state.lock().used.insert(container.to_owned(), bytes);
     }
 
     /// Lets containers of a name take no notice of being asked to end.
@@ -237,6 +244,13 @@ impl MetadataName for v1::ContainerConfig {
     fn metadata_name(&self) -> &str {
         self.metadata.as_ref().map_or("", |metadata| metadata.name.as_str())
     }
+}
+
+/// Shares, quota and memory, as calls show them.
+fn amounts(linux: Option<&v1::LinuxContainerResources>) -> String {
+    linux.map_or_else(String::new, |all| {
+        format!("{} {} {}Mi", all.cpu_shares, all.cpu_quota, all.memory_limit_in_bytes >> 20)
+    })
 }
 
 fn done<T: Send + 'static>(answer: Result<T, CriError>) -> Answer<'static, T> {

@@ -12,8 +12,8 @@ use podo_base::Chain;
 use podo_client::Deletion;
 use podo_cri::{CriError, Reason, v1};
 
-use super::machine::{Outcome, StartFailure};
 use super::mounts::{self, MountInput};
+use super::outcome::{Outcome, StartFailure};
 use super::plan::Removal;
 use crate::blocking;
 use crate::container::config::{ContainerInput, config};

@@ -16,18 +16,24 @@ use std::time::Duration;
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_base::Timestamp;
 
+use super::actuate::Changed;
 use super::memory::Memory;
-use super::plan::{self, Action, PlanInput};
+use super::outcome::{Outcome, StartFailure};
+use super::plan::{self, Action, PlanInput, Why};
 use crate::container::labels;
 use crate::observed::{ObservedContainer, ObservedPod};
 use crate::pod::{PodView, Role};
+use crate::resize::Allocation;
 use crate::restart_all;
-use crate::status::{Probes, Verdict, Waiting};
+use crate::status::{Probes, Verdict};
 
 /// The least that is left of the grace period for sidecars, which end last, in seconds (Kubernetes v1.36).
 const SIDECAR_GRACE_MIN: i64 = 2;
 /// After something that has to be done failed, the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
+/// After what a Pod was given could not be put in force, the next attempt: as often as a Pod is looked at again after an error
+/// (Kubernetes v1.36 `backOffPeriod`).
+const RESIZE_RETRY: Duration = Duration::from_secs(10);
 /// After volumes were set up while what they are made from changed, the next look: soon, but not in the way of a Pod's start, during
 /// which its sources are seen for the first time.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -55,40 +61,6 @@ pub(crate) enum Command {
     TellPullBackOff { name: String },
     /// Tell that the Pod has lived too long.
     TellDeadline(Verdict),
-}
-
-/// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Volumes were set up, or not.
-    Volumes { refresh_at: Option<Timestamp>, is_ok: bool },
-    /// A sandbox was made, or not: the runtime says which.
-    Sandbox,
-    /// Old sandboxes were stopped, all or some.
-    SandboxesStopped { ids: Vec<String>, is_ok: bool },
-    /// All containers were removed, or not.
-    AllRemoved { is_ok: bool },
-    /// A container was started, or not.
-    Started { name: String, failure: Option<StartFailure> },
-    /// A container was stopped, or not.
-    Stopped { id: String, is_ok: bool },
-    /// Sandboxes and volumes are gone, or not.
-    CleanedUp { is_ok: bool },
-    /// Every trace is gone, or not.
-    Removed { is_ok: bool },
-    /// The API object was told to go, or not.
-    Confirmed { is_ok: bool },
-}
-
-/// Why a container could not be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StartFailure {
-    /// What to show.
-    pub(crate) waiting: Waiting,
-    /// When to try again.
-    pub(crate) retry_in: Duration,
-    /// What to show after a while.
-    pub(crate) later: Option<Waiting>,
 }
 
 /// Where a Pod is in its life on this node.
@@ -127,6 +99,8 @@ pub(crate) struct View<'a> {
     pub(crate) probes: &'a Probes,
     /// The status on the server.
     pub(crate) old: &'a k8s::PodStatus,
+    /// What the Pod was given.
+    pub(crate) allocation: &'a Allocation,
     /// The API object is gone.
     pub(crate) is_gone: bool,
     /// The server knows the status as it is.
@@ -148,6 +122,8 @@ pub(crate) struct Machine {
     /// Something that volumes are made from has changed since they were last begun to be set up.
     is_outdated: bool,
     verdict: Option<Verdict>,
+    /// All that the Pod was given is in force since it was asked last.
+    has_resized: bool,
     wake_at: Option<Timestamp>,
 }
 
@@ -162,8 +138,25 @@ impl Machine {
             is_refreshing: false,
             is_outdated: false,
             verdict: None,
+            has_resized: false,
             wake_at: None,
         }
+    }
+
+    /// Whether the Pod is to run.
+    pub(crate) fn is_syncing(&self) -> bool {
+        self.stage == Stage::Syncing
+    }
+
+    /// The Pod was given something else.
+    pub(crate) fn resize_begins(&mut self) {
+        self.has_resized = false;
+        self.memory.forget_resize();
+    }
+
+    /// Whether all that the Pod was given is in force, once.
+    pub(crate) fn take_resized(&mut self) -> bool {
+        std::mem::take(&mut self.has_resized)
     }
 
     /// A Pod that the node refuses.
@@ -249,23 +242,9 @@ impl Machine {
                     self.memory.note_sandbox(now);
                 }
             }
-            Outcome::Started { name, failure } => {
-                self.is_acting = false;
-                match failure {
-                    None => self.memory.note_started(&name),
-                    Some(failure) => {
-                        let retry_at = now.plus(failure.retry_in);
-                        self.memory.note_failed(
-                            &name,
-                            failure.waiting,
-                            retry_at,
-                            failure.later,
-                            now,
-                        );
-                    }
-                }
-            }
+            Outcome::Started { name, failure } => self.started(&name, failure, now),
             Outcome::Stopped { id, is_ok } => self.stopped(id, is_ok, now),
+            Outcome::Resized(changed) => self.resized(&changed, now),
             Outcome::CleanedUp { is_ok } => {
                 self.stage = if is_ok {
                     Stage::Resting
@@ -289,6 +268,28 @@ impl Machine {
                 }
             }
         }
+    }
+
+    fn started(&mut self, name: &str, failure: Option<StartFailure>, now: Timestamp) {
+        self.is_acting = false;
+        match failure {
+            None => self.memory.note_started(name),
+            Some(failure) => {
+                let retry_at = now.plus(failure.retry_in);
+                self.memory.note_failed(name, failure.waiting, retry_at, failure.later, now);
+            }
+        }
+    }
+
+    fn resized(&mut self, changed: &Changed, now: Timestamp) {
+        self.is_acting = false;
+        // Something else may have been given meanwhile: then there is more to do.
+        if !changed.is_current {
+            return;
+        }
+        let is_ok = changed.error.is_none();
+        self.memory.note_resize((!is_ok).then(|| now.plus(RESIZE_RETRY)));
+        self.has_resized = is_ok && changed.is_last;
     }
 
     fn stopped(&mut self, id: String, is_ok: bool, now: Timestamp) {
@@ -343,6 +344,7 @@ impl Machine {
             memory: &self.memory,
             probes: view.probes,
             old: view.old,
+            allocation: view.allocation,
             now: view.now,
         });
         if let Some(at) = plan.wake_at {
@@ -362,7 +364,7 @@ impl Machine {
                 self.is_acting = true;
                 self.is_outdated &= action != Action::SetUpVolumes;
                 self.must_end = !matches!(action, Action::Start { .. });
-                self.note_start(&action, view);
+                self.note_action(&action, view);
                 commands.push(Command::Act(action));
             }
         }
@@ -385,26 +387,38 @@ impl Machine {
         }
     }
 
-    /// Notes a restart, so that the next one waits longer.
-    fn note_start(&mut self, action: &Action, view: View<'_>) {
-        let mut note = |container: &k8s::Container, record: &ObservedContainer| {
-            if record.finished_at > Timestamp::default() {
-                let hash = labels::hash(container);
-                self.memory.note_restart(&container.name, &hash, record.finished_at, view.now);
-            }
-        };
+    /// Notes what an action that begins comes to: a restart, so that the next one waits longer, or that there will be one.
+    fn note_action(&mut self, action: &Action, view: View<'_>) {
         match action {
             Action::Start { name, .. } => {
                 let container = view.pod.container(name).map(|(_, container)| container);
-                if let Some((container, record)) = container.zip(view.observed.latest(name)) {
-                    note(container, record);
+                let last = view.observed.latest(name);
+                let last = last.filter(|last| !self.memory.resized.contains(&last.id));
+                if let Some((container, record)) = container.zip(last) {
+                    self.note_restart(container, record, view.now);
                 }
             }
+            Action::Replace { id, why: Why::Resized, .. } => {
+                self.memory.resized.insert(id.clone());
+            }
             Action::RemoveAll(_) => {
-                let triggers = restart_all::triggers(view.pod, view.observed);
-                triggers.for_each(|(container, record)| note(container, record));
+                for (container, record) in restart_all::triggers(view.pod, view.observed) {
+                    self.note_restart(container, record, view.now);
+                }
             }
             _ => {}
+        }
+    }
+
+    fn note_restart(
+        &mut self,
+        container: &k8s::Container,
+        record: &ObservedContainer,
+        now: Timestamp,
+    ) {
+        if record.finished_at > Timestamp::default() {
+            let hash = labels::hash(container);
+            self.memory.note_restart(&container.name, &hash, record.finished_at, now);
         }
     }
 

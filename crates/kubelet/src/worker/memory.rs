@@ -51,6 +51,11 @@ pub(crate) struct Memory {
     pub(crate) stopped: BTreeSet<String>,
     /// Containers that were stopped though the runtime does not say that they ended.
     pub(crate) dead: BTreeSet<String>,
+    /// Containers that were stopped to be started with other resources: they are, whatever the policy, and do not wait.
+    pub(crate) resized: BTreeSet<String>,
+    /// The Pod's cgroup has room for what its containers had and for what they were given.
+    pub(crate) is_widened: bool,
+    resize_not_before: Option<Timestamp>,
     restarts: BTreeMap<String, Restart>,
     not_before: BTreeMap<String, Timestamp>,
     later: BTreeMap<String, (Timestamp, Waiting)>,
@@ -172,6 +177,23 @@ impl Memory {
             };
             VolumeState::Failed { not_before: now.plus(wait), wait }
         };
+    }
+
+    /// Before when a resize that failed is not tried again.
+    pub(crate) fn resize_not_before(&self, now: Timestamp) -> Option<Timestamp> {
+        self.resize_not_before.filter(|at| now < *at)
+    }
+
+    /// Notes a step of a resize, and when it is tried again if it failed.
+    pub(crate) fn note_resize(&mut self, retry_at: Option<Timestamp>) {
+        self.is_widened = retry_at.is_none();
+        self.resize_not_before = retry_at;
+    }
+
+    /// Forgets how far a resize was: there is another.
+    pub(crate) fn forget_resize(&mut self) {
+        self.is_widened = false;
+        self.resize_not_before = None;
     }
 
     /// Before when no sandbox is tried.

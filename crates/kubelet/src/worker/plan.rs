@@ -12,6 +12,7 @@ use super::memory::{Memory, VolumeState};
 use crate::container::labels;
 use crate::observed::{ObservedContainer, ObservedPod, ObservedSandbox, RunState};
 use crate::pod::{PodView, Role};
+use crate::resize::Allocation;
 use crate::restart_all;
 use crate::status::{Probes, Waiting};
 
@@ -22,6 +23,15 @@ pub(crate) struct Removal {
     pub(crate) name: String,
     /// It may have processes.
     pub(crate) is_alive: bool,
+}
+
+/// Why a container is to be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is not what its spec says any more.
+    Changed,
+    /// It takes other resources only when it starts.
+    Resized,
 }
 
 /// One thing to do.
@@ -36,7 +46,9 @@ pub(crate) enum Action {
     /// Make and start a container.
     Start { role: Role, name: String, restart_count: u32 },
     /// Stop a container that is to be made anew.
-    Replace { id: String, name: String },
+    Replace { id: String, name: String, why: Why },
+    /// Change the cgroups of the Pod and of containers, name and id, as they run; nothing of the resize is left if it is the last.
+    Resize { containers: Vec<(String, String)>, is_last: bool },
     /// End containers at once and remove them: all are to be made anew.
     RemoveAll(Vec<Removal>),
     /// All is over: stop what is left.
@@ -63,7 +75,19 @@ pub(crate) struct PlanInput<'a> {
     pub(crate) probes: &'a Probes,
     /// The status on the server, which knows what the runtime has forgotten.
     pub(crate) old: &'a k8s::PodStatus,
+    /// What the Pod was given.
+    pub(crate) allocation: &'a Allocation,
     pub(crate) now: Timestamp,
+}
+
+impl PlanInput<'_> {
+    /// Whether a container was stopped to be started with other resources.
+    fn is_resized(&self, name: &str) -> bool {
+        let last = self.observed.latest(name);
+        last.is_some_and(|last| {
+            last.state == RunState::Exited && self.memory.resized.contains(&last.id)
+        })
+    }
 }
 
 impl Plan {
@@ -160,10 +184,11 @@ fn plan_restart_of_all(input: PlanInput<'_>) -> Option<Plan> {
 /// Whether nothing of the Pod will be started again: its main containers have ended for good, or its start has failed for good.
 fn is_finished(input: PlanInput<'_>) -> bool {
     let is_final = |role: Role, container: &k8s::Container| {
-        input
-            .observed
-            .exit_of(&container.name, input.old)
-            .is_some_and(|code| !input.pod.restarts(role, container, code))
+        !input.is_resized(&container.name)
+            && input
+                .observed
+                .exit_of(&container.name, input.old)
+                .is_some_and(|code| !input.pod.restarts(role, container, code))
     };
     let mains = &input.pod.spec.containers;
     let is_done =
@@ -182,8 +207,8 @@ enum Need {
     Nothing,
     /// To be started, since it never was, or since it ended then.
     Start { after: Option<Timestamp> },
-    /// To be stopped first: it is not what its spec says any more.
-    Replace(String),
+    /// To be stopped first.
+    Replace(String, Why),
 }
 
 fn need(
@@ -208,14 +233,18 @@ fn need(
     };
     match record.state {
         // Made and never started: whoever made it was stopped in between.
-        RunState::Created => Need::Replace(record.id.clone()),
+        RunState::Created => Need::Replace(record.id.clone(), Why::Changed),
         RunState::Running if is_changed(role, container, record) => {
-            Need::Replace(record.id.clone())
+            Need::Replace(record.id.clone(), Why::Changed)
+        }
+        RunState::Running if input.allocation.needs_restart(input.pod, container) => {
+            Need::Replace(record.id.clone(), Why::Resized)
         }
         RunState::Unknown if !input.memory.dead.contains(&record.id) => {
-            Need::Replace(record.id.clone())
+            Need::Replace(record.id.clone(), Why::Changed)
         }
         RunState::Running => Need::Nothing,
+        RunState::Exited if input.is_resized(name) => Need::Start { after: None },
         RunState::Exited | RunState::Unknown => {
             let code = if record.state == RunState::Exited { record.exit_code } else { 137 };
             let is_replaced = is_changed(role, container, record) && role != Role::Init;
@@ -284,15 +313,45 @@ fn is_up(input: PlanInput<'_>, sandbox: &ObservedSandbox, container: &k8s::Conta
         && !input.probes.not_started.contains(&container.name)
 }
 
+/// What to do next in the cgroups so that what the Pod was given is in force. Containers that have to be started anew are so in between:
+/// after the Pod's cgroup has room for them, and before it has not for what they had.
+fn resize_step(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> Option<Action> {
+    let PlanInput { pod, observed, memory, allocation, .. } = input;
+    allocation.progress()?;
+    let mut changed = Vec::new();
+    let mut has_restarts = false;
+    for (role, container) in pod.containers().filter(|(role, _)| *role != Role::Ephemeral) {
+        let name = container.name.as_str();
+        has_restarts |= input.is_resized(name);
+        let record = observed.latest_in(&sandbox.id, name);
+        let Some(record) = record.filter(|record| record.state == RunState::Running) else {
+            continue;
+        };
+        if allocation.needs_restart(pod, container) && role != Role::Init {
+            has_restarts = true;
+        } else if allocation.before(name).is_some() {
+            changed.push((name.to_owned(), record.id.clone()));
+        }
+    }
+    let is_due = !has_restarts || !memory.is_widened || !changed.is_empty();
+    is_due.then_some(Action::Resize { containers: changed, is_last: !has_restarts })
+}
+
 fn plan_containers(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> Plan {
     let PlanInput { pod, observed, memory, now, .. } = input;
     let mut plan = Plan::default();
+    if let Some(action) = resize_step(input, sandbox) {
+        match memory.resize_not_before(now) {
+            None => return Plan::act(action),
+            Some(at) => plan.wake(at),
+        }
+    }
     for (role, container, need) in wanted(input, sandbox) {
         let name = container.name.as_str();
         match need {
             Need::Nothing => {}
-            Need::Replace(id) => {
-                let action = Action::Replace { id, name: name.to_owned() };
+            Need::Replace(id, why) => {
+                let action = Action::Replace { id, name: name.to_owned(), why };
                 plan.action.get_or_insert(action);
             }
             Need::Start { after } => {

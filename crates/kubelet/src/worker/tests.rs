@@ -15,6 +15,7 @@ use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
 mod classes;
 mod refresh;
+mod resize;
 mod restart_all;
 
 /// No wait of a test is as long as this, in the test's own time.

@@ -36,6 +36,7 @@ mod progress;
 mod proxies;
 mod reasons;
 mod reboot;
+mod resize;
 mod rows;
 mod servers;
 mod status;

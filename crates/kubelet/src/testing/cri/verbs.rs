@@ -4,7 +4,7 @@ use podo_cri::{
     Answer, Code, ContainerEvents, Cri, CriError, ExecStreams, PortStream, PullOptions, v1,
 };
 
-use super::{FakeCri, Made, MetadataName as _, done, matches, not_built};
+use super::{FakeCri, Made, MetadataName as _, amounts, done, matches, not_built};
 
 impl Cri for FakeCri {
     fn version(&self, _request: v1::VersionRequest) -> Answer<'_, v1::VersionResponse> {
@@ -122,9 +122,10 @@ impl Cri for FakeCri {
 
     fn update_pod_sandbox_resources(
         &self,
-        _request: v1::UpdatePodSandboxResourcesRequest,
+        request: v1::UpdatePodSandboxResourcesRequest,
     ) -> Answer<'_, v1::UpdatePodSandboxResourcesResponse> {
-        not_built()
+        self.note(format!("update pod {}", amounts(request.resources.as_ref())));
+        done(Ok(v1::UpdatePodSandboxResourcesResponse::default()))
     }
 
     fn create_container(
@@ -150,6 +151,9 @@ impl Cri for FakeCri {
             }),
             image_ref: format!("{}@sha256:00", image.user_specified_image),
             labels: config.labels.clone(),
+            resources: Some(v1::ContainerResources {
+                linux: config.linux.as_ref().and_then(|linux| linux.resources.clone()),
+            }),
             annotations: config.annotations.clone(),
             mounts: config.mounts.clone(),
             log_path: log_path.to_string_lossy().into_owned(),
@@ -244,9 +248,22 @@ impl Cri for FakeCri {
 
     fn update_container_resources(
         &self,
-        _request: v1::UpdateContainerResourcesRequest,
+        request: v1::UpdateContainerResourcesRequest,
     ) -> Answer<'_, v1::UpdateContainerResourcesResponse> {
-        not_built()
+        if let Err(error) = self.failure("update") {
+            return done(Err(error));
+        }
+        let id = request.container_id;
+        let text = amounts(request.linux.as_ref());
+        let name = self.state.lock().containers.get_mut(&id).map(|made| {
+            made.status.resources = Some(v1::ContainerResources { linux: request.linux });
+            made.config.metadata_name().to_owned()
+        });
+        let Some(name) = name else {
+            return done(Err(CriError::not_found("container", &id)));
+        };
+        self.note(format!("update {name} {text}"));
+        done(Ok(v1::UpdateContainerResourcesResponse::default()))
     }
 
     fn reopen_container_log(
@@ -288,9 +305,34 @@ impl Cri for FakeCri {
 
     fn pod_sandbox_stats(
         &self,
-        _request: v1::PodSandboxStatsRequest,
+        request: v1::PodSandboxStatsRequest,
     ) -> Answer<'_, v1::PodSandboxStatsResponse> {
-        not_built()
+        let state = self.state.lock();
+        let inside =
+            state.containers.values().filter(|made| made.sandbox_id == request.pod_sandbox_id);
+        let used: Vec<(&v1::ContainerConfig, u64)> = inside
+            .filter_map(|made| Some((&made.config, *state.used.get(made.config.metadata_name())?)))
+            .collect();
+        let memory = |bytes: u64| {
+            let usage_bytes = Some(v1::UInt64Value { value: bytes });
+            Some(v1::MemoryUsage { usage_bytes, ..v1::MemoryUsage::default() })
+        };
+        let of_container = |(config, bytes): &(&v1::ContainerConfig, u64)| {
+            let metadata = config.metadata.clone();
+            let attributes = v1::ContainerAttributes { metadata, ..Default::default() };
+            v1::ContainerStats {
+                attributes: Some(attributes),
+                memory: memory(*bytes),
+                ..v1::ContainerStats::default()
+            }
+        };
+        let linux = v1::LinuxPodSandboxStats {
+            memory: memory(used.iter().map(|(_, bytes)| bytes).sum()),
+            containers: used.iter().map(of_container).collect(),
+            ..v1::LinuxPodSandboxStats::default()
+        };
+        let stats = v1::PodSandboxStats { linux: Some(linux), ..v1::PodSandboxStats::default() };
+        done(Ok(v1::PodSandboxStatsResponse { stats: Some(stats) }))
     }
 
     fn list_pod_sandbox_stats(

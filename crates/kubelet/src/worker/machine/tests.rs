@@ -1,5 +1,6 @@
 use super::*;
 use crate::observed::words::observed;
+use crate::status::Waiting;
 use serde_json::{Value, json};
 
 struct Life {
@@ -42,6 +43,7 @@ impl Life {
             observed: &observed(lines),
             probes: &Probes::default(),
             old: &serde_json::from_value(self.old.clone()).expect("a status"),
+            allocation: &Allocation::default(),
             is_gone: self.is_gone,
             is_told: self.is_told,
             now: Timestamp::from_seconds(now),

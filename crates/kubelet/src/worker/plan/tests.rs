@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::observed::words::observed;
 use serde_json::{Value, json};
@@ -37,6 +39,10 @@ fn show(plan: &Plan) -> String {
                 all.iter().map(|one| format!(" {}{}", one.id, if one.is_alive { "!" } else { "" }));
             format!("remove{}", ids.collect::<String>())
         }
+        Some(Action::Resize { containers, is_last }) => {
+            let names = containers.iter().map(|(name, _)| format!(" {name}"));
+            format!("resize{}{}", names.collect::<String>(), if *is_last { "." } else { "" })
+        }
         Some(Action::Finish) => "finish".to_owned(),
     };
     let wake = plan.wake_at.map(|at| format!("; wake {}", at.as_seconds())).unwrap_or_default();
@@ -59,6 +65,7 @@ fn check_told(spec: Value, lines: &[&str], memory: &Memory, now: i64, old: Value
         memory,
         probes: &Probes::default(),
         old: &serde_json::from_value(old).expect("a status"),
+        allocation: &Allocation::default(),
         now: Timestamp::from_seconds(now),
     });
     assert_eq!(show(&plan), expected);
@@ -162,6 +169,7 @@ fn a_container_that_waits_says_so_as_upstream_does() {
         memory: &memory,
         probes: &Probes::default(),
         old: &k8s::PodStatus::default(),
+        allocation: &Allocation::default(),
         now: Timestamp::from_seconds(101),
     });
     let (_, waiting) = &plan.crashed[0];
@@ -225,6 +233,7 @@ fn check_count(lines: &[&str], status: Value, expected: &str) {
         memory: &ready_memory(),
         probes: &Probes::default(),
         old: &old,
+        allocation: &Allocation::default(),
         now: Timestamp::from_seconds(1000),
     });
     assert_eq!(show(&plan), expected);
@@ -309,4 +318,69 @@ fn all_containers_are_made_anew_when_one_ends_as_its_rule_says() {
     old["initContainerStatuses"] = json!([{"name": "i1", "image": "i", "imageID": "", "ready": false,
         "restartCount": 3, "state": {"waiting": {"reason": "PodInitializing"}}, "lastState": removed}]);
     check(&lines[..1], &memory, old, "start i1 3");
+}
+
+#[test]
+fn what_was_stopped_for_a_resize_is_started_whatever_its_policy_and_without_a_wait() {
+    let mut memory = ready_memory();
+    memory.resized.insert("a-0".to_owned());
+    let at = Timestamp::from_seconds(999);
+    for policy in ["Never", "OnFailure", "Always"] {
+        let spec = json!({"restartPolicy": policy, "containers": [container("a")]});
+        let hash = labels::hash(&view(spec.clone()).spec.containers[0]);
+        memory.note_restart("a", &hash, at, at);
+        check_with(spec, &["sandbox 0 ready", "a exited 0 at 999"], &memory, 1000, "start a 1");
+    }
+}
+
+#[track_caller]
+fn check_resize(spec: &Value, lines: &[&str], memory: &Memory, expected: &str) {
+    let old = Arc::new(view(spec.clone()));
+    let mut wanted = spec.clone();
+    for container in wanted["containers"].as_array_mut().expect("a list") {
+        container["resources"] = json!({"requests": {"cpu": "2"}});
+    }
+    let wanted = view(wanted);
+    let allocation = Allocation::of(&old).raised(&wanted, &old);
+    let plan = plan(PlanInput {
+        pod: &wanted,
+        observed: &observed(lines),
+        memory,
+        probes: &Probes::default(),
+        old: &k8s::PodStatus::default(),
+        allocation: &allocation,
+        now: Timestamp::from_seconds(1000),
+    });
+    assert_eq!(show(&plan), expected);
+}
+
+#[test]
+fn a_resize_changes_what_runs_and_restarts_in_between_what_cannot_be_changed() {
+    let asks = |name: &str, policy: &str| {
+        json!({"name": name, "image": "i", "resources": {"requests": {"cpu": "1"}},
+            "resizePolicy": [{"resourceName": "cpu", "restartPolicy": policy}]})
+    };
+    let (kept, other) = (asks("a", "NotRequired"), asks("b", "RestartContainer"));
+    let running = ["sandbox 0 ready", "a running", "b running"];
+    let mut memory = ready_memory();
+    check_resize(&json!({"containers": [kept]}), &running[..2], &memory, "resize a.");
+    let both = json!({"containers": [kept, other]});
+    check_resize(&both, &running, &memory, "resize a");
+    let single = json!({"containers": [other]});
+    let lines = [running[0], running[2]];
+    check_resize(&single, &lines, &memory, "resize");
+    memory.is_widened = true;
+    check_resize(&single, &lines, &memory, "replace b-0");
+    memory.resized.insert("b-0".to_owned());
+    check_resize(&single, &["sandbox 0 ready", "b exited 143 at 999"], &memory, "start b 1");
+}
+
+#[test]
+fn what_has_ended_or_waits_does_not_hold_a_resize_up() {
+    let spec = json!({"containers": [container("a")], "restartPolicy": "Always"});
+    let mut memory = ready_memory();
+    let hash = labels::hash(&view(spec.clone()).spec.containers[0]);
+    let at = Timestamp::from_seconds(999);
+    memory.note_restart("a", &hash, at, at);
+    check_resize(&spec, &["sandbox 0 ready", "a exited 1 at 999"], &memory, "resize.");
 }
