@@ -325,10 +325,9 @@ impl Workers {
 
     fn add(self: &Arc<Self>, object: &Arc<Object>) {
         let Some(pod) = view_of(object) else { return };
-        // What was started before has what it was given, which may not be what it asks for now.
-        let is_started = pod.status().is_some_and(|status| status.start_time.is_some());
-        let noted = is_started.then(|| checkpoint::read(&self.ctx.config.pod_dir(pod.uid())));
-        let allocation = noted.flatten().unwrap_or_else(|| Allocation::of(&pod));
+        // What was admitted before has what it was given, which may not be what it asks for now.
+        let noted = checkpoint::read(&self.ctx.config.pod_dir(pod.uid()));
+        let allocation = noted.unwrap_or_else(|| Allocation::of(&pod));
         let Some(place) = self.ctx.registry.add(&allocation.view(&pod)) else { return };
         let mut tasks = self.tasks.lock();
         let Some(tasks) = tasks.as_mut() else { return };

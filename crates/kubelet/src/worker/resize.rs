@@ -75,6 +75,8 @@ impl Worker {
         self.resize.error = None;
         self.pod = Arc::clone(&self.wanted);
         self.machine.resize_begins();
+        // Volumes of the downward API show what containers were given.
+        self.machine.sources_changed();
         let text = resize::event_text("started", &self.pod, generation, "");
         self.ctx.recorder.normal(subject, "ResizeStarted", text);
     }

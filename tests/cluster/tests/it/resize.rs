@@ -1,9 +1,9 @@
 //! Pods that get more or less of their node while they run (S28's limits; KEP-1287).
 
-use podo_cluster_tests::Cluster;
 use podo_cluster_tests::api::STRATEGIC;
 use podo_cluster_tests::cluster::PODS;
-use podo_cluster_tests::pods::{also, condition, container, idle, pod};
+use podo_cluster_tests::pods::{also, condition, container, idle, pod, shell};
+use podo_cluster_tests::{Cluster, PATIENCE, until};
 use serde_json::{Value, json};
 
 use crate::life::limits_of;
@@ -92,5 +92,53 @@ fn s28_what_the_node_cannot_give_is_told_and_changes_nothing() {
         it.event("greedy", "ResizeInfeasible");
         resize(it, "greedy", &asks("100m", "32Mi"));
         it.until("greedy", "wants what it has", |pod| condition(pod, "PodResizePending").is_null());
+    });
+}
+
+#[test]
+fn s28_memory_that_is_in_use_is_not_taken_away() {
+    on_cluster(|it| {
+        let script = "head -c 31457280 /dev/zero > /dev/shm/held; echo held; sleep 1000";
+        let main = also(shell("main", script), json!({"resources": asks("100m", "64Mi")}));
+        it.ready(&pod("holder", json!({"containers": [main]})));
+        until("the memory is in use", PATIENCE, || match it.log("holder", "main").as_str() {
+            "held\n" => Ok(()),
+            other => Err(other.to_owned()),
+        });
+        resize(it, "holder", &asks("100m", "16Mi"));
+        let is_told = |pod: &Value| condition(pod, "PodResizeInProgress")["reason"] == "Error";
+        let seen = it.until("holder", "is told", is_told);
+        let message =
+            condition(&seen, "PodResizeInProgress")["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with("cannot decrease memory limits: ["), "{message}");
+        assert_eq!(container(&seen, "main")["resources"], asks("100m", "64Mi"));
+        assert_limits(it, &seen, 64 << 20, 10_000);
+        let wanted = asks("100m", "48Mi");
+        resize(it, "holder", &wanted);
+        let seen = it.until("holder", "is resized", |pod| has_resized(pod, &wanted));
+        assert_eq!(container(&seen, "main")["restartCount"], 0);
+        assert_limits(it, &seen, 48 << 20, 10_000);
+    });
+}
+
+#[test]
+fn s28_a_pod_as_a_whole_is_given_more() {
+    on_cluster(|it| {
+        let spec = |all: &Value| json!({"resources": all, "containers": [idle("main")]});
+        it.ready(&pod("whole", spec(&asks("100m", "32Mi"))));
+        let wanted = asks("200m", "64Mi");
+        it.api
+            .patch(
+                &format!("{PODS}/whole/resize"),
+                STRATEGIC,
+                &json!({"spec": {"resources": wanted}}),
+            )
+            .ok();
+        let seen = it.until("whole", "is resized", |pod| {
+            pod["status"]["resources"] == wanted && condition(pod, "PodResizeInProgress").is_null()
+        });
+        assert_eq!(seen["status"]["allocatedResources"], wanted["requests"]);
+        assert_eq!(container(&seen, "main")["restartCount"], 0);
+        assert_limits(it, &seen, 64 << 20, 20_000);
     });
 }

@@ -223,3 +223,38 @@ async fn a_sidecar_is_resized_as_well() {
     assert_eq!(status(&pod)["allocatedResources"]["cpu"], "500m");
     assert_eq!(node.updates()[1], "update s 512 100000 64Mi");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_as_a_whole_is_resized_with_the_containers_that_share_it() {
+    let node = node().await;
+    node.put(json!({"resources": asks("250m", "64Mi"), "containers": [container("a")]}));
+    node.running().await;
+    let mut pod = node.server.get("pods", "n", "p");
+    pod["spec"]["resources"] = asks("500m", "128Mi");
+    pod["metadata"]["generation"] = json!(2);
+    node.server.put("pods", pod);
+    let is_resized = |pod: &Value| pod["status"]["resources"]["requests"]["cpu"] == "500m";
+    let pod = node.wait(|pod| is_resized(pod) && !is_resizing(pod)).await;
+    assert_eq!(pod["status"]["allocatedResources"]["memory"], "128Mi");
+    let expected = ["update pod 512 100000 128Mi", "update a 1024 100000 128Mi"];
+    assert_eq!(node.updates(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_shows_a_limit_shows_the_new_one() {
+    let node = node().await;
+    let mut spec = one(asks("250m", "64Mi"), json!([]));
+    let field = json!({"containerName": "a", "resource": "limits.memory"});
+    let item = json!({"path": "memory", "resourceFieldRef": field});
+    spec["volumes"] = json!([{"name": "v", "downwardAPI": {"items": [item]}}]);
+    spec["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
+    node.put(spec);
+    node.running().await;
+    let config = node.cri.config("a").expect("made");
+    let mount = config.mounts.iter().find(|mount| mount.container_path == "/v").expect("there");
+    let shown = || std::fs::read_to_string(std::path::Path::new(&mount.host_path).join("memory"));
+    assert_eq!(shown().expect("a file"), (64 << 20).to_string());
+    node.resize("p", "containers", asks("250m", "128Mi"));
+    node.wait(|pod| requests(pod)["memory"] == "128Mi" && !is_resizing(pod)).await;
+    assert_eq!(shown().expect("a file"), (128 << 20).to_string());
+}
