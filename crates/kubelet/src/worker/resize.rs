@@ -23,6 +23,10 @@ impl Worker {
 
     /// Notes what a Pod is given that the node takes. One that asks for nothing may not ask for more later (KEP-1287).
     pub(super) async fn note_admitted(&mut self) {
+        if self.resize.allocation.progress().is_none() {
+            // A status that was written before says nothing more.
+            self.ctx.registry.hold(&self.pod);
+        }
         if self.pod.qos_class() != QosClass::BestEffort && self.pod.phase() == "Pending" {
             self.save(self.resize.allocation.clone()).await;
         }
