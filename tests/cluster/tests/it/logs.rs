@@ -135,12 +135,13 @@ fn s30_a_log_is_put_aside_by_its_age_on_request() {
     with_cluster(Options { args, ..Options::default() }, |it| {
         let script = "for i in 1 2 3; do echo line $i; sleep 0.3; done";
         let files = log_files(it, &it.ended(&once("aged", script)));
-        let ends: Vec<String> = files
-            .iter()
-            .map(|file| std::fs::read_to_string(file).unwrap())
-            .map(|text| text.rsplit("F ").next().unwrap().to_owned())
-            .collect();
-        assert_eq!(ends, ["line 1\n", "line 2\n", "line 3\n"], "{files:?}");
+        let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+        let lines = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+        let ends: Vec<String> =
+            lines.map(|line| line.rsplit("F ").next().unwrap().to_owned()).collect();
+        assert_eq!(ends, ["line 1", "line 2", "line 3"], "{files:?}");
+        // On a machine that lags two entries may come as one.
+        assert!(files.len() > 1, "{files:?}");
     });
 }
 
