@@ -13,7 +13,9 @@ mod phase;
 mod resources;
 pub(crate) mod writer;
 
-use std::collections::BTreeMap;
+pub(crate) use containers::has_begun;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use podo_api::k8s_openapi::api::core::v1 as k8s;
 use podo_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -61,6 +63,8 @@ pub(crate) struct StatusInput<'a> {
     pub(crate) observed: &'a ObservedPod,
     /// Why containers do not run, by name.
     pub(crate) waiting: &'a BTreeMap<String, Waiting>,
+    /// Containers, by id, that were stopped to be made anew.
+    pub(crate) replaced: &'a BTreeSet<String>,
     /// What probes say.
     pub(crate) probes: &'a Probes,
     /// What the Pod was given, and what it was not.
@@ -157,6 +161,8 @@ pub(crate) fn rejected(
         observed_generation: pod.generation(),
         start_time: Some(old.start_time.clone().unwrap_or_else(|| time(now))),
         qos_class: Some(pod.qos_class().as_str().to_owned()),
+        // The kubelet speaks of nothing that it did not begin: what was said in its name goes (Kubernetes v1.36 `mergePodStatus`).
+        conditions: some(conditions::of_others(old)),
         ..old.clone()
     }
 }

@@ -359,6 +359,7 @@ impl Worker {
             pod: &self.pod,
             observed: &self.observed,
             waiting: &self.machine.memory.waiting,
+            replaced: &self.machine.memory.replaced,
             probes: &self.probes,
             resize: &self.resize,
             old,

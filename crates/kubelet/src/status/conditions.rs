@@ -41,6 +41,12 @@ impl Says {
     }
 }
 
+/// The conditions that others wrote.
+pub(super) fn of_others(old: &k8s::PodStatus) -> Vec<k8s::PodCondition> {
+    let all = old.conditions.iter().flatten();
+    all.filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect()
+}
+
 /// All conditions: those of others as they are, then the kubelet's.
 pub(super) fn all(
     input: StatusInput<'_>,
@@ -48,8 +54,7 @@ pub(super) fn all(
     statuses: &[k8s::ContainerStatus],
 ) -> Vec<k8s::PodCondition> {
     let old = input.old.conditions.as_deref().unwrap_or_default();
-    let mut conditions: Vec<k8s::PodCondition> =
-        old.iter().filter(|condition| !OWN.contains(&condition.type_.as_str())).cloned().collect();
+    let mut conditions = of_others(input.old);
     conditions.extend(resize(input, phase));
     let has_sandbox = input.observed.ready_sandbox().is_some();
     let containers_ready = containers_ready(input.pod, phase, statuses);

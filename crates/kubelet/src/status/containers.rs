@@ -91,14 +91,24 @@ fn status(
     let is_final = newest.is_some_and(|record| {
         record.state == RunState::Exited && !input.pod.restarts(role, container, record.exit_code)
     });
+    let is_replaced = newest.is_some_and(|record| {
+        record.state == RunState::Exited && input.replaced.contains(&record.id)
+    });
     // What is deleted is not started again (Kubernetes v1.36 `ShouldContainerBeRestarted`), and an end that was told stays.
     let has_ended = |state: &k8s::ContainerState| state.terminated.is_some();
     let is_told = newest.is_none() && input.is_over && status.state.as_ref().is_some_and(has_ended);
-    let is_final = is_final || is_told || input.pod.is_deleting();
+    let is_final = (is_final && !is_replaced) || is_told || input.pod.is_deleting();
     if let Some(waiting) = input.waiting.get(name).filter(|_| !is_final) {
         wait(&mut status, waiting);
     }
     set_readiness(input, role, &mut status);
+    if is_replaced
+        && !is_final
+        && !input.is_over
+        && let Some(old) = old
+    {
+        keep_running(&mut status, old);
+    }
     status.volume_mounts = volume_mounts(container);
     status
 }
@@ -244,7 +254,7 @@ fn is_initialized(
 }
 
 /// Whether a container has ever run.
-pub(super) fn has_begun(status: &k8s::ContainerStatus) -> bool {
+pub(crate) fn has_begun(status: &k8s::ContainerStatus) -> bool {
     let mut states = status.state.iter().chain(&status.last_state);
     states.any(|state| state.running.is_some() || state.terminated.is_some())
 }
@@ -284,6 +294,15 @@ fn ended(input: StatusInput<'_>, record: &ObservedContainer) -> k8s::ContainerSt
             signal: None,
         }),
         ..k8s::ContainerState::default()
+    }
+}
+
+/// The end of what is made anew is not told as its state: the server would take nothing else any more (Kubernetes v1.36 tells of
+/// neither, since it stops and starts in one step).
+fn keep_running(status: &mut k8s::ContainerStatus, old: &k8s::ContainerStatus) {
+    if status.state.as_ref().is_some_and(|state| state.terminated.is_some()) {
+        status.state.clone_from(&old.state);
+        status.last_state.clone_from(&old.last_state);
     }
 }
 

@@ -12,6 +12,7 @@ struct Case {
     waiting: BTreeMap<String, Waiting>,
     probes: Probes,
     resize: Resize,
+    replaced: BTreeSet<String>,
     verdict: Option<Verdict>,
     is_over: bool,
     holds_node: bool,
@@ -25,6 +26,7 @@ fn case(spec: Value) -> Case {
         waiting: BTreeMap::new(),
         probes: Probes::default(),
         resize: Resize::default(),
+        replaced: BTreeSet::new(),
         verdict: None,
         is_over: false,
         holds_node: false,
@@ -53,6 +55,7 @@ impl Case {
             waiting: &self.waiting,
             probes: &self.probes,
             resize: &self.resize,
+            replaced: &self.replaced,
             old: &serde_json::from_value(self.old.clone()).expect("a status"),
             verdict: self.verdict.as_ref(),
             is_over: self.is_over,
@@ -386,6 +389,24 @@ fn a_restart_has_no_waiting_in_between() {
     assert_eq!(mains(&made), mains(&ended));
     let first = case.status(&["sandbox 0 ready", "a created"]);
     assert_ne!(mains(&first), mains(&ended));
+}
+
+#[test]
+fn what_is_made_anew_is_not_told_to_have_ended_for_good() {
+    let mut case = case(one("Never"));
+    case.old = serde_json::to_value(case.status(&["sandbox 0 ready", "a running"])).expect("JSON");
+    let ended = ["sandbox 0 ready", "a exited 0 at 9"];
+    let told = |case: &Case, lines: &[&str]| mains(&case.status(lines));
+    let over = "a Completed(0) last - ready false started false restarts 0";
+    assert_eq!(told(&case, &ended), [over]);
+    case.replaced.insert("a-0".to_owned());
+    let between = "a running last - ready false started false restarts 0";
+    assert_eq!(told(&case, &ended), [between]);
+    assert_eq!(case.phase(&ended), "Running");
+    let again = "a running last Completed(0) ready true started true restarts 1";
+    assert_eq!(told(&case, &[&ended[..], &["a#1 running"]].concat()), [again]);
+    case.is_over = true;
+    assert_eq!(told(&case, &ended), [over]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use podo_base::Timestamp;
 use super::actuate::Changed;
 use super::memory::Memory;
 use super::outcome::{Outcome, StartFailure};
-use super::plan::{self, Action, PlanInput, Why};
+use super::plan::{self, Action, PlanInput};
 use crate::container::labels;
 use crate::observed::{ObservedContainer, ObservedPod};
 use crate::pod::{PodView, Role};
@@ -393,13 +393,13 @@ impl Machine {
             Action::Start { name, .. } => {
                 let container = view.pod.container(name).map(|(_, container)| container);
                 let last = view.observed.latest(name);
-                let last = last.filter(|last| !self.memory.resized.contains(&last.id));
+                let last = last.filter(|last| !self.memory.replaced.contains(&last.id));
                 if let Some((container, record)) = container.zip(last) {
                     self.note_restart(container, record, view.now);
                 }
             }
-            Action::Replace { id, why: Why::Resized, .. } => {
-                self.memory.resized.insert(id.clone());
+            Action::Replace { id, .. } => {
+                self.memory.replaced.insert(id.clone());
             }
             Action::RemoveAll(_) => {
                 for (container, record) in restart_all::triggers(view.pod, view.observed) {

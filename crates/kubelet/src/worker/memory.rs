@@ -51,8 +51,8 @@ pub(crate) struct Memory {
     pub(crate) stopped: BTreeSet<String>,
     /// Containers that were stopped though the runtime does not say that they ended.
     pub(crate) dead: BTreeSet<String>,
-    /// Containers that were stopped to be started with other resources: they are, whatever the policy, and do not wait.
-    pub(crate) resized: BTreeSet<String>,
+    /// Containers that were stopped to be made anew: they are, whatever the policy, and do not wait.
+    pub(crate) replaced: BTreeSet<String>,
     /// The Pod's cgroup has room for what its containers had and for what they were given.
     pub(crate) is_widened: bool,
     resize_not_before: Option<Timestamp>,

@@ -14,7 +14,7 @@ use crate::observed::{ObservedContainer, ObservedPod, ObservedSandbox, RunState}
 use crate::pod::{PodView, Role};
 use crate::resize::Allocation;
 use crate::restart_all;
-use crate::status::{Probes, Waiting};
+use crate::status::{Probes, Waiting, has_begun};
 
 /// A container to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,11 +81,11 @@ pub(crate) struct PlanInput<'a> {
 }
 
 impl PlanInput<'_> {
-    /// Whether a container was stopped to be started with other resources.
-    fn is_resized(&self, name: &str) -> bool {
+    /// Whether a container was stopped to be made anew.
+    fn is_replaced(&self, name: &str) -> bool {
         let last = self.observed.latest(name);
         last.is_some_and(|last| {
-            last.state == RunState::Exited && self.memory.resized.contains(&last.id)
+            last.state == RunState::Exited && self.memory.replaced.contains(&last.id)
         })
     }
 }
@@ -184,7 +184,7 @@ fn plan_restart_of_all(input: PlanInput<'_>) -> Option<Plan> {
 /// Whether nothing of the Pod will be started again: its main containers have ended for good, or its start has failed for good.
 fn is_finished(input: PlanInput<'_>) -> bool {
     let is_final = |role: Role, container: &k8s::Container| {
-        !input.is_resized(&container.name)
+        !input.is_replaced(&container.name)
             && input
                 .observed
                 .exit_of(&container.name, input.old)
@@ -225,7 +225,7 @@ fn need(
                 .observed
                 .exit_of(name, input.old)
                 .is_some_and(|code| !input.pod.restarts(role, container, code));
-        if is_over {
+        if is_over || (role == Role::Ephemeral && was_ephemeral(input, name)) {
             return Need::Nothing;
         }
         let ended = input.observed.latest(name).filter(|last| last.state == RunState::Exited);
@@ -244,11 +244,10 @@ fn need(
             Need::Replace(record.id.clone(), Why::Changed)
         }
         RunState::Running => Need::Nothing,
-        RunState::Exited if input.is_resized(name) => Need::Start { after: None },
+        RunState::Exited if input.is_replaced(name) => Need::Start { after: None },
         RunState::Exited | RunState::Unknown => {
             let code = if record.state == RunState::Exited { record.exit_code } else { 137 };
-            let is_replaced = is_changed(role, container, record) && role != Role::Init;
-            if is_replaced || input.pod.restarts(role, container, code) {
+            if input.pod.restarts(role, container, code) {
                 Need::Start { after: Some(record.finished_at) }
             } else {
                 Need::Nothing
@@ -257,8 +256,18 @@ fn need(
     }
 }
 
+/// Whether an ephemeral container was ever made: it never is again.
+fn was_ephemeral(input: PlanInput<'_>, name: &str) -> bool {
+    let mut told = input.old.ephemeral_container_statuses.iter().flatten();
+    input.observed.latest(name).is_some()
+        || told.any(|status| status.name == name && has_begun(status))
+}
+
+/// Whether what runs is not what its spec says any more, and is to be.
 fn is_changed(role: Role, container: &k8s::Container, record: &ObservedContainer) -> bool {
-    role != Role::Ephemeral && !record.hash.is_empty() && record.hash != labels::hash(container)
+    matches!(role, Role::Main | Role::Sidecar)
+        && !record.hash.is_empty()
+        && record.hash != labels::hash(container)
 }
 
 /// Whether the init containers have been through in this sandbox: a main container was made in it.
@@ -322,7 +331,7 @@ fn resize_step(input: PlanInput<'_>, sandbox: &ObservedSandbox) -> Option<Action
     let mut has_restarts = false;
     for (role, container) in pod.containers().filter(|(role, _)| *role != Role::Ephemeral) {
         let name = container.name.as_str();
-        has_restarts |= input.is_resized(name);
+        has_restarts |= input.is_replaced(name);
         let record = observed.latest_in(&sandbox.id, name);
         let Some(record) = record.filter(|record| record.state == RunState::Running) else {
             continue;
@@ -391,12 +400,8 @@ fn restart_count(observed: &ObservedPod, old: &k8s::PodStatus, name: &str) -> u3
         [&old.container_statuses, &old.init_container_statuses, &old.ephemeral_container_statuses];
     let status = all.into_iter().flatten().flatten().find(|status| status.name == name);
     // The runtime has forgotten those before, as after a restart of the machine: the server has counted them.
-    let has_run = |status: &&k8s::ContainerStatus| {
-        // One that was made and never started has an id as well, but has not run.
-        let mut states = status.state.iter().chain(&status.last_state);
-        states.any(|state| state.running.is_some() || state.terminated.is_some())
-    };
-    let count = status.filter(has_run).map(|status| {
+    // One that was made and never started has an id as well, but has not run.
+    let count = status.filter(|status| has_begun(status)).map(|status| {
         // One that was removed to be made anew is counted already.
         let counted = u32::from(!restart_all::is_removed(status));
         u32::try_from(status.restart_count).unwrap_or(0) + counted

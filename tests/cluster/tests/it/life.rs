@@ -10,6 +10,7 @@ use podo_cluster_tests::{Cluster, PATIENCE, leaks, until};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
+use crate::pods::kill_pause;
 
 #[test]
 fn s23_restart_policies() {
@@ -347,5 +348,54 @@ fn s23_s25_one_container_may_have_all_of_its_pod_begun_anew() {
         assert_eq!(restarts(&seen, "first"), 1, "{seen:#}");
         assert_eq!(seen["status"]["phase"], "Running");
         assert_eq!(it.exec("all", "other", "cat /v/log"), "init\nother\ninit\nother\n");
+    });
+}
+
+#[test]
+fn s23_a_container_whose_image_changes_is_made_anew_whatever_its_policy() {
+    on_cluster(|it| {
+        let version = it.version();
+        let main = also(idle("main"), json!({"image": "busybox:1.35"}));
+        let spec = json!({"restartPolicy": "Never", "containers": [main, once_ended("done")]});
+        it.create_pod(&pod("changed", spec));
+        it.until("changed", "runs", |pod| {
+            container(pod, "main")["ready"] == true
+                && container(pod, "done")["state"]["terminated"].is_object()
+        });
+        for name in ["main", "done"] {
+            it.kubectl(&["set", "image", "pod/changed", &format!("{name}=busybox")]).ok();
+        }
+        let seen = it.until("changed", "runs the other image", |pod| {
+            restarts(pod, "main") == 1 && container(pod, "main")["ready"] == true
+        });
+        assert_eq!(container(&seen, "main")["image"], "docker.io/library/busybox:latest");
+        assert_eq!(restarts(&seen, "done"), 0, "what has ended stays so: {seen:#}");
+        assert_eq!(seen["status"]["phase"], "Running");
+        let has_failed = it.since(&version, "changed", "was told of", |pod| {
+            matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
+                || restarts(pod, "main") == 1
+        });
+        assert_eq!(has_failed["status"]["phase"], "Running", "it never was over");
+    });
+}
+
+fn once_ended(name: &str) -> Value {
+    also(shell(name, "true"), json!({"image": "busybox:1.35"}))
+}
+
+#[test]
+fn s68_an_ephemeral_container_never_runs_a_second_time() {
+    on_cluster(|it| {
+        let before = it.ready(&pod("looked-at", json!({"containers": [idle("main")]})));
+        it.kubectl(&["debug", "looked-at", "--image=busybox", "-c", "look", "--", "true"]).ok();
+        let ended = |pod: &Value| {
+            pod["status"]["ephemeralContainerStatuses"][0]["state"]["terminated"].clone()
+        };
+        let seen = it.until("looked-at", "was looked at", |pod| ended(pod).is_object());
+        kill_pause(it);
+        let again =
+            it.until("looked-at", "runs again", |pod| restarts(pod, "main") == 1 && is_ready(pod));
+        assert_ne!(again["status"]["podIP"], before["status"]["podIP"]);
+        assert_eq!(ended(&again), ended(&seen));
     });
 }

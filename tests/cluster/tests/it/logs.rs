@@ -171,10 +171,7 @@ fn s30_since_leaves_older_lines_out() {
 #[test]
 fn s30_logs_and_watches_come_as_messages_of_a_websocket() {
     on_cluster(|it| {
-        it.create_pod(&pod(
-            "says",
-            json!({"containers": [shell("main", "echo one; exec sleep 3600")]}),
-        ));
+        it.ready(&pod("says", json!({"containers": [shell("main", "echo one; exec sleep 3600")]})));
         it.log_with("says", "main", "one\n");
         let path = format!("{PODS}/says/log?follow=true");
         for (protocol, text) in [("binary.k8s.io", "one\n"), ("base64.binary.k8s.io", "b25lCg==")] {

@@ -230,13 +230,19 @@ fn pauses(it: &Cluster) -> Vec<u32> {
     all
 }
 
+/// Kills the process that holds the namespaces of the only Pod.
+pub(crate) fn kill_pause(it: &Cluster) -> u32 {
+    let [pause] = pauses(it)[..] else { panic!("{:?}", pauses(it)) };
+    let pid = i32::try_from(pause).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    pause
+}
+
 #[test]
 fn s04_a_pod_whose_pause_process_is_killed_begins_anew_with_another_address() {
     on_cluster(|it| {
         let before = it.ready(&pod("anew", json!({"containers": [idle("main")]})));
-        let [pause] = pauses(it)[..] else { panic!("{:?}", pauses(it)) };
-        let pid = i32::try_from(pause).ok().and_then(rustix::process::Pid::from_raw).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let pause = kill_pause(it);
         let after =
             it.until("anew", "runs again", |pod| restarts(pod, "main") == 1 && is_ready(pod));
         assert_ne!(ip(&before), ip(&after));

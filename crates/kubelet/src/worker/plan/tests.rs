@@ -200,6 +200,13 @@ fn a_container_whose_image_was_changed_is_replaced() {
     let spec = || json!({"containers": [container("a"), container("b")]});
     check(spec(), &["sandbox 0 ready", "a running old", "b running"], "replace a-0");
     check(spec(), &["sandbox 0 ready", "a created", "b running"], "replace a-0");
+    // An init container goes on as it began, and what ended before is not made anew for it.
+    let mut init = spec();
+    init["initContainers"] = json!([container("i")]);
+    init["restartPolicy"] = json!("Never");
+    check(init.clone(), &["sandbox 0 ready", "i running old"], "-");
+    let ended = ["sandbox 0 ready", "i exited 0 at 9", "a exited 0 at 9 old", "b running"];
+    check(init, &ended, "-");
 }
 
 #[test]
@@ -217,7 +224,11 @@ fn an_ephemeral_container_is_started_once_even_while_the_pod_does_not_get_on() {
     let mut spec = full();
     spec["ephemeralContainers"] = json!([container("debug")]);
     check(spec.clone(), &["sandbox 0 ready", "i1 running"], "start debug 0");
-    check(spec, &["sandbox 0 ready", "i1 running", "debug exited 1 at 9"], "-");
+    check(spec.clone(), &["sandbox 0 ready", "i1 running", "debug exited 1 at 9"], "-");
+    let anew = ["sandbox 0 lost", "debug exited 1 at 9", "sandbox 1 ready", "i1 running"];
+    let mut memory = ready_memory();
+    memory.stopped.insert("s0".to_owned());
+    check_with(spec, &anew, &memory, 1000, "-");
 }
 
 #[track_caller]
@@ -321,9 +332,9 @@ fn all_containers_are_made_anew_when_one_ends_as_its_rule_says() {
 }
 
 #[test]
-fn what_was_stopped_for_a_resize_is_started_whatever_its_policy_and_without_a_wait() {
+fn what_was_stopped_to_be_made_anew_is_started_whatever_its_policy_and_without_a_wait() {
     let mut memory = ready_memory();
-    memory.resized.insert("a-0".to_owned());
+    memory.replaced.insert("a-0".to_owned());
     let at = Timestamp::from_seconds(999);
     for policy in ["Never", "OnFailure", "Always"] {
         let spec = json!({"restartPolicy": policy, "containers": [container("a")]});
@@ -371,7 +382,7 @@ fn a_resize_changes_what_runs_and_restarts_in_between_what_cannot_be_changed() {
     check_resize(&single, &lines, &memory, "resize");
     memory.is_widened = true;
     check_resize(&single, &lines, &memory, "replace b-0");
-    memory.resized.insert("b-0".to_owned());
+    memory.replaced.insert("b-0".to_owned());
     check_resize(&single, &["sandbox 0 ready", "b exited 143 at 999"], &memory, "start b 1");
 }
 
