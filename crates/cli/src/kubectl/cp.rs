@@ -303,3 +303,61 @@ impl Read for Receiver {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tar::EntryType;
+
+    use super::*;
+
+    /// An archive of entries as a container that lies would send it: name, type, and where it links to or what it holds.
+    fn archive(entries: &[(&str, EntryType, &str)]) -> Receiver {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, kind, text) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_entry_type(*kind);
+            header.set_mode(0o644);
+            if kind.is_file() {
+                header.set_size(text.len() as u64);
+            } else {
+                header.set_link_name(text).unwrap();
+            }
+            header.set_cksum();
+            let data = if kind.is_file() { text.as_bytes() } else { &[] };
+            builder.append(&header, data).unwrap();
+        }
+        let (sender, pieces) = mpsc::channel(1);
+        sender.blocking_send(builder.into_inner().unwrap().into()).unwrap();
+        Receiver::new(pieces)
+    }
+
+    /// CVE-2018-1002100, CVE-2019-1002101, CVE-2019-11246, CVE-2019-11251.
+    #[test]
+    fn an_archive_reaches_nothing_outside_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, outside) = (folder.path().join("target"), folder.path().join("outside"));
+        fs::create_dir_all(&target).unwrap();
+        fs::write(&outside, "mine").unwrap();
+        let link = outside.to_string_lossy().into_owned();
+        let entries = [
+            ("src/good", EntryType::Regular, "good"),
+            ("src/../../outside", EntryType::Regular, "owned"),
+            ("../outside", EntryType::Regular, "owned"),
+            ("elsewhere/x", EntryType::Regular, "owned"),
+            ("src/link", EntryType::Symlink, link.as_str()),
+            ("src/hard", EntryType::Link, link.as_str()),
+            ("src/up", EntryType::Symlink, ".."),
+            ("src/up/outside", EntryType::Regular, "in a folder of that name"),
+            ("src/pipe", EntryType::Fifo, "x"),
+        ];
+        let skipped = unpack(Path::new("src"), &target, archive(&entries)).unwrap();
+        assert_eq!(skipped.len(), 7, "{skipped:#?}");
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
+        let mut names: Vec<_> =
+            fs::read_dir(&target).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["good", "up"]);
+        assert!(target.join("up").is_dir() && !target.join("up").is_symlink());
+    }
+}

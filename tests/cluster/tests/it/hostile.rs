@@ -71,6 +71,36 @@ fn no_descriptor_of_the_host_leaks_into_a_container() {
     });
 }
 
+/// CVE-2016-9962: who looks at the processes of exec all the time, before they have become the program, sees nothing of the host's.
+#[test]
+fn a_process_of_exec_shows_nothing_of_the_host_while_it_begins() {
+    on_cluster(|it| {
+        let script = "echo begun
+            while [ ! -e /stop ]; do
+              for link in /proc/[0-9]*/exe /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/fd/*; do
+                readlink $link 2>/dev/null
+                [ -e $link/etc/shadow ] && echo shadow
+              done >> /seen
+              sort -u /seen > /seen.once; mv /seen.once /seen
+            done
+            cat /seen; echo ended; exec sleep 3600";
+        it.ready(&pod("watches", json!({"containers": [shell("main", script)]})));
+        it.log_with("watches", "main", "begun\n");
+        for _ in 0..25 {
+            it.exec("watches", "main", "true");
+        }
+        it.exec("watches", "main", "touch /stop");
+        let log = it.log_with("watches", "main", "ended\n");
+        let is_own = |line: &str| {
+            ["/", "/bin/busybox", "/dev/null", "/seen", "/seen.once"].contains(&line)
+                || ["pipe:", "socket:", "/proc/"].iter().any(|kind| line.starts_with(kind))
+        };
+        let seen = log.lines().filter(|line| !["begun", "ended"].contains(line));
+        let others: Vec<&str> = seen.filter(|line| !is_own(line)).collect();
+        assert!(others.is_empty(), "{others:?}");
+    });
+}
+
 #[test]
 fn a_working_directory_through_proc_does_not_lead_to_the_host() {
     on_cluster(|it| {
