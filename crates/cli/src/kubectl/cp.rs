@@ -318,13 +318,12 @@ mod tests {
             header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
             header.set_entry_type(*kind);
             header.set_mode(0o644);
-            if kind.is_file() {
-                header.set_size(text.len() as u64);
-            } else {
+            let data = if kind.is_file() { text.as_bytes() } else { &[] };
+            header.set_size(data.len() as u64);
+            if !kind.is_file() {
                 header.set_link_name(text).unwrap();
             }
             header.set_cksum();
-            let data = if kind.is_file() { text.as_bytes() } else { &[] };
             builder.append(&header, data).unwrap();
         }
         let (sender, pieces) = mpsc::channel(1);
