@@ -13,7 +13,6 @@ use podo_client::informer::{self, Cache, Change};
 use podo_client::{Client, Query};
 use podo_cri::{Cri, CriError, RuntimeEvent, v1};
 
-use crate::classes::{self, ClassCgroups};
 use crate::config::KubeletConfig;
 use crate::container::dns::Resolver;
 use crate::container::downward::NodeFacts;
@@ -26,6 +25,7 @@ use crate::images::Images;
 use crate::images::pull_records::PullRecords;
 use crate::node::facts::MachineFacts;
 use crate::pods::Registry;
+use crate::qos_cgroups::{self, ClassCgroups};
 use crate::resize::{Allocation, checkpoint};
 use crate::runtime::Runtime;
 use crate::sources::Sources;
@@ -176,7 +176,8 @@ impl Kubelet {
         };
         if let Some(cgroups) = cgroups {
             let memory_bytes = machine.memory_bytes;
-            let run = classes::run(Arc::clone(&ctx), memory_bytes, cgroups, tasks.stop_signal());
+            let run =
+                qos_cgroups::run(Arc::clone(&ctx), memory_bytes, cgroups, tasks.stop_signal());
             tasks.spawn("qos classes", run);
         }
         spawn_parts(&mut tasks, &ctx, machine, &workers);

@@ -8,7 +8,6 @@
 mod admission;
 mod beneath;
 mod blocking;
-mod classes;
 mod config;
 mod container;
 mod context;
@@ -24,6 +23,7 @@ mod node;
 mod observed;
 mod pod;
 mod pods;
+mod qos_cgroups;
 mod resize;
 mod restart_all;
 mod runtime;
@@ -36,11 +36,11 @@ pub mod testing;
 mod volumes;
 mod worker;
 
-pub use classes::{ClassCgroups, ClassLimits};
 pub use config::{KUBELET_VERSION, KubeletConfig, LOG_FILE_BYTES_MAX, LOG_FILES_MAX};
 pub use context::Repairs;
 pub use handle::{ContainerRef, FindError, KubeletHandle};
 pub use kubelet::{Kubelet, StartError};
 pub use logs::{LogError, LogRequest, LogStream, LogStreams};
+pub use qos_cgroups::{ClassCgroups, ClassLimits};
 pub use serve::{ContainerTarget, LogBytes, Node, serve};
 pub use volumes::{KernelMounter, Mounter};

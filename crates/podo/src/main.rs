@@ -3,7 +3,6 @@
 //! The internal roles (`shim`, `pause`, `hello`) must start with no thread and little memory, so they are chosen without a parser.
 
 mod address;
-mod class_cgroups;
 mod command;
 mod config;
 mod control;
@@ -18,6 +17,7 @@ mod manifests;
 mod node_config;
 mod preflight;
 mod progress;
+mod qos_cgroups;
 mod screen;
 mod server;
 mod signals;

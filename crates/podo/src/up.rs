@@ -16,7 +16,6 @@ use podo_cri::{Cri, CriConfig, OpenError, PodoCri};
 use podo_kubelet::{Kubelet, KubeletConfig};
 
 use crate::address;
-use crate::class_cgroups::InstanceCgroups;
 use crate::config::UpOptions;
 use crate::control::{self, EndHandle};
 use crate::down;
@@ -27,6 +26,7 @@ use crate::manifests;
 use crate::node_config;
 use crate::preflight;
 use crate::progress::Step;
+use crate::qos_cgroups::InstanceCgroups;
 use crate::screen;
 use crate::server::{self, ControlPlaneParts};
 use crate::signals::EndSignals;

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::testing::{FakeCri, FakeServer, NoMounts, TokioClock};
 use crate::{Kubelet, KubeletConfig, KubeletHandle, LogRequest};
 
-mod classes;
+mod qos_cgroups;
 mod refresh;
 mod resize;
 mod restart_all;
@@ -28,7 +28,7 @@ struct Node {
     server: Arc<FakeServer>,
     client: Client,
     handle: KubeletHandle,
-    cgroups: Arc<classes::SeenCgroups>,
+    cgroups: Arc<qos_cgroups::SeenCgroups>,
     tasks: Option<Tasks>,
 }
 
@@ -37,7 +37,7 @@ async fn launch(
     clock: &Arc<dyn Clock>,
     cri: &Arc<FakeCri>,
     client: &Client,
-    cgroups: &Arc<classes::SeenCgroups>,
+    cgroups: &Arc<qos_cgroups::SeenCgroups>,
 ) -> (KubeletHandle, Tasks) {
     let ip = IpAddr::from([192, 0, 2, 1]);
     let (root, logs) = (dir.path().join("root"), dir.path().join("logs"));
