@@ -243,10 +243,13 @@ fn s68_label_annotate_patch_and_wait() {
             vec!["wait", "pod/{}", "--for=condition=None", "--timeout=1s"],
             vec!["get", "pod", "{}", "--show-labels", "--no-headers"],
             vec!["delete", "pod", "{}", "--wait=false"],
-            vec!["wait", "pod/{}", "--for=delete", "--timeout=20s"],
         ] {
             same_on_own(it, &args, "");
         }
+        for name in ["of-own", "of-real"] {
+            it.until(name, "is gone", Value::is_null);
+        }
+        same_on_own(it, &["wait", "pod/{}", "--for=delete", "--timeout=20s"], "");
     });
 }
 
