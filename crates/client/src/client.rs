@@ -90,7 +90,12 @@ impl Client {
 
     /// Lists objects.
     pub async fn list<K: Resource>(&self, query: &Query) -> Result<ObjectList, Status> {
-        match self.transport.send(list_request::<K>(query)).await? {
+        self.list_of(list_request::<K>(query)).await
+    }
+
+    /// Sends a list request.
+    pub async fn list_of(&self, request: Request) -> Result<ObjectList, Status> {
+        match self.transport.send(request).await? {
             Reply::List(list) => Ok(list),
             Reply::Object(_) | Reply::Status(_) => Err(unexpected("a list")),
         }
@@ -102,7 +107,11 @@ impl Client {
         query: &Query,
         after: u64,
     ) -> Result<WatchStream, Status> {
-        let mut request = list_request::<K>(query);
+        self.watch_of(list_request::<K>(query), after).await
+    }
+
+    /// Watches what a list request finds from a revision on.
+    pub async fn watch_of(&self, mut request: Request, after: u64) -> Result<WatchStream, Status> {
         request.options.push(("resourceVersion", after.to_string()));
         request.options.push(("allowWatchBookmarks", "true".to_owned()));
         self.transport.watch(request).await
@@ -166,6 +175,11 @@ impl Client {
         name: &str,
         deletion: &Deletion,
     ) -> Result<(), Status> {
+        self.delete_of(request::<K>(Verb::Delete, namespace, name), deletion).await
+    }
+
+    /// Sends a request that deletes an object.
+    pub async fn delete_of(&self, request: Request, deletion: &Deletion) -> Result<(), Status> {
         let mut options = serde_json::json!({"kind": "DeleteOptions", "apiVersion": "v1"});
         if let Some(seconds) = deletion.grace_seconds {
             options["gracePeriodSeconds"] = seconds.into();
@@ -180,10 +194,7 @@ impl Client {
             options["preconditions"]["resourceVersion"] = version.as_str().into();
         }
         let payload = Payload::Object(options);
-        self.transport
-            .send(Request { payload, ..request::<K>(Verb::Delete, namespace, name) })
-            .await
-            .map(|_| ())
+        self.transport.send(Request { payload, ..request }).await.map(|_| ())
     }
 
     /// Sends a request whose kind is not known to the compiler, such as one found by discovery.
@@ -191,7 +202,8 @@ impl Client {
         self.transport.send(request).await
     }
 
-    async fn object(&self, request: Request) -> Result<Arc<Object>, Status> {
+    /// Sends a request that is answered with an object.
+    pub async fn object(&self, request: Request) -> Result<Arc<Object>, Status> {
         match self.transport.send(request).await? {
             Reply::Object(object) => Ok(object),
             Reply::List(_) | Reply::Status(_) => Err(unexpected("an object")),
@@ -213,7 +225,8 @@ fn request<K: Resource>(verb: Verb, namespace: &str, name: &str) -> Request {
     }
 }
 
-fn list_request<K: Resource>(query: &Query) -> Request {
+/// The request that lists what a query finds.
+pub(crate) fn list_request<K: Resource>(query: &Query) -> Request {
     let mut request = request::<K>(Verb::List, &query.namespace, "");
     if !query.labels.is_empty() {
         request.options.push(("labelSelector", query.labels.clone()));

@@ -1,6 +1,6 @@
 //! Informers: a local, always current copy of the objects of a query, and the word that something in it changed.
 //!
-//! Reads     one list and then a watch; again from the start when the watch's revision is too old.
+//! Reads     through a watcher.
 //! Holds always
 //! - The copy shows the state at one revision; it never goes back.
 //! - Every change is told to the handler after the copy shows it, also what changed while the watch was broken.
@@ -9,24 +9,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use parking_lot::RwLock;
+use podo_api::Object;
 use podo_api::k8s_openapi::Resource;
-use podo_api::{Object, Status};
-use podo_base::{Backoff, BackoffPolicy, Stop};
+use podo_base::Stop;
 use tokio::sync::watch;
 
-use crate::client::{Client, Query};
-use crate::transport::WatchItem;
-
-/// How long to wait after a failure before the next list (client-go: 0.8 s to 30 s).
-const RETRY: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_millis(200),
-    maximum: Duration::from_secs(30),
-    reset_after: Duration::from_secs(120),
-};
+use crate::client::{Client, Query, list_request};
+use crate::watcher;
 
 /// Namespace and name.
 pub type Key = (Arc<str>, Arc<str>);
@@ -164,6 +155,38 @@ impl Cache {
 /// What is told of every change.
 pub type Handler = Box<dyn Fn(&Change) + Send + Sync>;
 
+/// A copy and who is told of its changes.
+struct Copy {
+    cache: Arc<Cache>,
+    handler: Handler,
+}
+
+impl watcher::Sink for Copy {
+    fn listed(&self, objects: Vec<Arc<Object>>, revision: u64) {
+        for change in self.cache.replace(objects) {
+            (self.handler)(&change);
+        }
+        self.cache.show(revision);
+    }
+
+    fn put(&self, object: Arc<Object>) {
+        let revision = object.resource_version;
+        let change = self.cache.put(object);
+        self.cache.show(revision);
+        (self.handler)(&change);
+    }
+
+    fn removed(&self, object: Arc<Object>) {
+        let change = self.cache.remove(&object);
+        self.cache.show(object.resource_version);
+        (self.handler)(&change);
+    }
+
+    fn reached(&self, revision: u64) {
+        self.cache.show(revision);
+    }
+}
+
 /// Keeps `cache` current until `stop`.
 pub async fn run<K: Resource>(
     client: Client,
@@ -172,60 +195,6 @@ pub async fn run<K: Resource>(
     handler: Handler,
     stop: Stop,
 ) {
-    let mut backoff = Backoff::new(RETRY);
-    while !stop.is_requested() {
-        let followed = stop.or(follow::<K>(&client, &query, &cache, &handler)).await;
-        match followed {
-            None => return,
-            // The server ended the watch, or forgot its revision: begin again at once.
-            Some(Ok(())) => {}
-            Some(Err(status)) => {
-                let wait = backoff.fail(std::time::Instant::now());
-                tracing::debug!(kind = K::KIND, error = %status, ?wait, "informer will list again");
-                if !stop.sleep(wait).await {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-/// Lists, then watches until the watch cannot be gone on with.
-async fn follow<K: Resource>(
-    client: &Client,
-    query: &Query,
-    cache: &Cache,
-    handler: &Handler,
-) -> Result<(), Status> {
-    let list = client.list::<K>(query).await?;
-    let mut revision = list.revision;
-    for change in cache.replace(list.items) {
-        handler(&change);
-    }
-    cache.show(revision);
-    loop {
-        let mut events = client.watch::<K>(query, revision).await?;
-        while let Some(item) = events.next().await {
-            let change = match item {
-                WatchItem::Added(object) | WatchItem::Modified(object) => {
-                    revision = object.resource_version;
-                    Some(cache.put(object))
-                }
-                WatchItem::Deleted(object) => {
-                    revision = object.resource_version;
-                    Some(cache.remove(&object))
-                }
-                WatchItem::Bookmark(seen) => {
-                    revision = seen;
-                    None
-                }
-                WatchItem::Error(status) if status.is_expired() => return Ok(()),
-                WatchItem::Error(status) => return Err(status),
-            };
-            cache.show(revision);
-            if let Some(change) = change {
-                handler(&change);
-            }
-        }
-    }
+    let request = list_request::<K>(&query);
+    watcher::run(client, request, Copy { cache, handler }, stop).await;
 }

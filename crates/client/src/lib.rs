@@ -10,6 +10,7 @@ pub mod kubeconfig;
 pub mod queue;
 pub mod runner;
 pub mod transport;
+pub mod watcher;
 pub mod websocket;
 
 pub use client::{Client, Deletion, Query};

@@ -4,6 +4,7 @@
 //! `kube-system`, limited by the bootstrap roles.
 
 mod clusterrole_aggregation;
+mod garbage_collector;
 mod namespace;
 mod node_lifecycle;
 mod pod_garbage;
@@ -18,6 +19,7 @@ use futures_util::future::BoxFuture;
 use podo_api::Status;
 use podo_base::{Clock, Tasks};
 use podo_client::Client;
+use podo_client::transport::{Payload, Request, Verb};
 
 pub use selection::{SelectionError, select};
 
@@ -36,21 +38,42 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The certificate of the cluster's authority, PEM.
     pub ca_pem: Arc<str>,
-    /// Every namespaced kind that is stored, for emptying namespaces.
-    pub namespaced: Vec<ResourceName>,
+    /// Every kind that is stored under its own name, for emptying namespaces and for collecting garbage.
+    pub stored: Vec<StoredKind>,
     /// Signs the token of a `kubernetes.io/service-account-token` Secret.
     pub sign_token: SignToken,
 }
 
-/// A resource as a request names it.
+/// A kind whose objects are stored, as requests and references name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResourceName {
+pub struct StoredKind {
     /// The group; empty for core.
     pub group: &'static str,
     /// The version.
     pub version: &'static str,
     /// The plural name.
     pub plural: &'static str,
+    /// The kind.
+    pub kind: &'static str,
+    /// Whether its objects are in namespaces.
+    pub is_namespaced: bool,
+}
+
+impl StoredKind {
+    /// A request without options and body about objects of the kind.
+    fn request(&self, verb: Verb, namespace: &str, name: &str) -> Request {
+        Request {
+            verb,
+            group: self.group,
+            version: self.version,
+            plural: self.plural,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            subresource: "",
+            options: Vec::new(),
+            payload: Payload::None,
+        }
+    }
 }
 
 /// Whose token a Secret holds.
@@ -85,6 +108,7 @@ pub static CONTROLLERS: &[Controller] = &[
     Controller { name: "namespace-controller", start: namespace::start },
     Controller { name: "node-lifecycle-controller", start: node_lifecycle::start },
     Controller { name: "pod-garbage-collector-controller", start: pod_garbage::start },
+    Controller { name: "garbage-collector-controller", start: garbage_collector::start },
     Controller {
         name: "clusterrole-aggregation-controller",
         start: clusterrole_aggregation::start,

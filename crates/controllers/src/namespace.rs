@@ -17,11 +17,11 @@ use podo_base::{Clock, Tasks};
 use podo_client::informer::{self, Cache, Key};
 use podo_client::queue::Queue;
 use podo_client::runner::{self, Next};
-use podo_client::transport::{Payload, Reply, Request, Verb};
+use podo_client::transport::{Payload, Request, Verb};
 use podo_client::{Client, Query};
 use serde_json::json;
 
-use crate::{Context, ResourceName};
+use crate::{Context, StoredKind};
 
 /// How soon a namespace is looked at again in which something is left. What is left ends by itself (graceful Pods) or when
 /// somebody removes a finalizer; neither wakes this controller, which watches namespaces only.
@@ -34,7 +34,7 @@ struct Emptier {
     client: Client,
     clock: Arc<dyn Clock>,
     namespaces: Arc<Cache>,
-    resources: Vec<ResourceName>,
+    resources: Vec<StoredKind>,
 }
 
 /// What is left in a namespace.
@@ -49,7 +49,8 @@ struct Remaining {
 pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     let client = (context.client)("namespace-controller");
     let queue = Arc::new(Queue::new(runner::RETRY));
-    let mut resources = context.namespaced.clone();
+    let namespaced = context.stored.iter().filter(|kind| kind.is_namespaced);
+    let mut resources: Vec<StoredKind> = namespaced.copied().collect();
     // What runs goes first.
     resources.sort_by_key(|resource| usize::from(!is_pods(resource)));
     let emptier = Arc::new(Emptier {
@@ -86,7 +87,7 @@ pub(super) fn start(context: &Context, tasks: &mut Tasks) {
     );
 }
 
-fn is_pods(resource: &ResourceName) -> bool {
+fn is_pods(resource: &StoredKind) -> bool {
     use podo_api::k8s_openapi::Resource as _;
     use podo_api::k8s_openapi::api::core::v1::Pod;
     resource.group == Pod::GROUP && resource.plural == Pod::URL_PATH_SEGMENT
@@ -124,7 +125,7 @@ impl Emptier {
     async fn empty_resource(
         &self,
         namespace: &str,
-        resource: ResourceName,
+        resource: StoredKind,
     ) -> Result<Vec<Arc<Object>>, Status> {
         let found = self.list(namespace, resource).await?;
         if found.is_empty() {
@@ -134,7 +135,7 @@ impl Emptier {
             json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
         let request = Request {
             payload: Payload::Object(options),
-            ..request(Verb::DeleteCollection, namespace, resource)
+            ..resource.request(Verb::DeleteCollection, namespace, "")
         };
         self.client.send(request).await?;
         self.list(namespace, resource).await
@@ -143,12 +144,10 @@ impl Emptier {
     async fn list(
         &self,
         namespace: &str,
-        resource: ResourceName,
+        resource: StoredKind,
     ) -> Result<Vec<Arc<Object>>, Status> {
-        match self.client.send(request(Verb::List, namespace, resource)).await? {
-            Reply::List(list) => Ok(list.items),
-            Reply::Object(_) | Reply::Status(_) => Err(Status::internal("a list was expected")),
-        }
+        let list = self.client.list_of(resource.request(Verb::List, namespace, "")).await?;
+        Ok(list.items)
     }
 
     /// Tells in the namespace's conditions what keeps it.
@@ -190,20 +189,6 @@ impl Emptier {
     }
 }
 
-fn request(verb: Verb, namespace: &str, resource: ResourceName) -> Request {
-    Request {
-        verb,
-        group: resource.group,
-        version: resource.version,
-        plural: resource.plural,
-        namespace: namespace.to_owned(),
-        name: String::new(),
-        subresource: "",
-        options: Vec::new(),
-        payload: Payload::None,
-    }
-}
-
 fn has_finalizer(namespace: &Value) -> bool {
     tree::items_at(namespace, &["spec", "finalizers"])
         .iter()
@@ -211,7 +196,7 @@ fn has_finalizer(namespace: &Value) -> bool {
 }
 
 impl Remaining {
-    fn add(&mut self, resource: ResourceName, left: &[Arc<Object>]) {
+    fn add(&mut self, resource: StoredKind, left: &[Arc<Object>]) {
         if left.is_empty() {
             return;
         }

@@ -18,7 +18,6 @@ const NOT_BUILT: &[&str] = &[
     "endpointslice-controller",
     "endpointslice-mirroring-controller",
     "ephemeral-volume-controller",
-    "garbage-collector-controller",
     "horizontal-pod-autoscaler-controller",
     "job-controller",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller",

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use podo_apiserver::{Api, ServerConfig, StartError, Started, User, start};
 use podo_base::{Clock, SystemClock, Tasks};
 use podo_client::Client;
-use podo_controllers::{Context, Controller, ResourceName, TokenSubject};
+use podo_controllers::{Context, Controller, StoredKind, TokenSubject};
 use podo_registry::Storage;
 use tracing_subscriber::EnvFilter;
 
@@ -128,7 +128,7 @@ fn start_controllers(
         manager: client_of(&started.api, manager, "kube-controller-manager"),
         clock: Arc::clone(clock),
         ca_pem: started.pki.ca_pem().into(),
-        namespaced: namespaced(),
+        stored: stored_kinds(),
         sign_token: Arc::new(move |subject: TokenSubject| {
             let api = Arc::clone(&signer);
             async move {
@@ -156,15 +156,17 @@ fn service_account(namespace: &str, name: &str) -> User {
     User::authenticated(format!("system:serviceaccount:{namespace}:{name}"), &groups)
 }
 
-/// Every namespaced kind that is kept under its own name and can be deleted as a collection.
-fn namespaced() -> Vec<ResourceName> {
+/// Every kind that is kept under its own name.
+fn stored_kinds() -> Vec<StoredKind> {
     podo_registry::KINDS
         .iter()
-        .filter(|kind| kind.is_namespaced() && matches!(kind.storage, Storage::Own))
-        .map(|kind| ResourceName {
+        .filter(|kind| matches!(kind.storage, Storage::Own))
+        .map(|kind| StoredKind {
             group: kind.names.group,
             version: kind.names.version,
             plural: kind.names.plural,
+            kind: kind.names.kind,
+            is_namespaced: kind.is_namespaced(),
         })
         .collect()
 }

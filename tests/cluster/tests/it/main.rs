@@ -11,6 +11,7 @@
 
 mod access;
 mod documents;
+mod garbage;
 mod hostile;
 mod hostile_files;
 mod hostile_images;
