@@ -16,6 +16,8 @@ mod decide;
 mod graph;
 mod live;
 mod ownership;
+#[cfg(test)]
+mod tests;
 mod uid;
 
 use std::sync::Arc;

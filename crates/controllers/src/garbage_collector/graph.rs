@@ -8,7 +8,7 @@
 //! - An object with a reference to an owner that the graph has not seen, or has seen otherwise, is looked at.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

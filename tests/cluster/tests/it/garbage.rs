@@ -1,8 +1,11 @@
 //! The garbage collector: what goes with its owners, what stays, and deletions that wait for dependents or leave them.
 
+use std::time::Duration;
+
 use podo_cluster_tests::Cluster;
 use podo_cluster_tests::cluster::{NODE, PODS};
-use podo_cluster_tests::pods::{idle, pod};
+use podo_cluster_tests::patience::pause;
+use podo_cluster_tests::pods::{container, idle, pod};
 use serde_json::{Value, json};
 
 use crate::on_cluster;
@@ -11,6 +14,9 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const MERGE: &str = "application/merge-patch+json";
 const HOLD: &str = "podo.test/hold";
 const INVALID: &str = "OwnerRefInvalidNamespace";
+
+/// In which nobody does anything about a Pod that waits.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A reference to an owner; a blocking one where `blocks` says so.
 fn reference(owner: &Value, blocks: bool) -> Value {
@@ -273,5 +279,27 @@ fn after_a_kill_nothing_with_a_living_owner_is_deleted_and_everything_else_is() 
         for name in ["first", "second", "of-the-node"] {
             is_there(it, name);
         }
+    });
+}
+
+#[test]
+fn a_pod_that_has_ended_waits_quietly_for_what_blocks_it() {
+    on_cluster(|it| {
+        let owner = it.ready(&pod("owner", json!({"containers": [idle("main")]})));
+        held_map(it, "blocking", &[reference(&owner, true)]);
+        it.kubectl(&["delete", "pod", "owner", "--cascade=foreground", "--wait=false"]).ok();
+        it.until("owner", "has ended", |pod| {
+            !container(pod, "main")["state"]["terminated"].is_null()
+        });
+        pause(QUIET);
+        let version =
+            it.api.get(&format!("{PODS}/owner")).ok()["metadata"]["resourceVersion"].clone();
+        pause(QUIET);
+        let owner = it.api.get(&format!("{PODS}/owner")).ok();
+        assert_eq!(owner["metadata"]["resourceVersion"], version, "nobody writes it: {owner}");
+        assert_eq!(owner["metadata"]["finalizers"], json!(["foregroundDeletion"]));
+        let let_go = json!({"metadata": {"finalizers": null}});
+        it.api.patch(&format!("{MAPS}/blocking"), MERGE, &let_go).ok();
+        it.until("owner", "is gone", Value::is_null);
     });
 }

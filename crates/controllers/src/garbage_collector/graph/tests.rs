@@ -7,7 +7,7 @@ const fn kind(kind: &'static str, plural: &'static str, is_namespaced: bool) -> 
     StoredKind { group: "", version: "v1", plural, kind, is_namespaced }
 }
 
-const KINDS: [StoredKind; 3] = [
+pub(in super::super) const KINDS: [StoredKind; 3] = [
     kind("Node", "nodes", false),
     kind("Pod", "pods", true),
     kind("ConfigMap", "configmaps", true),
@@ -15,7 +15,7 @@ const KINDS: [StoredKind; 3] = [
 
 /// An object by words: `Pod x/p`, and any of `of:Node/n` (`of:Node/n!` blocks), `deleting`, `foreground`, `orphan`. Its UID is its
 /// name; `of:Node/n=u` refers to another UID.
-fn object(words: &[&str], version: u64) -> (KindIndex, Arc<Object>) {
+pub(in super::super) fn object(words: &[&str], version: u64) -> (KindIndex, Arc<Object>) {
     let (kind, key) = (words[0], words[1]);
     let (namespace, name) = key.split_once('/').unwrap_or(("", key));
     let mut metadata = json!({"name": name, "uid": name, "resourceVersion": version.to_string()});
