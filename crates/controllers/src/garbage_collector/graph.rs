@@ -10,7 +10,7 @@
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use podo_api::Object;
@@ -37,8 +37,10 @@ struct Link {
 struct Node {
     /// The object; `None` for an owner that only references tell of so far.
     object: Option<Arc<Object>>,
+    /// Sorted by owner.
     owners: Box<[Link]>,
-    dependents: BTreeSet<Uid>,
+    /// Sorted: most owners have a few, which a tree would take three times the room for.
+    dependents: Vec<Uid>,
     /// Of the references that `owners` is made of.
     fingerprint: u64,
     kind: KindIndex,
@@ -68,8 +70,20 @@ impl Node {
             || self.orphans_dependents
     }
 
+    fn add_dependent(&mut self, uid: &Uid) {
+        if let Err(at) = self.dependents.binary_search(uid) {
+            self.dependents.insert(at, uid.clone());
+        }
+    }
+
+    fn remove_dependent(&mut self, uid: &Uid) {
+        if let Ok(at) = self.dependents.binary_search(uid) {
+            self.dependents.remove(at);
+        }
+    }
+
     fn blocks(&self, owner: &Uid) -> bool {
-        self.owners.iter().any(|link| link.blocks && link.owner == *owner)
+        link_to(&self.owners, owner).is_some_and(|link| link.blocks)
     }
 }
 
@@ -131,7 +145,7 @@ impl Graph {
                 uid: uid.clone(),
             });
         }
-        let mut wake: Wake = node.dependents.into_iter().collect();
+        let mut wake = node.dependents;
         for link in &node.owners {
             self.unlink(uid, link, &mut wake);
         }
@@ -224,15 +238,15 @@ impl Graph {
 
     /// Gives a node the owners that references name.
     fn link(&mut self, uid: &Uid, references: &[Reference], wake: &mut Wake) {
-        let new = links(references);
+        let new = self.links(references);
         for link in &new {
             let owner = self.nodes.entry(link.owner.clone()).or_default();
-            owner.dependents.insert(uid.clone());
+            owner.add_dependent(uid);
         }
         let Some(node) = self.nodes.get_mut(uid) else { return };
         let old = std::mem::replace(&mut node.owners, new.clone());
         for link in &old {
-            match new.iter().find(|new| new.owner == link.owner) {
+            match link_to(&new, &link.owner) {
                 None => self.unlink(uid, link, wake),
                 Some(new) if link.blocks && !new.blocks => self.wake_unblocked(&link.owner, wake),
                 Some(_) => {}
@@ -242,7 +256,7 @@ impl Graph {
 
     fn unlink(&mut self, uid: &Uid, link: &Link, wake: &mut Wake) {
         if let Some(owner) = self.nodes.get_mut(&link.owner) {
-            owner.dependents.remove(uid);
+            owner.remove_dependent(uid);
             self.wake_unblocked(&link.owner, wake);
             self.drop_unneeded(&link.owner);
         }
@@ -273,17 +287,22 @@ impl Graph {
             && is_in_reach
             && !node.awaits_dependents
     }
+
+    /// The links of references, one for each owner. An owner of a kind that nobody knows neither comes nor goes.
+    fn links(&self, references: &[Reference]) -> Box<[Link]> {
+        let is_known = |reference: &&Reference| self.kinds.iter().any(|kind| reference.is_to(kind));
+        let mut blocks: HashMap<Uid, bool> = HashMap::with_capacity(references.len());
+        for reference in references.iter().filter(is_known) {
+            *blocks.entry(Uid::of(&reference.uid)).or_default() |= reference.block_owner_deletion;
+        }
+        let mut links: Box<[Link]> =
+            blocks.into_iter().map(|(owner, blocks)| Link { owner, blocks }).collect();
+        links.sort_unstable_by(|one, other| one.owner.cmp(&other.owner));
+        links
+    }
 }
 
-/// The links of references, one for each owner.
-fn links(references: &[Reference]) -> Box<[Link]> {
-    let mut links: Vec<Link> = Vec::with_capacity(references.len());
-    for reference in references {
-        let owner = Uid::of(&reference.uid);
-        match links.iter_mut().find(|link| link.owner == owner) {
-            Some(link) => link.blocks |= reference.block_owner_deletion,
-            None => links.push(Link { owner, blocks: reference.block_owner_deletion }),
-        }
-    }
-    links.into()
+/// The link to an owner.
+fn link_to<'a>(links: &'a [Link], owner: &Uid) -> Option<&'a Link> {
+    links.binary_search_by(|link| link.owner.cmp(owner)).ok().map(|at| &links[at])
 }

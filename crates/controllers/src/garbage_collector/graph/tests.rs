@@ -103,6 +103,7 @@ fn step(graph: &mut Graph, words: &[&str], version: u64) -> Wake {
 fn who_neither_owns_nor_is_owned_is_not_held() {
     check_all_gone(&[("put Pod x/p", "")]);
     check_all_gone(&[("put Pod x/q deleting", ""), ("put Node n", ""), ("gone n", "")]);
+    check_all_gone(&[("put Pod x/p of:Unknown/u", "p")]);
 }
 
 #[test]
@@ -271,4 +272,18 @@ fn who_blocks_whom_is_known() {
 #[test]
 fn a_node_is_small() {
     assert!(size_of::<Node>() <= 72, "{}", size_of::<Node>());
+}
+
+#[test]
+fn an_object_of_very_many_owners_takes_its_time_only_once_for_each() {
+    let many = |range: std::ops::Range<usize>| {
+        let owners: Vec<String> = range.map(|index| format!("of:Pod/{index}")).collect();
+        format!("put ConfigMap x/a {}", owners.join(" "))
+    };
+    let mut graph = Graph::new(Arc::from(KINDS));
+    for (line, version) in [many(0..20_000), many(10_000..30_000)].iter().zip(1..) {
+        let woken = step(&mut graph, &line.split(' ').collect::<Vec<_>>(), version);
+        assert_eq!(woken, [Uid::of("a")]);
+    }
+    assert_eq!(graph.nodes.len(), 20_001);
 }
