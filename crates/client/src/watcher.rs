@@ -4,6 +4,10 @@
 //! Holds always
 //! - What is told leads from one revision to the next; it never goes back.
 //! - What changed while the watch was broken is in the state that is told next.
+//! - A server that is closing is not asked again and again without a pause.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +67,9 @@ async fn follow(client: &Client, request: &Request, sink: &impl Sink) -> Result<
     sink.listed(list.items, revision);
     loop {
         let mut events = client.watch_of(request.clone(), revision).await?;
+        let mut is_silent = true;
         while let Some(item) = events.next().await {
+            is_silent = false;
             match item {
                 WatchItem::Added(object) | WatchItem::Modified(object) => {
                     revision = object.resource_version;
@@ -80,6 +86,11 @@ async fn follow(client: &Client, request: &Request, sink: &impl Sink) -> Result<
                 WatchItem::Error(status) if status.is_expired() => return Ok(()),
                 WatchItem::Error(status) => return Err(status),
             }
+        }
+        // A watch that lives says something by and by, if only how far it is. One that ends before is of a server that closes: whoever
+        // opened the next one at once would do nothing else, and in the server's own process nobody else would either.
+        if is_silent {
+            return Err(Status::unavailable("the watch ended before it said anything"));
         }
     }
 }
