@@ -141,11 +141,10 @@ impl Nodes {
         plain(answer, is_upgrade).await
     }
 
-    /// A place among the streams that may be open at a time.
-    pub(crate) fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
+    fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
         Arc::clone(&self.slots)
             .try_acquire_owned()
-            .map_err(|_| Status::too_many_requests("too many streams are open", 1))
+            .map_err(|_| Status::too_many_requests("too many requests are handed on to nodes", 1))
     }
 
     /// A connection, driven by a task that ends with it; or why there is none.

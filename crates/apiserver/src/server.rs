@@ -11,6 +11,7 @@ use crate::authn::{Authenticator, Peer};
 use crate::custom_kinds;
 use crate::discovery;
 use crate::health::Health;
+use crate::http::websocket::WebSockets;
 use crate::http::{Heavy, InFlight, Response, respond};
 use crate::metrics::{self, Metrics};
 use crate::nodes::Nodes;
@@ -40,6 +41,7 @@ pub struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) in_flight: InFlight,
     pub(crate) heavy: Heavy,
+    pub(crate) websockets: WebSockets,
 }
 
 impl std::fmt::Debug for Server {

@@ -16,6 +16,7 @@ use crate::authn::{Authenticator, StaticTokens};
 use crate::bootstrap;
 use crate::expiry;
 use crate::health::Health;
+use crate::http::websocket::WebSockets;
 use crate::http::{Front, FrontConfig, Heavy, InFlight};
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
@@ -152,6 +153,7 @@ pub async fn start(
         metrics: Metrics::default(),
         in_flight: InFlight::default(),
         heavy: Heavy::default(),
+        websockets: WebSockets::default(),
     });
     let front = FrontConfig {
         listener,

@@ -22,6 +22,7 @@ mod uid;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use absent::Owner;
 use decide::{Dependents, Duty, Standing, Verdict};
@@ -43,6 +44,9 @@ use crate::{Context, StoredKind};
 
 /// How many objects are looked at at once, so that the store can commit what becomes of them together (upstream: 20).
 const WORKERS: usize = 4;
+
+/// When a dependent is looked for again of which no event would tell.
+const AGAIN: Duration = Duration::from_secs(2);
 
 struct Collector {
     graph: Mutex<Graph>,
@@ -95,7 +99,7 @@ async fn work(collector: Arc<Collector>, stop: Stop) {
     let queue = Arc::clone(&collector.queue);
     let reconcile = move |key: Key| {
         let collector = Arc::clone(&collector);
-        async move { collector.reconcile(&Uid::of(&key.1)).await.map(|()| Next::OnChange) }
+        async move { collector.reconcile(&Uid::of(&key.1)).await }
     };
     runner::run("garbage-collector-controller", queue, Arc::default(), reconcile, stop).await;
 }
@@ -127,22 +131,23 @@ impl Collector {
         }
     }
 
-    async fn reconcile(&self, uid: &Uid) -> Result<(), Status> {
-        let Some((index, seen)) = self.graph.lock().get(uid) else { return Ok(()) };
-        let Some(kind) = self.live.kind(index) else { return Ok(()) };
+    async fn reconcile(&self, uid: &Uid) -> Result<Next, Status> {
+        let Some((index, seen)) = self.graph.lock().get(uid) else { return Ok(Next::OnChange) };
+        let Some(kind) = self.live.kind(index) else { return Ok(Next::OnChange) };
         let latest = self.live.find(kind, &seen.namespace, &seen.name).await?;
         let Some(object) = latest.filter(|latest| latest.uid == seen.uid) else {
             self.change(|graph| graph.remove(uid));
-            return Ok(());
+            return Ok(Next::OnChange);
         };
         let ownership = Ownership::read(&object);
         let found = Found { kind, object };
         match decide::duty(&ownership) {
-            Duty::Nothing => Ok(()),
-            Duty::Orphan => self.orphan(&found, &ownership).await,
-            Duty::AwaitDependents => self.await_dependents(uid, &found, &ownership).await,
-            Duty::Judge => self.judge(uid, &found, &ownership).await,
+            Duty::Nothing => {}
+            Duty::Orphan => self.orphan(&found, &ownership).await?,
+            Duty::AwaitDependents => return self.await_dependents(uid, &found, &ownership).await,
+            Duty::Judge => self.judge(uid, &found, &ownership).await?,
         }
+        Ok(Next::OnChange)
     }
 
     /// Lets the dependents of an object stay without it.
@@ -160,19 +165,25 @@ impl Collector {
         uid: &Uid,
         owner: &Found,
         ownership: &Ownership,
-    ) -> Result<(), Status> {
+    ) -> Result<Next, Status> {
         if self.graph.lock().is_blocked(uid) {
-            return Ok(());
+            return Ok(Next::OnChange);
         }
-        let blocks = |reference: &Reference| {
-            reference.block_owner_deletion && *reference.uid == *owner.object.uid
-        };
         let dependents = self.live.dependents(owner).await?;
-        if dependents.iter().any(|(_, dependent)| dependent.references.iter().any(blocks)) {
+        let references = dependents.iter().flat_map(|(_, dependent)| &dependent.references);
+        let mut blocking = references.filter(|reference| {
+            reference.block_owner_deletion && *reference.uid == *owner.object.uid
+        });
+        match blocking.next() {
+            None => {
+                self.live.remove_finalizer(owner, ownership, FOREGROUND).await?;
+                Ok(Next::OnChange)
+            }
+            // The graph has no place for one that takes the owner for a kind that nobody knows: its end is looked for.
+            Some(one) if self.live.kind_of(one).is_none() => Ok(Next::After(AGAIN)),
             // The graph will hear of it, and of its end.
-            return Ok(());
+            Some(_) => Ok(Next::OnChange),
         }
-        self.live.remove_finalizer(owner, ownership, FOREGROUND).await
     }
 
     /// Does with an object as its owners stand.

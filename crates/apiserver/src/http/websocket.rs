@@ -3,6 +3,7 @@
 //!
 //! Holds     a client that goes ends its stream; one that does not read is not read for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use http_body_util::BodyExt as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use podo_api::Status;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
@@ -28,6 +30,12 @@ use crate::server::Server;
 
 /// How long the connection may take to change, and to take leave.
 const HANDOVER: Duration = Duration::from_secs(10);
+
+/// How long a client may take to read a message, and how often one that is told nothing is asked whether it is there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many watches may be open so at a time.
+const WATCHES_MAX: usize = 4096;
 
 /// What is read from the client at once, and the largest message that it may send: nothing it says is listened to.
 const READ_BYTES: usize = 4 << 10;
@@ -48,6 +56,16 @@ pub(crate) enum Framing {
 /// How the protocols of a log are called (Kubernetes v1.36 `wsstream.NewDefaultReaderProtocols`).
 const OF_LOGS: [(&str, Framing); 2] =
     [("binary.k8s.io", Framing::Pieces), ("base64.binary.k8s.io", Framing::Base64)];
+
+/// The places of watches.
+#[derive(Debug)]
+pub(crate) struct WebSockets(Arc<Semaphore>);
+
+impl Default for WebSockets {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(WATCHES_MAX)))
+    }
+}
 
 /// Whether a request wants what is streamed in a WebSocket.
 pub(crate) fn is_requested(headers: &HeaderMap) -> bool {
@@ -79,16 +97,18 @@ pub(crate) fn watch(
     framing: Framing,
 ) -> Result<Response, Status> {
     let first = offered(&parts.headers).into_iter().next();
-    answer(server, parts, events, framing, first.as_deref())
+    let place = Arc::clone(&server.websockets.0).try_acquire_owned();
+    let place = place.map_err(|_| Status::too_many_requests("too many watches are open", 1))?;
+    answer(server, parts, (events, Some(place)), framing, first.as_deref())
 }
 
-/// Answers with a log as messages, the first of which is empty.
+/// Answers with a log as messages, the first of which is empty. The connection to its node has a place of its own.
 pub(crate) fn log(server: &Server, parts: &Parts, log: Response) -> Result<Response, Status> {
     let offered = offered(&parts.headers);
     let known = offered.iter().find_map(|offer| OF_LOGS.iter().find(|(name, _)| name == offer));
     match known {
-        Some((name, framing)) => answer(server, parts, log, *framing, Some(name)),
-        None if offered.is_empty() => answer(server, parts, log, Framing::Pieces, None),
+        Some((name, framing)) => answer(server, parts, (log, None), *framing, Some(name)),
+        None if offered.is_empty() => answer(server, parts, (log, None), Framing::Pieces, None),
         None => Err(Status::bad_request(format!(
             "unable to upgrade: none of the protocols {offered:?} is known"
         ))),
@@ -106,7 +126,7 @@ fn offered(headers: &HeaderMap) -> Vec<String> {
 fn answer(
     server: &Server,
     parts: &Parts,
-    stream: Response,
+    (stream, place): (Response, Option<OwnedSemaphorePermit>),
     framing: Framing,
     protocol: Option<&str>,
 ) -> Result<Response, Status> {
@@ -124,12 +144,12 @@ fn answer(
         let protocol = HeaderValue::from_str(protocol).map_err(|error| refused(&error))?;
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
-    let (slot, body) = (server.nodes.slot()?, stream.into_body());
+    let body = stream.into_body();
     server.nodes.spawn("websocket", async move {
         if let Ok(Ok(upgraded)) = tokio::time::timeout(HANDOVER, connection).await {
             send(upgraded, body, framing).await;
         }
-        drop(slot);
+        drop(place);
     })?;
     Ok(response.map(|()| full(Bytes::new())))
 }
@@ -146,7 +166,8 @@ async fn send(upgraded: Upgraded, mut body: Body, framing: Framing) {
     let mut pieces = messages(Bytes::new(), framing);
     loop {
         for message in pieces {
-            if socket.send(message).await.is_err() {
+            let sent = tokio::time::timeout(PATIENCE, socket.send(message)).await;
+            if !matches!(sent, Ok(Ok(()))) {
                 return;
             }
         }
@@ -159,6 +180,7 @@ async fn send(upgraded: Upgraded, mut body: Body, framing: Framing) {
                 Some(Ok(message)) if !message.is_close() => Vec::new(),
                 _ => return,
             },
+            () = tokio::time::sleep(PATIENCE) => vec![Message::Ping(Bytes::new())],
         };
     }
     let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };

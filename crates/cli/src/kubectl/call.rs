@@ -10,7 +10,6 @@ use tokio::time::Instant;
 
 use super::context::Ctx;
 use super::fault::Fault;
-use super::version;
 
 /// A table where the server can make one.
 pub(crate) const ACCEPT_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
@@ -126,9 +125,12 @@ impl Call {
 impl Ctx {
     /// Sends a call; an answer that is no success is a fault.
     pub(crate) async fn open(&self, call: Call) -> Result<Response<Incoming>, Fault> {
-        if self.must_match_version() {
-            Box::pin(version::must_match(self)).await?;
-        }
+        self.match_version().await?;
+        self.send(call).await
+    }
+
+    /// The same of a server of any version.
+    pub(crate) async fn send(&self, call: Call) -> Result<Response<Incoming>, Fault> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(call.target())

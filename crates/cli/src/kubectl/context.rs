@@ -18,6 +18,7 @@ use super::discovery::Discovery;
 use super::fault::{Fault, Outcome, go_text};
 use super::globals::Globals;
 use super::time::parse_duration;
+use super::version;
 
 /// What the program that calls us knows better than kubectl does.
 #[derive(Debug, Clone, Default)]
@@ -69,8 +70,8 @@ pub(crate) struct Ctx {
     warned: RefCell<HashSet<String>>,
     /// How many different warnings the server sent.
     warnings: Cell<usize>,
-    /// Whether the server's version was looked at, as `--match-server-version` asks.
-    is_matched: Cell<bool>,
+    /// How the server's version differs, once it was asked for it.
+    mismatch: OnceCell<Option<String>>,
     config: std::cell::OnceCell<Kubeconfig>,
     client: OnceCell<Client>,
     discovery: OnceCell<Discovery>,
@@ -88,7 +89,7 @@ impl Ctx {
             errors: RefCell::new(streams.errors),
             warned: RefCell::default(),
             warnings: Cell::new(0),
-            is_matched: Cell::new(false),
+            mismatch: OnceCell::new(),
             config: std::cell::OnceCell::new(),
             client: OnceCell::new(),
             discovery: OnceCell::new(),
@@ -177,9 +178,13 @@ impl Ctx {
         }
     }
 
-    /// Whether the server's version is yet to be looked at, which is done once.
-    pub(crate) fn must_match_version(&self) -> bool {
-        self.globals.match_server_version && !self.is_matched.replace(true)
+    /// Refuses a server of another version, where `--match-server-version` is given; it is asked once.
+    pub(crate) async fn match_version(&self) -> Outcome {
+        if !self.globals.match_server_version {
+            return Ok(());
+        }
+        let mismatch = self.mismatch.get_or_try_init(|| version::mismatch(self)).await?;
+        mismatch.as_ref().map_or(Ok(()), |why| Err(Fault::refused(why.clone())))
     }
 
     /// The files that make up the kubeconfig, first wins; the first is the one that `config` writes when none exists.
@@ -339,7 +344,7 @@ impl Ctx {
             timeout,
             user_agent: format!(
                 "kubectl/v1.36.2 (linux/{}) podo/{}",
-                super::version::go_arch(),
+                version::go_arch(),
                 env!("CARGO_PKG_VERSION")
             ),
         })

@@ -1,6 +1,7 @@
 //! `version`: of this program and of the server.
 
 use clap::Args;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -101,15 +102,15 @@ pub(crate) async fn run(ctx: &Ctx, args: Version) -> Outcome {
     failed.map_or(Ok(()), Err)
 }
 
-/// Refuses a server of another version (`--match-server-version`).
-pub(crate) async fn must_match(ctx: &Ctx) -> Outcome {
-    let server = ctx.call(Call::get("/version")).await?;
-    match server.s("/gitVersion") {
-        COMPATIBLE => Ok(()),
-        other => Err(Fault::refused(format!(
-            "server version ({other}) differs from client version ({COMPATIBLE})!"
-        ))),
-    }
+/// What is told of a server of another version (`--match-server-version`).
+pub(crate) async fn mismatch(ctx: &Ctx) -> Result<Option<String>, Fault> {
+    let answer = ctx.send(Call::get("/version")).await?.into_body().collect().await?.to_bytes();
+    let server: Value = serde_json::from_slice(&answer)
+        .map_err(|source| Fault::Answer { path: "/version".to_owned(), source })?;
+    let version = server.s("/gitVersion");
+    let is_same = version == COMPATIBLE;
+    Ok((!is_same)
+        .then(|| format!("server version ({version}) differs from client version ({COMPATIBLE})!")))
 }
 
 /// Warns when the minor versions differ by more than one.

@@ -63,7 +63,7 @@ async fn try_resize(
         let linux = resources::of_container(&job.pod, role, container, &job.ctx.facts);
         let request = v1::UpdateContainerResourcesRequest {
             container_id: id.clone(),
-            linux: Some(linux),
+            linux: Some(lifted(linux)),
             ..v1::UpdateContainerResourcesRequest::default()
         };
         let update = job.ctx.runtime.cri().update_container_resources(request);
@@ -83,11 +83,25 @@ async fn set_pod(
 ) -> Result<(), String> {
     let request = v1::UpdatePodSandboxResourcesRequest {
         pod_sandbox_id: sandbox_id.to_owned(),
-        resources: Some(resources),
+        resources: Some(lifted(resources)),
         overhead: None,
     };
     let update = job.ctx.runtime.cri().update_pod_sandbox_resources(request);
     bounded(CALL_TIMEOUT, update).await.map(drop).map_err(|error| error.to_string())
+}
+
+/// What has no limit any more, where 0 would leave the limit as it was: to the runtime less than zero is none.
+fn lifted(mut resources: v1::LinuxContainerResources) -> v1::LinuxContainerResources {
+    for limit in [
+        &mut resources.cpu_quota,
+        &mut resources.memory_limit_in_bytes,
+        &mut resources.memory_swap_limit_in_bytes,
+    ] {
+        if *limit == 0 {
+            *limit = -1;
+        }
+    }
+    resources
 }
 
 /// A limit of memory is not lowered below what is used: the kernel would end processes for it.

@@ -164,6 +164,21 @@ fn a_deletion_in_the_foreground_waits_for_what_blocks_it() {
 }
 
 #[test]
+fn a_deletion_in_the_foreground_ends_after_one_that_takes_its_owner_for_something_else() {
+    on_cluster(|it| {
+        let owner = map(it, "owner", &[]);
+        let mut other = reference(&owner, true);
+        (other["apiVersion"], other["kind"]) = ("example.com/v1".into(), "Unknown".into());
+        map(it, "blocks", &[other]);
+        it.kubectl(&["delete", "configmap", "owner", "--cascade=foreground", "--wait=false"]).ok();
+        after_a_collection(it, "first");
+        it.api.get(&format!("{MAPS}/owner")).ok();
+        it.api.delete(&format!("{MAPS}/blocks")).ok();
+        is_gone(it, "owner");
+    });
+}
+
+#[test]
 fn a_circle_in_the_foreground_ends() {
     on_cluster(|it| {
         let one = map(it, "one", &[]);

@@ -61,6 +61,25 @@ fn s28_a_running_pod_is_given_more_and_less_without_a_restart() {
 }
 
 #[test]
+fn s28_a_limit_that_is_raised_to_none_is_lifted() {
+    on_cluster(|it| {
+        let resources =
+            json!({"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"cpu": "100m"}});
+        let main = also(idle("main"), json!({"resources": resources}));
+        let first = it.ready(&pod("lifted", json!({"containers": [main]})));
+        let has_quota = |pod: &Value| {
+            let limits = limits_of(it, pod);
+            limits.iter().any(|limit| limit == "10000" || limit == "10000 100000")
+        };
+        assert!(has_quota(&first));
+        let wanted = json!({"requests": {"cpu": "0", "memory": "32Mi"}, "limits": {"cpu": "0"}});
+        resize(it, "lifted", &wanted);
+        it.event("lifted", "ResizeCompleted");
+        assert!(!has_quota(&first), "{:?}", limits_of(it, &first));
+    });
+}
+
+#[test]
 fn s28_a_container_whose_policy_says_so_is_restarted_for_a_resize() {
     on_cluster(|it| {
         let policy = json!([{"resourceName": "memory", "restartPolicy": "RestartContainer"}]);
