@@ -143,8 +143,10 @@ fn requests(pod: &Value, missing: &Resources) -> Resources {
     let (spec, status) = (tree::at(pod, &["spec"]), tree::at(pod, &["status"]));
     let is_infeasible = is_resize_infeasible(status);
     let of = |container: &Value, statuses: &str| {
-        let asked = asked(container, missing);
-        held(container, tree::items_at(status, &[statuses]), asked, is_infeasible)
+        let name = tree::str_at(container, &["name"]);
+        let mut told = tree::items_at(status, &[statuses]).iter();
+        let told = told.find(|status| tree::str_at(status, &["name"]) == name);
+        held(told.unwrap_or(&Value::Null), asked(container, missing), is_infeasible)
     };
     let mut total = Resources::default();
     for container in tree::items_at(spec, &["containers"]) {
@@ -165,7 +167,8 @@ fn requests(pod: &Value, missing: &Resources) -> Resources {
         }
     }
     total.raise_to(&init);
-    total.replace_by(tree::at(spec, &["resources", "requests"]));
+    let whole = tree::at(spec, &["resources", "requests"]);
+    total.replace_by(whole, &held(status, Resources::of(whole), is_infeasible));
     total.add(&Resources::of(tree::at(spec, &["overhead"])));
     total
 }
@@ -182,14 +185,12 @@ fn asked(container: &Value, missing: &Resources) -> Resources {
     asked
 }
 
-/// What a container holds of its node: the most of what it asks for, was given and has, while it is resized; what it asks for does
-/// not count if the node can never give it (KEP-1287).
-fn held(container: &Value, statuses: &[Value], asked: Resources, is_infeasible: bool) -> Resources {
-    let name = tree::str_at(container, &["name"]);
-    let status = statuses.iter().find(|status| tree::str_at(status, &["name"]) == name);
-    let Some(status) = status.filter(|status| tree::at(status, &["resources"]).is_object()) else {
+/// What a container, or a Pod as a whole, holds of its node by its status: the most of what it asks for, was given and has, while it is
+/// resized; what it asks for does not count if the node can never give it (KEP-1287, KEP-5419).
+fn held(status: &Value, asked: Resources, is_infeasible: bool) -> Resources {
+    if !tree::at(status, &["resources"]).is_object() {
         return asked;
-    };
+    }
     let mut held = if is_infeasible { Resources::default() } else { asked };
     held.raise_to(&Resources::of(tree::at(status, &["resources", "requests"])));
     held.raise_to(&Resources::of(tree::at(status, &["allocatedResources"])));

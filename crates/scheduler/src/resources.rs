@@ -55,9 +55,8 @@ impl Resources {
         self.merge(other, i64::max);
     }
 
-    /// Takes the amounts that a whole Pod asks for in the place of its containers' (Kubernetes v1.36 `IsSupportedPodLevelResource`).
-    pub fn replace_by(&mut self, list: &Value) {
-        let whole = Self::of(list);
+    /// Takes the amounts of a whole Pod, where it asks for them, in the place of its containers' (Kubernetes v1.36 `IsSupportedPodLevelResource`).
+    pub fn replace_by(&mut self, list: &Value, whole: &Self) {
         for name in list.as_object().into_iter().flatten().map(|(name, _)| name.as_str()) {
             match name {
                 "cpu" => self.cpu_milli = whole.cpu_milli,

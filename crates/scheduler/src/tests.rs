@@ -74,12 +74,20 @@ fn a_pod_goes_where_its_node_selector_says() {
 
 /// The thousandths of a CPU that a Pod counts for which asks for, was given and has so much.
 fn counted(asks: &str, given: &str, has: &str, reason: &str) -> i64 {
-    let value = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "n", "uid": "p"},
-        "spec": requests(asks, "1Gi"),
-        "status": {"conditions": [{"type": "PodResizePending", "status": "True", "reason": reason}],
-            "containerStatuses": [{"name": "c", "allocatedResources": {"cpu": given},
-                "resources": {"requests": {"cpu": has}}}]}});
-    PodInfo::of(&object("core/v1.Pod", &value)).requests.cpu_milli
+    let told = json!({"name": "c", "allocatedResources": {"cpu": given}, "resources": {"requests": {"cpu": has}}});
+    let conditions = json!([{"type": "PodResizePending", "status": "True", "reason": reason}]);
+    let of = |spec: Value, status: Value| {
+        let mut value = json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "n", "uid": "p"},
+            "spec": spec, "status": status});
+        value["status"]["conditions"] = conditions.clone();
+        PodInfo::of(&object("core/v1.Pod", &value)).requests.cpu_milli
+    };
+    let one = of(requests(asks, "1Gi"), json!({"containerStatuses": [told]}));
+    let whole = json!({"containers": [{"name": "c"}], "resources": {"requests": {"cpu": asks}}});
+    let mut status = told.clone();
+    status.as_object_mut().expect("an object").remove("name");
+    assert_eq!(of(whole, status), one, "a Pod as a whole");
+    one
 }
 
 #[test]
